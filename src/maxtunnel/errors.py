@@ -1,0 +1,1 @@
+from maxtunnel.files import FormatError as FormatError

@@ -1,0 +1,324 @@
+"""The paper's network (Table I): an encoder that yields only switches, a decoder that is given only those."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maxtunnel.files import FormatError, replacing
+from maxtunnel.switches import SwitchCode, SwitchLevel, pool, refuse_nan, unpool
+from maxtunnel.window import Pair, Window
+
+FORMAT = "maxtunnel network 1"
+
+
+class Layer(NamedTuple):
+    """One row of Table I."""
+
+    name: str
+    filters: int
+    size: Pair
+    relu: bool
+    parameters: int
+    switch_bits: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Filters per block, outermost first: the paper's [n1, n2, n3], written `8-8-8`.
+
+    Raises:
+        ValueError: no block, or a width below 1.
+    """
+
+    widths: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) < 1:
+            raise ValueError(f"widths are {self.widths}: expected one positive number a block")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `48-96-192`; ValueError for anything else."""
+        parts = text.split("-")
+        if not all(part.isascii() and part.isdigit() and len(part) < 6 and int(part) for part in parts):
+            raise ValueError(f"{text!r} is no architecture: expected filters per block, such as 16-16-16")
+        return cls(tuple(int(part) for part in parts))
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self.widths))
+
+    @property
+    def multiple(self) -> int:
+        """Image sides are padded to a multiple of this number of pixels."""
+        return 2 ** len(self.widths)
+
+    def padded_size(self, size: Pair) -> Pair:
+        """(height, width) of an image of `size` once both are multiples of `multiple`."""
+        return tuple(-(-side // self.multiple) * self.multiple for side in size)  # type: ignore[return-value]
+
+    def bits_per_pixel(self, size: Pair = (128, 128)) -> float:
+        """Nominal bits of the switches of an image per pixel and colour channel, as in Table II."""
+        height, width = self.padded_size(size)
+        codes = sum(
+            filters * (height >> level) * (width >> level) for level, filters in enumerate(self.widths, 1)
+        )
+        return 2 * codes / (3 * math.prod(size))
+
+    def encoder_channels(self) -> list[Pair]:
+        """(in, out) of each encoder convolution in execution order."""
+        inputs = (3, *self.widths[:-1])
+        return [pair for a, b in zip(inputs, self.widths, strict=True) for pair in ((a, b), (b, b))]
+
+    def decoder_channels(self) -> list[Pair]:
+        """(in, out) of each decoder convolution in execution order: the encoder's, mirrored."""
+        return [(b, a) for a, b in reversed(self.encoder_channels())]
+
+    def table(self, size: Pair = (128, 128)) -> list[Layer]:
+        """Table I for images of `size`: every layer in order, with its parameters and switch bits."""
+        height, width = self.padded_size(size)
+        rows = [Layer("data", 3, (height, width), False, 0, 0)]
+        plane = height, width
+        for block, filters in enumerate(self.widths, 1):
+            for index, (a, b) in enumerate(self.encoder_channels()[2 * block - 2 : 2 * block], 1):
+                rows.append(Layer(f"conv{block}_{index}", b, plane, True, 9 * a * b + b, 0))
+            plane = plane[0] // 2, plane[1] // 2
+            rows.append(Layer(f"pool{block}", filters, plane, False, 0, 2 * filters * math.prod(plane)))
+        blocks = len(self.widths)
+        rows.append(Layer("bias code", self.widths[-1], plane, False, self.widths[-1], 0))
+        for step, block in enumerate(range(blocks, 0, -1)):
+            plane = plane[0] * 2, plane[1] * 2
+            rows.append(Layer(f"unpool{block}", self.widths[block - 1], plane, False, 0, 0))
+            for index, (a, b) in enumerate(self.decoder_channels()[2 * step : 2 * step + 2], 1):
+                last = block == 1 and index == 2
+                rows.append(Layer(f"deconv{block}_{index}", b, plane, not last, 9 * a * b + b, 0))
+        return rows
+
+
+class Encoder(nn.Module):
+    """Blocks of conv3x3-ReLU, conv3x3-ReLU, pool; what leaves it are the codes, finest level first.
+
+    Attributes:
+        convs: the convolutions in execution order, conv1_1, conv1_2, conv2_1, ...
+    """
+
+    def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            _conv(a, b, fan_in=9 * a, generator=generator) for a, b in architecture.encoder_channels()
+        )
+
+    def forward(
+        self, x: Float[Tensor, "n 3 h w"]
+    ) -> tuple[Float[Tensor, "n c oh ow"], tuple[UInt8[Tensor, "n _ _ _"], ...]]:
+        """The deepest features (the *what*, which the paper's decoder never sees) and the codes.
+
+        Raises:
+            ValueError: a NaN arose anywhere; it reaches the deepest features, so they alone are checked.
+        """
+        codes = []
+        for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
+            x = F.relu(second(F.relu(first(x))))
+            x, where = pool(x, check=False)
+            codes.append(where)
+        refuse_nan(x)
+        return x, tuple(codes)
+
+
+class Decoder(nn.Module):
+    """Blocks of unpool, deconv3x3-ReLU, deconv3x3-ReLU; no ReLU after the last layer.
+
+    A deconvolution of stride 1 equals the convolution whose kernel is flipped and whose channel axes are
+    swapped, so the layers are convolutions.
+
+    Attributes:
+        bias_code: one learned value a channel of the deepest level, in the place of the features.
+        convs: the layers in execution order, deconv3_1, deconv3_2, deconv2_1, ...
+    """
+
+    def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        deepest = architecture.widths[-1]
+        self.bias_code = nn.Parameter(torch.empty(deepest).uniform_(-1, 1, generator=generator))
+        self.bias_code.data *= math.sqrt(3 / deepest)
+        # Caffe keeps a deconvolution's weights as (in, out, 3, 3), so its fan-in counts outputs.
+        self.convs = nn.ModuleList(
+            _conv(a, b, fan_in=9 * b, generator=generator) for a, b in architecture.decoder_channels()
+        )
+
+    def forward(
+        self, codes: Sequence[UInt8[Tensor, "n _ _ _"]], what: Float[Tensor, "n c h w"] | None = None
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Decode codes (finest level first); `what` takes the place of the bias code where given."""
+        if what is None:
+            what = self.bias_code.to(self.convs[0].weight.dtype)[:, None, None].expand(codes[-1].shape)
+        x = what
+        for block, where in enumerate(reversed(codes)):
+            x = unpool(x, where, check=False)
+            x = self.convs[2 * block + 1](F.relu(self.convs[2 * block](x)))
+            if block < len(codes) - 1:
+                x = F.relu(x)
+        return x
+
+
+class TunnelNetwork(nn.Module):
+    """Encoder and decoder with all they need to take photographs in and give photographs back.
+
+    Inside, an image is (image - mean) x scale. Images are float32 RGB in [0, 1], (n, 3, h, w), of any size:
+    sides that are no multiple of 2^blocks are padded right and below by repeating the edge, and the result
+    is cropped back.
+
+    Args:
+        architecture: filters per block.
+        mean: (3, h, w) RGB in [0, 1], the training images' mean; resized bilinearly to each image.
+        scale: 255 for the paper's networks.
+        seed: draws the encoder's, then the decoder's initial weights, uniform in +-sqrt(3 / fan-in).
+
+    Source: Tables I and II; Sections III-B and VIII of the paper.
+    """
+
+    mean: Tensor
+
+    def __init__(
+        self, architecture: Architecture, mean: Float[Tensor, "3 h w"], scale: float = 255.0, seed: int = 0
+    ) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.architecture = architecture
+        self.scale = float(scale)
+        self.info: dict[str, Any] = {}
+        self.encoder = Encoder(architecture, generator).requires_grad_(False)
+        self.decoder = Decoder(architecture, generator)
+        self.register_buffer("mean", mean.to(torch.float32).clone())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return self.mean.device
+
+    @torch.no_grad()
+    def encode(self, images: Float[Tensor, "n 3 h w"]) -> SwitchCode:
+        """The switches of `images`; ValueError where they hold NaN or infinity, or are no RGB batch."""
+        if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+            raise ValueError(f"images are {tuple(images.shape)}: expected (n, 3, height, width)")
+        size = images.shape[-2], images.shape[-1]
+        _, codes = self.encoder(self.normalise(images))
+        planes = [(2 * where.shape[-2], 2 * where.shape[-1]) for where in codes]
+        return SwitchCode(tuple(map(_level, codes, planes)), size)
+
+    @torch.no_grad()
+    def decode(self, code: SwitchCode) -> Float[Tensor, "n 3 h w"]:
+        """Images from switches alone, float32, not clipped.
+
+        Raises:
+            ValueError: the code comes from another architecture.
+        """
+        channels = tuple(level.codes.shape[1] for level in code.levels)
+        sizes = [level.size for level in code.levels]
+        padded = self.architecture.padded_size(code.image_size)
+        if (
+            channels != self.architecture.widths
+            or any(level.window != Window() for level in code.levels)
+            or sizes != [(padded[0] >> i, padded[1] >> i) for i in range(len(sizes))]
+        ):
+            raise ValueError(f"{code} does not fit the network {self.architecture}")
+        output = self.decoder([level.codes for level in code.check().to(self.device).levels])
+        return self.denormalise(output, code.image_size)
+
+    def reconstruct(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Images rebuilt from their own switches, float32, not clipped."""
+        return self.decode(self.encode(images))
+
+    def normalise(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 ph pw"]:
+        """Pad images, subtract the mean and scale: what the encoder sees and the decoder aims at."""
+        height, width = images.shape[-2:]
+        padded = self.architecture.padded_size((height, width))
+        images = images.to(self.device, torch.float32)
+        if padded != (height, width):
+            images = F.pad(images, (0, padded[1] - width, 0, padded[0] - height), mode="replicate")
+        x = (images - self.mean_at(padded)) * self.scale
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def denormalise(self, output: Float[Tensor, "n 3 ph pw"], size: Pair) -> Float[Tensor, "n 3 h w"]:
+        """Undo `normalise` for images of `size`."""
+        images = output.float() / self.scale + self.mean_at((output.shape[-2], output.shape[-1]))
+        return images[..., : size[0], : size[1]].contiguous()
+
+    def mean_at(self, size: Pair) -> Float[Tensor, "3 h w"]:
+        """The mean image, resized bilinearly."""
+        if self.mean.shape[-2:] == size:
+            return self.mean
+        return F.interpolate(self.mean[None], size, mode="bilinear", align_corners=False)[0]
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file with the weights, the mean, the scale and `info`, in one step."""
+        metadata = {
+            "format": FORMAT,
+            "architecture": str(self.architecture),
+            "scale": repr(self.scale),
+            "info": json.dumps(self.info, sort_keys=True),
+        }
+        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a file that `save` wrote; FormatError for any other."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise FormatError(f"{path} cannot be read as a safetensors file: {_line(error)}") from None
+        if metadata.get("format") != FORMAT:
+            raise FormatError(f"{path} is no maxtunnel network: its metadata does not say {FORMAT!r}")
+        try:
+            return cls._build(metadata, tensors)
+        except (ValueError, KeyError, RuntimeError) as error:
+            raise FormatError(f"{path} is a damaged network: {_line(error)}") from None
+
+    @classmethod
+    def _build(cls, metadata: dict[str, str], tensors: dict[str, Tensor]) -> Self:
+        architecture, scale = Architecture.parse(metadata["architecture"]), float(metadata["scale"])
+        info, mean = json.loads(metadata["info"]), tensors["mean"]
+        if mean.ndim != 3 or mean.shape[0] != 3 or mean.numel() == 0:
+            raise ValueError(f"mean is {tuple(mean.shape)}, expected (3, height, width)")
+        if not (math.isfinite(scale) and scale > 0 and isinstance(info, dict)):
+            raise ValueError(f"scale {scale} or info {type(info).__name__} is not what was saved")
+        if any(t.dtype != torch.float32 or not bool(t.isfinite().all()) for t in tensors.values()):
+            raise ValueError("a tensor is not float32 or not finite")
+        # Nothing is allocated for what the metadata claims: shapes are compared on the meta device.
+        with torch.device("meta"):
+            network = cls(architecture, mean.to("meta"), scale)
+        network.load_state_dict(tensors, assign=True)
+        network.encoder.requires_grad_(False)
+        network.decoder.requires_grad_(True)
+        network.info = info
+        return network
+
+
+def _level(codes: Tensor, size: Pair) -> SwitchLevel:
+    return SwitchLevel(codes, Window(), size)
+
+
+def _conv(channels_in: int, channels_out: int, *, fan_in: int, generator: torch.Generator | None) -> nn.Conv2d:
+    conv = nn.utils.skip_init(nn.Conv2d, channels_in, channels_out, 3, padding=1)
+    bound = math.sqrt(3 / fan_in)
+    with torch.no_grad():
+        conv.weight.uniform_(-bound, bound, generator=generator)
+        conv.bias.zero_()
+    return conv
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
