@@ -23,7 +23,10 @@ def pool(
 
 
 def put(
-    values: Float[Tensor, "n c oh ow"], codes: UInt8[Tensor, "n c oh ow"], window: Window, size: Pair
+    values: Float[Tensor, "n c oh ow"],
+    codes: UInt8[Tensor, "n c oh ow"],
+    window: Window,
+    size: Pair,
 ) -> Float[Tensor, "n c h w"]:
     """Add each value to the cell that its code names, in a plane of zeros of `size`."""
     if window.tiles(size) and native.can(values):
@@ -58,7 +61,10 @@ def pool_plain(
 
 
 def put_plain(
-    values: Float[Tensor, "n c oh ow"], codes: UInt8[Tensor, "n c oh ow"], window: Window, size: Pair
+    values: Float[Tensor, "n c oh ow"],
+    codes: UInt8[Tensor, "n c oh ow"],
+    window: Window,
+    size: Pair,
 ) -> Float[Tensor, "n c h w"]:
     """`put`, for every window."""
     out = (codes.shape[-2], codes.shape[-1])
@@ -71,7 +77,10 @@ def put_plain(
 
 
 def put_last(
-    values: Float[Tensor, "n c oh ow"], codes: UInt8[Tensor, "n c oh ow"], window: Window, size: Pair
+    values: Float[Tensor, "n c oh ow"],
+    codes: UInt8[Tensor, "n c oh ow"],
+    window: Window,
+    size: Pair,
 ) -> Float[Tensor, "n c h w"]:
     """As `put`, but a cell that several windows chose keeps the value of the last one, row by row."""
     out = (codes.shape[-2], codes.shape[-1])
@@ -114,7 +123,10 @@ def _format(x: Tensor) -> torch.memory_format:
 def _framed_size(window: Window, size: Pair, out: Pair) -> Pair:
     """Size of a plane grown to hold its padding and every window whole."""
     height, width = (
-        max(size[axis] + window.padding[axis], (out[axis] - 1) * window.stride[axis] + window.span[axis])
+        max(
+            size[axis] + window.padding[axis],
+            (out[axis] - 1) * window.stride[axis] + window.span[axis],
+        )
         for axis in (0, 1)
     )
     return height, width

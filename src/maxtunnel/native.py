@@ -92,7 +92,8 @@ def _call(name: str, *tensors: Tensor, plane: Tensor) -> None:
 def _library() -> ctypes.CDLL | None:
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     if compiler is None:
-        return _without("there is no C++ compiler")
+        _explain("there is no C++ compiler")
+        return None
     key = hashlib.sha256(_SOURCE.read_bytes() + repr((compiler, _FLAG_SETS, _processor())).encode())
     path = _cache_folder() / f"kernels-{key.hexdigest()[:16]}.so"
     try:
@@ -101,20 +102,24 @@ def _library() -> ctypes.CDLL | None:
                 _compile(compiler, temporary)
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError) as error:
-        return _without(f"compiling failed ({' '.join(str(error).split())[:200]})")
+        _explain(f"compiling failed ({' '.join(str(error).split())[:200]})")
+        return None
 
 
 def _compile(compiler: str, target: Path) -> None:
     for flags in _FLAG_SETS:
         done = subprocess.run(
-            [compiler, *flags, str(_SOURCE), "-o", str(target)], capture_output=True, timeout=120, check=False
+            [compiler, *flags, str(_SOURCE), "-o", str(target)],
+            capture_output=True,
+            timeout=120,
+            check=False,
         )
         if done.returncode == 0:
             return
     done.check_returncode()
 
 
-def _without(reason: str) -> None:
+def _explain(reason: str) -> None:
     logging.getLogger("maxtunnel").warning(
         "%s: pooling runs in its plain version, with the same results, slower", reason
     )

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -47,7 +47,7 @@ class Architecture:
             raise ValueError(f"widths are {self.widths}: expected one positive number a block")
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str) -> "Architecture":
         """Read `48-96-192`; ValueError for anything else."""
         parts = text.split("-")
         if not all(part.isascii() and part.isdigit() and len(part) < 6 and int(part) for part in parts):
@@ -156,11 +156,13 @@ class Decoder(nn.Module):
         )
 
     def forward(
-        self, codes: Sequence[UInt8[Tensor, "n _ _ _"]], what: Float[Tensor, "n c h w"] | None = None
+        self,
+        codes: Sequence[UInt8[Tensor, "n _ _ _"]],
+        what: Float[Tensor, "n c h w"] | None = None,
     ) -> Float[Tensor, "n 3 h w"]:
         """Decode codes (finest level first); `what` takes the place of the bias code where given."""
         if what is None:
-            what = self.bias_code.to(self.convs[0].weight.dtype)[:, None, None].expand(codes[-1].shape)
+            what = self.bias_code[:, None, None].expand(codes[-1].shape)
         x = what
         for block, where in enumerate(reversed(codes)):
             x = unpool(x, where, check=False)
@@ -189,7 +191,11 @@ class TunnelNetwork(nn.Module):
     mean: Tensor
 
     def __init__(
-        self, architecture: Architecture, mean: Float[Tensor, "3 h w"], scale: float = 255.0, seed: int = 0
+        self,
+        architecture: Architecture,
+        mean: Float[Tensor, "3 h w"],
+        scale: float = 255.0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
@@ -272,7 +278,7 @@ class TunnelNetwork(nn.Module):
             save_file(tensors, temporary, metadata)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "TunnelNetwork":
         """Read a file that `save` wrote; FormatError for any other."""
         try:
             with safe_open(path, framework="pt") as file:
@@ -288,7 +294,7 @@ class TunnelNetwork(nn.Module):
             raise FormatError(f"{path} is a damaged network: {_line(error)}") from None
 
     @classmethod
-    def _build(cls, metadata: dict[str, str], tensors: dict[str, Tensor]) -> Self:
+    def _build(cls, metadata: dict[str, str], tensors: dict[str, Tensor]) -> "TunnelNetwork":
         architecture, scale = Architecture.parse(metadata["architecture"]), float(metadata["scale"])
         info, mean = json.loads(metadata["info"]), tensors["mean"]
         if mean.ndim != 3 or mean.shape[0] != 3 or mean.numel() == 0:
@@ -311,8 +317,13 @@ def _level(codes: Tensor, size: Pair) -> SwitchLevel:
     return SwitchLevel(codes, Window(), size)
 
 
-def _conv(channels_in: int, channels_out: int, *, fan_in: int, generator: torch.Generator | None) -> nn.Conv2d:
-    conv = nn.utils.skip_init(nn.Conv2d, channels_in, channels_out, 3, padding=1)
+def _conv(
+    channels_in: int, channels_out: int, *, fan_in: int, generator: torch.Generator | None
+) -> nn.Conv2d:
+    # The default device may be "meta", where nothing is allocated.
+    conv = nn.utils.skip_init(
+        nn.Conv2d, channels_in, channels_out, 3, padding=1, device=torch.get_default_device()
+    )
     bound = math.sqrt(3 / fan_in)
     with torch.no_grad():
         conv.weight.uniform_(-bound, bound, generator=generator)

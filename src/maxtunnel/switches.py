@@ -8,7 +8,7 @@ same with a 64-bit index into the plane; `to_indices` and `from_indices` transla
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -77,13 +77,13 @@ def unpool(
     if check:
         check_codes(codes, window, size)
     if overlap == "sum" or not window.overlaps:
-        return _Put.apply(values, codes, window, size)  # type: ignore[no-any-return]
+        return _Put.apply(values, codes, window, size)
     if overlap == "mean":
         chosen = kernels.put(torch.ones_like(values), codes, window, size)
-        return _Put.apply(values, codes, window, size) / chosen.clamp(min=1)  # type: ignore[no-any-return]
+        return _Put.apply(values, codes, window, size) / chosen.clamp(min=1)
     if overlap == "last":
         # Only the winners' values may carry a gradient: mark each window by its number, see who stays.
-        return _Put.apply(values * _stays(codes, window, size), codes, window, size)  # type: ignore[no-any-return]
+        return _Put.apply(values * _stays(codes, window, size), codes, window, size)
     raise ValueError(f"overlap is {overlap!r}: expected 'sum', 'mean' or 'last'")
 
 
@@ -132,9 +132,7 @@ def check_codes(codes: UInt8[Tensor, "n c oh ow"], window: Window, size: Pair) -
     if codes.numel() == 0:
         return
     if int(codes.max()) >= window.cells:
-        raise ValueError(
-            f"a code is {int(codes.max())}; a {window} has codes 0 to {window.cells - 1}"
-        )
+        raise ValueError(f"a code is {int(codes.max())}; a {window} has codes 0 to {window.cells - 1}")
     if window.padding == (0, 0) and not window.ceil_mode:
         return
     row, column = _cells(codes, window)
@@ -164,7 +162,7 @@ class SwitchLevel:
             )
         _plane_size(self.codes, self.window, self.size)
 
-    def with_codes(self, codes: UInt8[Tensor, "n c oh ow"]) -> Self:
+    def with_codes(self, codes: UInt8[Tensor, "n c oh ow"]) -> "SwitchLevel":
         """The same layer with other codes."""
         return replace(self, codes=codes)
 
@@ -200,7 +198,7 @@ class SwitchCode:
     def __len__(self) -> int:
         return len(self.levels[0].codes)
 
-    def __getitem__(self, images: slice | int) -> Self:
+    def __getitem__(self, images: slice | int) -> "SwitchCode":
         """The code of some images of the batch; a number gives a batch of one."""
         if isinstance(images, int):
             if not -len(self) <= images < len(self):
@@ -208,7 +206,7 @@ class SwitchCode:
             images = slice(images, images + 1 or None)
         return self._map(lambda codes: codes[images])
 
-    def to(self, *args: Any, **kwargs: Any) -> Self:
+    def to(self, *args: Any, **kwargs: Any) -> "SwitchCode":
         """The code on another device; the arguments of `torch.Tensor.to`."""
         return self._map(lambda codes: codes.to(*args, **kwargs))
 
@@ -233,13 +231,13 @@ class SwitchCode:
         """Nominal bits per pixel and colour channel of the image, as in Table II."""
         return self.nominal_bits / (3 * math.prod(self.image_size))
 
-    def check(self) -> Self:
+    def check(self) -> "SwitchCode":
         """The code itself, once every code is known to lie in its window and plane; else ValueError."""
         for level in self.levels:
             check_codes(level.codes, level.window, level.size)
         return self
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "SwitchCode":
         return replace(self, levels=tuple(level.with_codes(change(level.codes)) for level in self.levels))
 
     def __repr__(self) -> str:

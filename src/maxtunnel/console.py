@@ -1,0 +1,129 @@
+"""What the command line shows: progress, tables and errors."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from maxtunnel.progress import OnProgress
+
+if TYPE_CHECKING:
+    from maxtunnel.evaluation import Evaluation
+    from maxtunnel.network import Architecture
+    from maxtunnel.zoo import Shipped
+
+Skipped = Sequence[tuple[Path, str]]
+
+_output = Console()
+_errors = Console(stderr=True)
+
+
+def say(text: str) -> None:
+    """Print a line, whole, however narrow the terminal."""
+    _output.print(escape(text), soft_wrap=True, highlight=False)
+
+
+def fail(error: BaseException) -> int:
+    """Print an error as one line on standard error; 2, the exit status."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    print(f"maxtunnel: {text}", file=sys.stderr)
+    return 2
+
+
+@contextmanager
+def progress() -> Iterator[OnProgress]:
+    """Bars on standard error, one for each phase; gone when all is done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=_errors, transient=True) as bars:
+        tasks: dict[str, object] = {}
+
+        def on_progress(phase: str, done: int, total: int, note: str = "") -> None:
+            if phase not in tasks:
+                tasks[phase] = bars.add_task(phase, note="")
+            bars.update(tasks[phase], completed=done, total=total, note=note)  # type: ignore[arg-type]
+
+        yield on_progress
+
+
+def finish_with_skipped(skipped: Skipped, fail: bool = False) -> None:
+    """Name the files that could not be read on standard error; with `fail`, exit with status 2."""
+    if not skipped:
+        return
+    print(f"{len(skipped)} unreadable files were skipped:", file=sys.stderr)
+    for _, reason in skipped:
+        print(f"  {reason}", file=sys.stderr)
+    if fail:
+        raise typer.Exit(2)
+
+
+def print_evaluations(evaluations: "Sequence[Evaluation]", title: str) -> None:
+    """One row a network."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("network")
+    for column in ("bits/pixel", "RMSE", "95 % interval", "PSNR", "SSIM"):
+        table.add_column(column, justify="right")
+    for result in evaluations:
+        low, high = result.rmse_ci95
+        table.add_row(
+            escape(result.model),
+            f"{result.bits_per_pixel['nominal']:.4g}",
+            f"{result.rmse:.4f}",
+            f"{low:.4f}–{high:.4f}",
+            f"{result.psnr:.2f} dB",
+            f"{result.ssim:.3f}",
+        )
+    _output.print(table)
+
+
+def print_models(models: "Sequence[Shipped]") -> None:
+    """The networks that ship."""
+    table = Table(title="Networks in the package", title_justify="left")
+    table.add_column("network")
+    for column in ("parameters", "file", "bits/pixel", "RMSE", "measured on"):
+        table.add_column(column, justify="right")
+    for model in models:
+        table.add_row(
+            model.name,
+            f"{model.parameters:,}",
+            f"{model.file_bytes / 1e6:.2f} MB",
+            f"{model.bits_per_pixel:.4g}",
+            f"{model.rmse:.4f}",
+            model.measured_on,
+        )
+    _output.print(table)
+
+
+def print_summary(architecture: "Architecture", size: int) -> None:
+    """Table I, and the sums."""
+    rows = architecture.table((size, size))
+    table = Table(title=f"{architecture} for images of {size}x{size} pixels", title_justify="left")
+    table.add_column("layer")
+    for column in ("filters", "size", "ReLU", "parameters", "switch bits"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            str(row.filters),
+            f"{row.size[0]}x{row.size[1]}",
+            "yes" if row.relu else "",
+            f"{row.parameters:,}" if row.parameters else "",
+            f"{row.switch_bits:,}" if row.switch_bits else "",
+        )
+    table.add_section()
+    parameters, bits = sum(row.parameters for row in rows), sum(row.switch_bits for row in rows)
+    table.add_row("total", "", "", "", f"{parameters:,}", f"{bits:,}")
+    _output.print(table)
+    say(f"{architecture.bits_per_pixel((size, size)):.4g} bits per pixel and colour channel")

@@ -1,0 +1,82 @@
+"""Photographs in, pictures out: the reconstructions of files, and the demonstration."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from maxtunnel.evaluation import Evaluation, evaluate, rmse
+from maxtunnel.figures import Row, sheet
+from maxtunnel.files import FormatError, replacing
+from maxtunnel.images import demo_photographs, list_images, read_image, to_float, write_png
+from maxtunnel.progress import OnProgress, silent
+from maxtunnel.zoo import load, shipped
+
+
+def run_demo(out: str | Path, on_progress: OnProgress = silent) -> tuple[Path, list[Evaluation]]:
+    """Rebuild the photographs in the package with every shipped network.
+
+    Returns:
+        The picture, `out`/demo.png, and one evaluation a network.
+    """
+    pixels = torch.stack(list(demo_photographs().values()))
+    rows, evaluations = [Row("originals", ("8 bits per pixel", "and channel"), pixels)], []
+    for done, name in enumerate(shipped(), 1):
+        network = load(name)
+        result = evaluate(network, pixels, model=name)
+        captions = (f"{result.bits_per_pixel['nominal']:.4g} bits", f"RMSE {result.rmse:.3f}")
+        rows.append(Row(name, captions, network.reconstruct(to_float(pixels))))
+        evaluations.append(result)
+        on_progress("demo", done, len(shipped()), "")
+    picture = Path(out) / "demo.png"
+    with replacing(picture) as temporary:
+        sheet(rows).save(temporary, format="PNG")
+    return picture, evaluations
+
+
+def reconstruct_files(
+    paths: Sequence[Path],
+    model: str,
+    out: str | Path,
+    side_by_side: bool = False,
+    on_progress: OnProgress = silent,
+) -> tuple[list[tuple[Path, float]], list[tuple[Path, str]]]:
+    """Rebuild each photograph at its own size as `out`/NAME-MODEL.png.
+
+    Args:
+        paths: files, or folders of them.
+        model: what `load` takes.
+        out: folder for the pictures.
+        side_by_side: put the original on the left.
+        on_progress: told the files done and their total.
+
+    Returns:
+        The pictures with their RMSE, and the unreadable files with the reason.
+    """
+    network, label = load(model), Path(model).stem
+    files = [file for path in paths for file in (list_images(path) if path.is_dir() else [path])]
+    written: list[tuple[Path, float]] = []
+    skipped: list[tuple[Path, str]] = []
+    taken: set[str] = set()
+    for done, file in enumerate(files, 1):
+        try:
+            images = to_float(read_image(file))[None]
+        except FormatError as error:
+            skipped.append((file, str(error)))
+            continue
+        output = network.reconstruct(images)
+        target = Path(out) / f"{_free_name(f'{file.stem}-{label}', taken)}.png"
+        write_png(target, torch.cat([images, output], dim=-1)[0] if side_by_side else output[0])
+        written.append((target, rmse(output, images)))
+        on_progress("reconstruct", done, len(files), "")
+    return written, skipped
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """`name`, or with a number where another photograph of this call has it."""
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    taken.add(free)
+    return free

@@ -1,1 +1,0 @@
-from maxtunnel.files import FormatError as FormatError

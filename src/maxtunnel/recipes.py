@@ -1,0 +1,94 @@
+"""How networks are trained: the paper's recipe to the letter, and ours."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run besides the network, the photographs and the seed.
+
+    Attributes:
+        name: what the command line calls it.
+        optimizer: `torch.optim` class.
+        learning_rate: of weights; at its highest where it changes.
+        bias_rate: times `learning_rate` for biases and the bias code.
+        epsilon: added to the optimiser's root.
+        betas: AdamW's.
+        steps: number of batches.
+        batch: images a step, over all devices.
+        warmup: share of the steps over which the rate rises from 0.
+        decay: whether the rate then falls to 0 along half a cosine.
+        scale: the network's inner image scale; 255 means grey levels.
+        bias_code: start value of every channel's bias code; None draws it like Caffe.
+        reshuffle: a new order for every pass over the photographs; otherwise one order, read cyclically.
+        flips: mirror half of the photographs.
+        precision: `32`, or `bf16` for the decoder's arithmetic; weights and encoder stay float32.
+    """
+
+    name: str
+    optimizer: Literal["adagrad", "adamw"]
+    learning_rate: float
+    bias_rate: float
+    epsilon: float
+    betas: tuple[float, float]
+    steps: int
+    batch: int
+    warmup: float
+    decay: bool
+    scale: float
+    bias_code: float | None
+    reshuffle: bool
+    flips: bool
+    precision: Literal["32", "bf16"]
+
+    def rate(self, step: int) -> float:
+        """Learning rate of the weights in step `step`, counted from 0."""
+        rise = round(self.warmup * self.steps)
+        if step < rise:
+            return self.learning_rate * (step + 1) / rise
+        if not self.decay:
+            return self.learning_rate
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (self.steps - rise)))
+
+
+# Sections III-B and VIII, and the published solver files.
+PAPER = Recipe(
+    name="paper",
+    optimizer="adagrad",
+    learning_rate=0.01,
+    bias_rate=2.0,
+    epsilon=1e-8,
+    betas=(0.0, 0.0),
+    steps=50_000,
+    batch=16,
+    warmup=0.0,
+    decay=False,
+    scale=255.0,
+    bias_code=None,
+    reshuffle=False,
+    flips=False,
+    precision="32",
+)
+
+# docs/training.md has what was tried and why this won.
+FAST = Recipe(
+    name="fast",
+    optimizer="adamw",
+    learning_rate=0.02,
+    bias_rate=1.0,
+    epsilon=1e-8,
+    betas=(0.9, 0.99),
+    steps=3000,
+    batch=16,
+    warmup=0.1,
+    decay=True,
+    scale=4.0,
+    bias_code=1.0,
+    reshuffle=True,
+    flips=False,
+    precision="bf16",
+)
+
+RECIPES = {recipe.name: recipe for recipe in (FAST, PAPER)}

@@ -1,0 +1,84 @@
+"""What a training step changes, saved and restored exactly."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from maxtunnel.files import FormatError, replacing
+from maxtunnel.recipes import Recipe
+
+
+class State:
+    """A module, its optimiser and the step they have reached.
+
+    Args:
+        module: saved whole.
+        trained: the part of it that is trained.
+        recipe: names the optimiser and its rates.
+    """
+
+    def __init__(self, module: nn.Module, trained: nn.Module, recipe: Recipe) -> None:
+        self.module, self.recipe, self.step = module, recipe, 0
+        weights = [p for p in trained.parameters() if p.ndim > 1]
+        biases = [p for p in trained.parameters() if p.ndim == 1]
+        groups = [
+            {"params": weights, "lr": recipe.learning_rate, "factor": 1.0},
+            {"params": biases, "lr": recipe.learning_rate, "factor": recipe.bias_rate},
+        ]
+        self.optimizer: torch.optim.Optimizer
+        if recipe.optimizer == "adagrad":
+            self.optimizer = torch.optim.Adagrad(groups, eps=recipe.epsilon)
+        else:
+            self.optimizer = torch.optim.AdamW(
+                groups, betas=recipe.betas, eps=recipe.epsilon, weight_decay=0.0
+            )
+        self._parameters = weights + biases
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a step changes or needs, by name."""
+        tensors = {f"module.{name}": tensor for name, tensor in self.module.state_dict().items()}
+        for index, parameter in enumerate(self._parameters):
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{index}.{key}"] = value
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `tensors` returned earlier."""
+        self.module.load_state_dict(
+            {
+                name.removeprefix("module."): tensor
+                for name, tensor in tensors.items()
+                if name.startswith("module.")
+            }
+        )
+        self.optimizer.state.clear()
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".")
+                parameter = self._parameters[int(index)]
+                # A step count is a float on the CPU wherever the parameters lie.
+                value = tensor.clone() if key == "step" else tensor.to(parameter.device, copy=True)
+                if value.ndim == 4:
+                    value = value.contiguous(memory_format=torch.channels_last)
+                self.optimizer.state[parameter][key] = value
+
+    def save(self, run: Path) -> None:
+        """Write RUN/state.safetensors in one step."""
+        with replacing(run / "state.safetensors") as temporary:
+            tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
+            save_file(tensors, temporary, {"step": str(self.step)})
+
+    def load(self, run: Path) -> None:
+        """Read RUN/state.safetensors; a run that was killed before its first save starts over."""
+        path = run / "state.safetensors"
+        if not path.exists():
+            return
+        try:
+            with safe_open(path, framework="pt") as file:
+                self.step = int(file.metadata()["step"])
+                self.restore({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
+            raise FormatError(f"{path} is damaged: {' '.join(str(error).split())[:300]}") from None

@@ -1,0 +1,136 @@
+"""Names to networks: what ships, saved files, run folders and published snapshots."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import safe_open
+from torch import Tensor
+
+from maxtunnel.caffe import load_caffemodel
+from maxtunnel.files import FormatError
+from maxtunnel.images import Resize, mean_image, read_folder
+from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.progress import OnProgress, counter, silent
+
+WEIGHTS = Path(__file__).with_name("weights")
+
+
+def shipped() -> list[str]:
+    """Names of the networks that ship with the package, fewest switches first."""
+    names = [path.stem for path in WEIGHTS.glob("*.safetensors")]
+    return sorted(names, key=lambda name: ([int(part) for part in name.split("-")[:3]], name))
+
+
+def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> TunnelNetwork:
+    """The network that `model` names.
+
+    Args:
+        model: a shipped name (`16-16-16`), a saved file, a run folder, or a `.caffemodel`.
+        mean: the mean image to use with a `.caffemodel`, which carries none; by default ImageNet's channel
+            means, which costs 5 to 9 % in RMSE.
+
+    Raises:
+        FormatError: there is no such model, or its file is damaged.
+        ValueError: a mean is given for a network that carries its own.
+    """
+    path = Path(model)
+    if path.suffix == ".caffemodel":
+        return load_caffemodel(path, mean)
+    if mean is not None:
+        raise ValueError(f"{model} carries its own mean image; a mean is for .caffemodel files alone")
+    if str(model) in shipped():
+        return TunnelNetwork.load(WEIGHTS / f"{model}.safetensors")
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if not path.exists():
+        raise FormatError(
+            f"no model {model}: expected a file, a run folder, or one of {', '.join(shipped())}"
+        )
+    return TunnelNetwork.load(path)
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What is known of a network in the package."""
+
+    name: str
+    parameters: int
+    file_bytes: int
+    bits_per_pixel: float
+    rmse: float
+    measured_on: str
+
+
+def list_shipped() -> list[Shipped]:
+    """The networks in the package, from their files' headers."""
+    return [_describe(name) for name in shipped()]
+
+
+def _describe(name: str) -> Shipped:
+    path = WEIGHTS / f"{name}.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        sizes = {key: np.prod(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    info = json.loads(metadata["info"])
+    return Shipped(
+        name=name,
+        parameters=int(sum(size for key, size in sizes.items() if key != "mean")),
+        file_bytes=path.stat().st_size,
+        bits_per_pixel=Architecture.parse(metadata["architecture"]).bits_per_pixel(),
+        rmse=info["rmse"],
+        measured_on=f"{info['val_images']:,} of {info['val']}",
+    )
+
+
+def architecture_of(what: str) -> Architecture:
+    """The architecture that `what` writes out, or that the model of this name has."""
+    try:
+        return Architecture.parse(what)
+    except ValueError as error:
+        if not (Path(what).exists() or what in shipped()):
+            raise ValueError(f"{error}; nor is it a model") from None
+        return load(what).architecture
+
+
+def read_mean(
+    source: Path, size: int, resize: Resize = "bilinear", on_progress: OnProgress = silent
+) -> Float[Tensor, "3 h w"]:
+    """The mean image of a folder's photographs, or the one in a .npy file.
+
+    Raises:
+        FormatError: neither, or an array that is no (3, h, w) RGB image in [0, 1].
+    """
+    if source.suffix != ".npy":
+        return mean_image(
+            read_folder(source, size, resize, on_progress=counter(on_progress, "mean image")).pixels
+        )
+    try:
+        array = np.load(source, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise FormatError(f"{source} cannot be read as a .npy array: {error}") from None
+    if array.ndim != 3 or array.shape[0] != 3 or 0 in array.shape or array.dtype.kind != "f":
+        raise FormatError(f"{source} is {array.dtype} {array.shape}: expected floats of shape (3, h, w)")
+    if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+        raise FormatError(f"{source} goes from {array.min():g} to {array.max():g}: expected RGB in [0, 1]")
+    return torch.from_numpy(array.astype(np.float32))
+
+
+def import_snapshot(
+    snapshot: Path,
+    target: Path,
+    mean: Path | None,
+    size: int,
+    on_progress: OnProgress = silent,
+) -> TunnelNetwork:
+    """Store a published snapshot as a file of ours, with the mean image that `mean` names."""
+    if target.suffix != ".safetensors":
+        raise ValueError(f"{target} is to hold a network: name it .safetensors")
+    network = load_caffemodel(
+        snapshot, None if mean is None else read_mean(mean, size, on_progress=on_progress)
+    )
+    network.save(target)
+    return network

@@ -1,0 +1,53 @@
+"""Reference arrays in the original software's layout, as networks and steps of ours."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.recipes import PAPER
+from maxtunnel.state import State
+from maxtunnel.training import Reconstruction, Stepper
+
+
+def fill(network, blob):
+    """Set all weights; `blob(layer, kind)` gives them in Caffe's layout, kind `weight` or `bias`."""
+    names = [f"conv{b}_{i}" for b in range(1, len(network.architecture.widths) + 1) for i in (1, 2)]
+    with torch.no_grad():
+        for name, conv in zip(names, network.encoder.convs, strict=True):
+            conv.weight.copy_(blob(name, "weight"))
+            conv.bias.copy_(blob(name, "bias").flatten())
+        for name, conv in zip(decoder_layers(network), network.decoder.convs, strict=True):
+            conv.weight.copy_(to_convolution(blob(name, "weight")))
+            conv.bias.copy_(blob(name, "bias").flatten())
+        network.decoder.bias_code.copy_(blob("bias_code", "").flatten())
+    return network
+
+
+def decoder_layers(network):
+    return [f"deconv{b}_{i}" for b in range(len(network.architecture.widths), 0, -1) for i in (1, 2)]
+
+
+def to_convolution(weight):
+    """A stride-1 deconvolution's weight (in, out, 3, 3) as the equal convolution's."""
+    return weight.transpose(0, 1).flip(2, 3)
+
+
+def network_of(widths, mean, scale=255.0, dtype=torch.float64):
+    return TunnelNetwork(Architecture(widths), torch.as_tensor(mean, dtype=torch.float32), scale).to(dtype)
+
+
+def reference_losses(network, batches, count):
+    """Losses of `count` steps of the paper's recipe; `batches(step)` gives normalised images."""
+    from lightning.fabric import Fabric
+
+    recipe = replace(PAPER, batch=len(batches(0)), steps=count)
+    state = State(network, network.decoder, recipe)
+    stepper = Stepper(Fabric(accelerator="cpu"), Reconstruction(network), state)
+    losses = []
+    for step in range(count):
+        x = batches(step)
+        _, codes = network.encoder(x)
+        losses.append(float(stepper.step(step, (list(codes), x))))
+    return np.array(losses)
