@@ -25,7 +25,7 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def photographs(tmp_path: Path) -> Path:
+def photographs_folder(tmp_path: Path) -> Path:
     """A folder of twelve small pictures of coloured shapes in two class folders."""
     random = np.random.default_rng(0)
     for number in range(12):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference import decoder_layers, fill, network_of, to_convolution
 from safetensors.torch import load_file, save_file
 
 from maxtunnel.caffe import load_caffemodel
@@ -15,9 +14,19 @@ from maxtunnel.files import FormatError
 from maxtunnel.network import Architecture, TunnelNetwork
 from maxtunnel.switches import SwitchCode, to_indices
 from maxtunnel.window import Window
+from reference import decoder_layers, fill, network_of, to_convolution
 
 GOLDEN = Path(__file__).parent / "golden" / "network.npz"
-TABLE_II_BITS = {"8-8-8": 1.75, "6-12-24": 1.75, "16-16-16": 3.5, "12-24-48": 3.5, "32-32-32": 7, "24-48-96": 7, "64-64-64": 14, "48-96-192": 14}  # fmt: skip
+TABLE_II_BITS = {
+    "8-8-8": 1.75,
+    "6-12-24": 1.75,
+    "16-16-16": 3.5,
+    "12-24-48": 3.5,
+    "32-32-32": 7,
+    "24-48-96": 7,
+    "64-64-64": 14,
+    "48-96-192": 14,
+}
 
 
 def small(text="4-6", side=16, seed=0):
@@ -170,7 +179,9 @@ def test_refuses_codes_of_another_network():
         small("4-6").decode(small("4-5").encode(images))
     code = small("4-6").encode(images)
     with pytest.raises(ValueError, match="a code is"):
-        small("4-6").decode(SwitchCode(tuple(level.with_codes(level.codes | 4) for level in code.levels), (16, 16)))
+        small("4-6").decode(
+            SwitchCode(tuple(level.with_codes(level.codes | 4) for level in code.levels), (16, 16))
+        )
 
 
 def test_seed_draws_the_network():

@@ -38,7 +38,13 @@ def cases(draw):
 
 def stock(x, window):
     return F.max_pool2d(
-        x, window.kernel, window.stride, window.padding, window.dilation, window.ceil_mode, return_indices=True
+        x,
+        window.kernel,
+        window.stride,
+        window.padding,
+        window.dilation,
+        window.ceil_mode,
+        return_indices=True,
     )
 
 
@@ -94,7 +100,9 @@ def test_odd_sizes_need_the_size_said():
     x = torch.randn(1, 3, 7, 5)
     values, codes = pool(x)
     assert unpool(values, codes).shape == (1, 3, 6, 4)
-    assert torch.equal(unpool(values, codes, size=(7, 5)), F.max_unpool2d(*stock(x, Window()), 2, output_size=(7, 5)))
+    assert torch.equal(
+        unpool(values, codes, size=(7, 5)), F.max_unpool2d(*stock(x, Window()), 2, output_size=(7, 5))
+    )
 
 
 @pytest.mark.skipif(not native.available(), reason="no C++ compiler: the plain versions are all there is")
@@ -115,7 +123,9 @@ def test_native_kernels_equal_the_plain_ones(shape, dtype, memory_format, seed):
     for ours, oracle in zip(native.pool(x), kernels.pool_plain(x, Window()), strict=True):
         torch.testing.assert_close(ours, oracle, rtol=0, atol=0, equal_nan=True)
         assert not ours.numel() or ours.is_contiguous(memory_format=memory_format)
-    codes = torch.randint(6, shape, generator=generator, dtype=torch.uint8).contiguous(memory_format=memory_format)
+    codes = torch.randint(6, shape, generator=generator, dtype=torch.uint8).contiguous(
+        memory_format=memory_format
+    )
     values = torch.randn(shape, generator=generator).to(dtype)
     assert torch.equal(native.put(values, codes), kernels.put_plain(values, codes, Window(), (2 * h, 2 * w)))
     plane = torch.randn((n, c, 2 * h, 2 * w), generator=generator).to(dtype)
@@ -180,7 +190,7 @@ def test_refuses_shapes_that_disagree():
 def test_refuses_indices_outside_their_window(index):
     indices = to_indices(torch.zeros(1, 1, 4, 4, dtype=torch.uint8))
     indices[0, 0, 2, 2] = index
-    with pytest.raises(ValueError, match="index|indices"):
+    with pytest.raises(ValueError, match=r"index|indices"):
         from_indices(indices, Window(), (8, 8))
 
 
@@ -194,7 +204,11 @@ def test_overlapping_windows_are_deterministic():
 def make_code(images=3, seed=0):
     generator = torch.Generator().manual_seed(seed)
     levels = [
-        SwitchLevel(torch.randint(4, (images, 2, side, side), generator=generator, dtype=torch.uint8), Window(), (2 * side, 2 * side))
+        SwitchLevel(
+            torch.randint(4, (images, 2, side, side), generator=generator, dtype=torch.uint8),
+            Window(),
+            (2 * side, 2 * side),
+        )
         for side in (8, 4)
     ]
     return SwitchCode(tuple(levels), (16, 16))

@@ -13,6 +13,8 @@ class Recipe:
         name: what the command line calls it.
         optimizer: `torch.optim` class.
         learning_rate: of weights; at its highest where it changes.
+        width_rate: the rate of a layer with c input channels is times (8 / c) to this power, so that one
+            rate serves all widths.
         bias_rate: times `learning_rate` for biases and the bias code.
         epsilon: added to the optimiser's root.
         betas: AdamW's.
@@ -30,6 +32,7 @@ class Recipe:
     name: str
     optimizer: Literal["adagrad", "adamw"]
     learning_rate: float
+    width_rate: float
     bias_rate: float
     epsilon: float
     betas: tuple[float, float]
@@ -58,6 +61,7 @@ PAPER = Recipe(
     name="paper",
     optimizer="adagrad",
     learning_rate=0.01,
+    width_rate=0.0,
     bias_rate=2.0,
     epsilon=1e-8,
     betas=(0.0, 0.0),
@@ -77,6 +81,7 @@ FAST = Recipe(
     name="fast",
     optimizer="adamw",
     learning_rate=0.02,
+    width_rate=1.0,
     bias_rate=1.0,
     epsilon=1e-8,
     betas=(0.9, 0.99),

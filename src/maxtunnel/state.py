@@ -22,20 +22,22 @@ class State:
 
     def __init__(self, module: nn.Module, trained: nn.Module, recipe: Recipe) -> None:
         self.module, self.recipe, self.step = module, recipe, 0
-        weights = [p for p in trained.parameters() if p.ndim > 1]
-        biases = [p for p in trained.parameters() if p.ndim == 1]
         groups = [
-            {"params": weights, "lr": recipe.learning_rate, "factor": 1.0},
-            {"params": biases, "lr": recipe.learning_rate, "factor": recipe.bias_rate},
+            {
+                "params": [p],
+                "lr": recipe.learning_rate,
+                "factor": recipe.bias_rate if p.ndim == 1 else (8 / p.shape[1]) ** recipe.width_rate,
+            }
+            for p in trained.parameters()
         ]
         self.optimizer: torch.optim.Optimizer
         if recipe.optimizer == "adagrad":
             self.optimizer = torch.optim.Adagrad(groups, eps=recipe.epsilon)
         else:
             self.optimizer = torch.optim.AdamW(
-                groups, betas=recipe.betas, eps=recipe.epsilon, weight_decay=0.0
+                groups, betas=recipe.betas, eps=recipe.epsilon, weight_decay=0.0, foreach=True
             )
-        self._parameters = weights + biases
+        self._parameters = list(trained.parameters())
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a step changes or needs, by name."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import math
 import signal
 import threading
@@ -137,7 +138,7 @@ def train(
     run: str | Path,
     config: Config = Config(),
     *,
-    val: UInt8[Tensor, "n 3 h w"] | None = None,
+    val: UInt8[Tensor, "m 3 h w"] | None = None,
     resume: bool = False,
     on_progress: OnProgress = silent,
 ) -> TunnelNetwork:
@@ -293,6 +294,8 @@ def _seconds_per_step(stepper: Stepper, feed: Feed) -> float:
 def _fabric(config: Config) -> Any:
     from lightning.fabric import Fabric
 
+    # It announces its precision to everyone.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator="auto",
         devices=config.devices,

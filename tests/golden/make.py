@@ -15,12 +15,19 @@ def draw(generator: torch.Generator) -> dict[str, torch.Tensor]:
     inputs = (3, *WIDTHS[:-1])
     weights = {}
     for block, (a, b) in enumerate(zip(inputs, WIDTHS, strict=True), 1):
-        layers = [(f"conv{block}_1", b, a), (f"conv{block}_2", b, b), (f"deconv{block}_1", b, b), (f"deconv{block}_2", b, a)]
+        layers = [
+            (f"conv{block}_1", b, a),
+            (f"conv{block}_2", b, b),
+            (f"deconv{block}_1", b, b),
+            (f"deconv{block}_2", b, a),
+        ]
         for name, first, second in layers:
             shape = (first, second, 3, 3)
             # Caffe's fan-in: everything but the first axis, for both kinds.
             bound = (3 / (second * 9)) ** 0.5
-            weights[f"{name}.weight"] = (torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1) * bound
+            weights[f"{name}.weight"] = (
+                torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1
+            ) * bound
             outputs = first if name.startswith("conv") else second
             weights[f"{name}.bias"] = torch.randn(outputs, generator=generator, dtype=torch.float64) * 0.1
     weights["bias_code"] = torch.rand(WIDTHS[-1], generator=generator, dtype=torch.float64) + 0.5

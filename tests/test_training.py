@@ -1,0 +1,196 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from maxtunnel.evaluation import evaluate
+from maxtunnel.files import FormatError
+from maxtunnel.images import demo_photographs, resize
+from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.recipes import FAST, PAPER
+from maxtunnel.training import Config, Feed, TrainingStopped, train
+from reference import fill, network_of, reference_losses
+
+GOLDEN = Path(__file__).parent / "golden" / "network.npz"
+
+
+def pictures(which=slice(0, 3)):
+    """Pieces of 32x32 pixels of the photographs in the package."""
+    photographs = [resize(image, (128, 128)) for image in demo_photographs().values()][which]
+    return torch.cat(
+        [image.unfold(1, 32, 32).unfold(2, 32, 32).flatten(1, 2).transpose(0, 1) for image in photographs]
+    )
+
+
+def new_network(seed=0):
+    return TunnelNetwork(Architecture((8, 8)), torch.full((3, 32, 32), 0.5), FAST.scale, seed)
+
+
+def short(steps=120, **changes):
+    return replace(FAST, steps=steps, batch=4, **changes)
+
+
+def weights(network):
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+def test_golden_losses_of_the_papers_recipe():
+    arrays = {name: torch.from_numpy(value) for name, value in np.load(GOLDEN).items()}
+    network = network_of((3, 4, 5), torch.zeros(3, 16, 16))
+    fill(network, lambda layer, kind: arrays[f"start.{layer}.{kind}" if kind else "start.bias_code"])
+    data = arrays["images"].double() - arrays["mean"]
+    losses = reference_losses(network, lambda step: data[[(4 * step + i) % 12 for i in range(4)]], 20)
+    np.testing.assert_allclose(losses, arrays["losses"].numpy(), rtol=1e-9)
+
+
+def test_original_losses_of_the_papers_recipe(shared):
+    path = shared / "reference/caffe_forward/net8_8_8_training_20_steps.npz"
+    arrays = {name: torch.from_numpy(value) for name, value in np.load(path).items()}
+
+    def blob(layer, kind):
+        return arrays[
+            "init_bias4.1" if layer == "bias_code" else f"init_{layer}.{0 if kind == 'weight' else 1}"
+        ]
+
+    # The network is blind to the order of colours, so it is given blue first, as the original was.
+    network = fill(network_of((8, 8, 8), torch.zeros(3, 128, 128), dtype=torch.float32), blob)
+    data = arrays["images_rgb"].permute(0, 3, 1, 2).flip(1).float() - arrays["mean_bgr"]
+    losses = reference_losses(network, lambda step: data[8 * step : 8 * step + 8], 20)
+    np.testing.assert_allclose(losses, arrays["losses"].numpy(), rtol=5e-4)
+
+
+@pytest.mark.parametrize("recipe", [short(400), replace(PAPER, steps=400, batch=4)])
+def test_training_learns_and_writes_a_run(tmp_path, recipe):
+    data, val = pictures(), pictures(slice(3, 4))
+    before = evaluate(new_network(), val).rmse
+    network = train(new_network(), data, tmp_path / "run", Config(recipe=recipe), val=val)
+    result = evaluate(network, val)
+    assert result.rmse < 0.85 * before
+    assert network.info["rmse"] == result.rmse
+    loaded = TunnelNetwork.load(tmp_path / "run" / "model.safetensors")
+    assert torch.equal(weights(loaded), weights(network))
+    assert loaded.info["recipe"]["name"] == recipe.name
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines()))
+    assert [int(row["step"]) for row in rows] == list(range(50, 401, 50))
+    assert float(rows[-1]["rmse"]) < float(rows[0]["rmse"])
+    assert Config.load(tmp_path / "run") == Config(recipe=recipe)
+    assert (tmp_path / "run" / "samples" / "000400.png").exists()
+
+
+def test_the_encoder_is_not_trained(tmp_path):
+    network = train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(60)))
+    before = new_network()
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(network.encoder.parameters(), before.encoder.parameters(), strict=True)
+    )
+    assert not torch.equal(network.decoder.bias_code, before.decoder.bias_code)
+
+
+def test_a_seed_gives_the_same_network(tmp_path):
+    runs = [
+        weights(train(new_network(), pictures(), tmp_path / str(i), Config(recipe=short(60), seed=seed)))
+        for i, seed in enumerate((0, 0, 1))
+    ]
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_minutes_become_steps_and_the_measurement_leaves_no_trace(tmp_path):
+    config = Config(recipe=short(10**6), minutes=0.05)
+    train(new_network(), pictures(), tmp_path / "timed", config)
+    saved = Config.load(tmp_path / "timed")
+    assert saved.minutes is None
+    assert 1 <= saved.recipe.steps < 10**5
+    again = train(new_network(), pictures(), tmp_path / "counted", saved)
+    assert torch.equal(weights(again), weights(TunnelNetwork.load(tmp_path / "timed" / "model.safetensors")))
+
+
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
+    config = Config(recipe=short(400))
+    whole = train(new_network(), pictures(), tmp_path / "whole", config)
+
+    def at(feed, step):
+        if step == 122:
+            os.kill(os.getpid(), signal.SIGINT)
+        return whole_feed(feed, step)
+
+    whole_feed = Feed.at
+    monkeypatch.setattr(Feed, "at", at)
+    with pytest.raises(TrainingStopped, match=r"step 123 of 400.*--resume"):
+        train(new_network(), pictures(), tmp_path / "run", config)
+    monkeypatch.undo()
+    resumed = train(new_network(7), pictures(), tmp_path / "run", config, resume=True)
+    assert torch.equal(weights(resumed), weights(whole))
+    steps = [
+        row["step"] for row in csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines())
+    ]
+    assert len(steps) == len(set(steps))
+    assert steps[-1] == "400"
+
+
+def test_a_killed_run_goes_on_too(tmp_path, photographs_folder):
+    """SIGKILL at any moment: what the run folder then holds resumes, from its start if need be."""
+    arguments = ["train", "4-4", "--data", str(photographs_folder), "--steps", "600", "--size", "16", "--out"]
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    command = [sys.executable, "-m", "maxtunnel"]
+    subprocess.run([*command, *arguments, str(whole)], check=True, capture_output=True)
+    process = subprocess.Popen(
+        [*command, *arguments, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not (run / "metrics.csv").exists() or len((run / "metrics.csv").read_text().splitlines()) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    subprocess.run([*command, "train", "--resume", str(run)], check=True, capture_output=True)
+    models = [TunnelNetwork.load(folder / "model.safetensors") for folder in (run, whole)]
+    assert torch.equal(weights(models[0]), weights(models[1]))
+
+
+def test_divergence_stops_with_the_step_and_advice(tmp_path):
+    with pytest.raises(TrainingStopped, match=r"the loss became (nan|inf) at step \d+.*lower|below"):
+        train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(200, learning_rate=1e30)))
+    assert torch.isfinite(weights(TunnelNetwork.load(tmp_path / "run" / "model.safetensors"))).all()
+
+
+def test_refuses_what_cannot_be_trained(tmp_path):
+    with pytest.raises(ValueError, match="no photographs"):
+        train(new_network(), pictures()[:0], tmp_path / "run")
+    train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(50)))
+    with pytest.raises(ValueError, match="holds a run already"):
+        train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(50)))
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"recipe": {"betas": [0, 0]}}', b"\xff"])
+def test_a_damaged_config_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(FormatError, match=r"config\.json is not the config of a run"):
+        Config.load(tmp_path)
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    config = Config(recipe=short(50))
+    train(new_network(), pictures(), tmp_path / "run", config)
+    state = tmp_path / "run" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-9])
+    with pytest.raises(FormatError, match=r"state\.safetensors is damaged"):
+        train(new_network(), pictures(), tmp_path / "run", config, resume=True)
+
+
+def test_paper_rates_are_constant_and_fast_ones_rise_and_fall():
+    assert {PAPER.rate(step) for step in (0, 1, 49_999)} == {0.01}
+    rates = [FAST.rate(step) for step in range(FAST.steps)]
+    peak = rates.index(max(rates))
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert max(rates) == FAST.learning_rate
+    assert rates[-1] < 1e-5
