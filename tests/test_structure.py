@@ -5,9 +5,27 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "maxtunnel"
 ORDER = [
-    "files", "progress", "window", "native", "kernels", "switches", "images", "network", "batches", "caffe", "zoo",
-    "evaluation", "recipes", "state", "training", "runs", "figures", "demo", "console", "__main__",
-]  # fmt: skip
+    "files",
+    "progress",
+    "window",
+    "native",
+    "kernels",
+    "switches",
+    "images",
+    "network",
+    "batches",
+    "caffe",
+    "zoo",
+    "evaluation",
+    "recipes",
+    "state",
+    "training",
+    "runs",
+    "figures",
+    "demo",
+    "console",
+    "__main__",
+]
 
 
 def imports(path):

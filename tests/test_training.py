@@ -16,7 +16,7 @@ from maxtunnel.files import FormatError
 from maxtunnel.images import demo_photographs, resize
 from maxtunnel.network import Architecture, TunnelNetwork
 from maxtunnel.recipes import FAST, PAPER
-from maxtunnel.training import Config, Feed, TrainingStopped, train
+from maxtunnel.training import Config, Feed, TrainingDiverged, TrainingStopped, train
 from reference import fill, network_of, reference_losses
 
 GOLDEN = Path(__file__).parent / "golden" / "network.npz"
@@ -157,7 +157,7 @@ def test_a_killed_run_goes_on_too(tmp_path, photographs_folder):
 
 
 def test_divergence_stops_with_the_step_and_advice(tmp_path):
-    with pytest.raises(TrainingStopped, match=r"the loss became (nan|inf) at step \d+.*lower|below"):
+    with pytest.raises(TrainingDiverged, match=r"the loss became (nan|inf) at step \d+.*lower|below"):
         train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(200, learning_rate=1e30)))
     assert torch.isfinite(weights(TunnelNetwork.load(tmp_path / "run" / "model.safetensors"))).all()
 

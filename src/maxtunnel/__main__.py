@@ -3,7 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -208,14 +208,14 @@ def summary(
     print_summary(architecture_of(what), size)
 
 
-def main() -> Any:
+def main() -> int:
     """Run the command line; an error is one line on standard error and exit status 2."""
-    from maxtunnel.console import fail
+    from maxtunnel.console import explain
 
     try:
-        return app()
-    except (ValueError, OSError, MemoryError) as error:
-        return fail(error)
+        return app(sys.argv[1:] or ["--help"], prog_name="maxtunnel", standalone_mode=False) or 0
+    except Exception as error:  # noqa: BLE001 - whatever explain does not know is raised again
+        return explain(error)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Skipped = Sequence[tuple[Path, str]]
 
+# Usage errors of Typer; the class has moved between versions.
+_USAGE: Any = typer.BadParameter.__base__
 _output = Console()
 _errors = Console(stderr=True)
 
@@ -30,11 +32,30 @@ def say(text: str) -> None:
     _output.print(escape(text), soft_wrap=True, highlight=False)
 
 
-def fail(error: BaseException) -> int:
-    """Print an error as one line on standard error; 2, the exit status."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    print(f"maxtunnel: {text}", file=sys.stderr)
-    return 2
+def explain(error: Exception) -> int:
+    """Print an error that a person can do something about as one line; raise any other again.
+
+    Returns:
+        The exit status: 2, or 130 after Ctrl-C.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, _USAGE):
+        text, status = f"{error.format_message()} (maxtunnel COMMAND --help shows how)", 2
+    elif isinstance(error, typer.Abort):
+        text, status = "interrupted", 130
+    elif type(error).__name__ == "TrainingStopped":
+        status = 130
+    elif isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "alloc" in text):
+        text, status = (
+            f"not enough memory: take fewer or smaller photographs, or fewer filters ({text[:120]})",
+            2,
+        )
+    elif isinstance(error, ValueError | OSError):
+        status = 2
+    else:
+        raise error
+    print(f"maxtunnel: {text or type(error).__name__}", file=sys.stderr)
+    return status
 
 
 @contextmanager
@@ -47,7 +68,7 @@ def progress() -> Iterator[OnProgress]:
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=_errors, transient=True) as bars:
+    with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as bars:
         tasks: dict[str, object] = {}
 
         def on_progress(phase: str, done: int, total: int, note: str = "") -> None:

@@ -20,12 +20,13 @@ def run_demo(out: str | Path, on_progress: OnProgress = silent) -> tuple[Path, l
         The picture, `out`/demo.png, and one evaluation a network.
     """
     pixels = torch.stack(list(demo_photographs().values()))
-    rows, evaluations = [Row("originals", ("8 bits per pixel", "and channel"), pixels)], []
+    rows, evaluations = [Row("originals", "8 bits per pixel and colour channel", pixels)], []
     for done, name in enumerate(shipped(), 1):
         network = load(name)
         result = evaluate(network, pixels, model=name)
-        captions = (f"{result.bits_per_pixel['nominal']:.4g} bits", f"RMSE {result.rmse:.3f}")
-        rows.append(Row(name, captions, network.reconstruct(to_float(pixels))))
+        bits = result.bits_per_pixel["nominal"]
+        caption = f"{bits:.4g} bits per pixel and colour channel, RMSE {result.rmse:.3f}"
+        rows.append(Row(name, caption, network.reconstruct(to_float(pixels))))
         evaluations.append(result)
         on_progress("demo", done, len(shipped()), "")
     picture = Path(out) / "demo.png"

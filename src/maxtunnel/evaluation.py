@@ -194,5 +194,8 @@ def _ssim(outputs: Float[Tensor, "n 3 h w"], images: Float[Tensor, "n 3 h w"]) -
 
     if min(images.shape[-2:]) < 11:
         return torch.full((len(images),), math.nan, dtype=torch.float64, device=images.device)
-    values = structural_similarity_index_measure(outputs, images, data_range=1.0, reduction="none")
-    return values.double().reshape(len(images))  # type: ignore[union-attr]
+    _, everywhere = structural_similarity_index_measure(
+        outputs, images, data_range=1.0, reduction="none", return_full_image=True
+    )
+    # Only windows that lie whole in the image count, as in Wang et al.; torchmetrics mirrors the border.
+    return everywhere[..., 5:-5, 5:-5].double().mean(dim=(1, 2, 3))

@@ -33,7 +33,11 @@ COLUMNS = ("step", "loss", "rmse", "learning_rate", "images_per_second")
 
 
 class TrainingStopped(Exception):
-    """The run stopped before its last step; everything is saved. The message says why and how to go on."""
+    """The run was interrupted; everything is saved, and the message says how to go on."""
+
+
+class TrainingDiverged(ValueError):
+    """The loss became NaN or infinite; the message says when, and what to try."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,8 @@ def train(
         The network, which `run` also holds as model.safetensors.
 
     Raises:
-        TrainingStopped: interrupted, or the loss became NaN or infinite; the last good state is saved.
+        TrainingStopped: interrupted by Ctrl-C or SIGTERM; the state is saved.
+        TrainingDiverged: the loss became NaN or infinite; the last good state is saved.
         ValueError: there are no photographs, or `run` holds another run.
         FormatError: there is nothing sound to resume.
     """
@@ -257,7 +262,7 @@ def _loop(stepper: Stepper, feed: Feed, run: Path, shown: Tensor, on_progress: O
 def _refuse_divergence(losses: list[float], step: int, recipe: Recipe, run: Path) -> None:
     for number, loss in enumerate(losses, step - len(losses) + 1):
         if not math.isfinite(loss):
-            raise TrainingStopped(
+            raise TrainingDiverged(
                 f"the loss became {loss} at step {number}; the last good state is in {run}: "
                 f"try a learning rate below {recipe.learning_rate}, or precision 32"
             )
