@@ -13,7 +13,10 @@ from typer.testing import CliRunner
 
 from maxtunnel.__main__ import app
 from maxtunnel.images import read_image
-from maxtunnel.zoo import shipped
+from maxtunnel.zoo import WEIGHTS, shipped
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def run(*arguments, status=0):
@@ -57,6 +60,14 @@ def test_reconstruct_keeps_the_size(tmp_path, photograph):
     assert both.shape == (3, 61, 80)
     assert both[:, :, :40].equal(read_image(photograph))
     assert both[:, :, 40:].equal(picture)
+
+
+@pytest.mark.parametrize("size", [(1024, 1024), (601, 399)])
+def test_large_and_odd_photographs_come_back_at_their_own_size(tmp_path, size):
+    chelsea = WEIGHTS.parent / "photographs" / "chelsea.jpg"
+    Image.open(chelsea).resize(size).save(tmp_path / "cat.png")
+    call("reconstruct", tmp_path / "cat.png", "-m", "16-16-16", "-o", tmp_path / "out")
+    assert read_image(tmp_path / "out" / "cat-16-16-16.png").shape == (3, size[1], size[0])
 
 
 def test_reconstruct_does_what_it_can_and_names_the_rest(tmp_path, photograph):

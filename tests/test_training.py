@@ -19,6 +19,7 @@ from maxtunnel.recipes import FAST, PAPER
 from maxtunnel.training import Config, Feed, TrainingDiverged, TrainingStopped, train
 from reference import fill, network_of, reference_losses
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 GOLDEN = Path(__file__).parent / "golden" / "network.npz"
 
 

@@ -141,7 +141,7 @@ def evaluate_folder(
     result = evaluate(
         network,
         photographs.pixels,
-        model=model,
+        model=Path(model).name,
         resize=resize,
         on_progress=counter(on_progress, "evaluate"),
     )
