@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.phases import Reconstruction
 from maxtunnel.recipes import PAPER
-from maxtunnel.state import State
-from maxtunnel.training import Reconstruction, Stepper
+from maxtunnel.training import Config, _Session
 
 
 def fill(network, blob):
@@ -38,16 +38,17 @@ def network_of(widths, mean, scale=255.0, dtype=torch.float64):
     return TunnelNetwork(Architecture(widths), torch.as_tensor(mean, dtype=torch.float32), scale).to(dtype)
 
 
-def reference_losses(network, batches, count):
+def reference_losses(network, batches, count, run):
     """Losses of `count` steps of the paper's recipe; `batches(step)` gives normalised images."""
-    from lightning.fabric import Fabric
-
     recipe = replace(PAPER, batch=len(batches(0)), steps=count)
-    state = State(network, network.decoder, recipe)
-    stepper = Stepper(Fabric(accelerator="cpu"), Reconstruction(network), state)
+    session = _Session(
+        network, network, network.decoder, Reconstruction(network), run, Config(recipe=recipe), resume=False
+    )
     losses = []
     for step in range(count):
         x = batches(step)
         _, codes = network.encoder(x)
-        losses.append(float(stepper.step(step, (list(codes), x))))
+        # The step's own record is float32.
+        losses.append(session.task(list(codes), x)[0].item())
+        session.step(step, (list(codes), x))
     return np.array(losses)

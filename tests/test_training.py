@@ -15,8 +15,9 @@ from maxtunnel.evaluation import evaluate
 from maxtunnel.files import FormatError
 from maxtunnel.images import demo_photographs, resize
 from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.phases import LabelFeed, SwitchFeed
 from maxtunnel.recipes import FAST, PAPER
-from maxtunnel.training import Config, Feed, TrainingDiverged, TrainingStopped, train
+from maxtunnel.training import Config, TrainingDiverged, TrainingStopped, pretrain, train
 from reference import fill, network_of, reference_losses
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -43,16 +44,18 @@ def weights(network):
     return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
-def test_golden_losses_of_the_papers_recipe():
+def test_golden_losses_of_the_papers_recipe(tmp_path):
     arrays = {name: torch.from_numpy(value) for name, value in np.load(GOLDEN).items()}
     network = network_of((3, 4, 5), torch.zeros(3, 16, 16))
     fill(network, lambda layer, kind: arrays[f"start.{layer}.{kind}" if kind else "start.bias_code"])
     data = arrays["images"].double() - arrays["mean"]
-    losses = reference_losses(network, lambda step: data[[(4 * step + i) % 12 for i in range(4)]], 20)
+    losses = reference_losses(
+        network, lambda step: data[[(4 * step + i) % 12 for i in range(4)]], 20, tmp_path
+    )
     np.testing.assert_allclose(losses, arrays["losses"].numpy(), rtol=1e-9)
 
 
-def test_original_losses_of_the_papers_recipe(shared):
+def test_original_losses_of_the_papers_recipe(shared, tmp_path):
     path = shared / "reference/caffe_forward/net8_8_8_training_20_steps.npz"
     arrays = {name: torch.from_numpy(value) for name, value in np.load(path).items()}
 
@@ -64,7 +67,7 @@ def test_original_losses_of_the_papers_recipe(shared):
     # The network is blind to the order of colours, so it is given blue first, as the original was.
     network = fill(network_of((8, 8, 8), torch.zeros(3, 128, 128), dtype=torch.float32), blob)
     data = arrays["images_rgb"].permute(0, 3, 1, 2).flip(1).float() - arrays["mean_bgr"]
-    losses = reference_losses(network, lambda step: data[8 * step : 8 * step + 8], 20)
+    losses = reference_losses(network, lambda step: data[8 * step : 8 * step + 8], 20, tmp_path)
     np.testing.assert_allclose(losses, arrays["losses"].numpy(), rtol=5e-4)
 
 
@@ -115,17 +118,23 @@ def test_minutes_become_steps_and_the_measurement_leaves_no_trace(tmp_path):
     assert torch.equal(weights(again), weights(TunnelNetwork.load(tmp_path / "timed" / "model.safetensors")))
 
 
+def interrupt_before(monkeypatch, feed, step):
+    """Press Ctrl-C just before the feed makes the batch of `step`."""
+    at = feed.at
+
+    def interrupted_at(self, number):
+        if number == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return at(self, number)
+
+    monkeypatch.setattr(feed, "at", interrupted_at)
+
+
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
     config = Config(recipe=short(400))
     whole = train(new_network(), pictures(), tmp_path / "whole", config)
 
-    def at(feed, step):
-        if step == 122:
-            os.kill(os.getpid(), signal.SIGINT)
-        return whole_feed(feed, step)
-
-    whole_feed = Feed.at
-    monkeypatch.setattr(Feed, "at", at)
+    interrupt_before(monkeypatch, SwitchFeed, 122)
     with pytest.raises(TrainingStopped, match=r"step 123 of 400.*--resume"):
         train(new_network(), pictures(), tmp_path / "run", config)
     monkeypatch.undo()
@@ -195,3 +204,44 @@ def test_paper_rates_are_constant_and_fast_ones_rise_and_fall():
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert max(rates) == FAST.learning_rate
     assert rates[-1] < 1e-5
+
+
+def test_pretraining_learns_and_keeps_the_encoder(tmp_path):
+    """Tell the pieces of two photographs apart."""
+    data = torch.cat([pictures(slice(0, 1)), pictures(slice(3, 4))])
+    labels = torch.arange(2).repeat_interleave(16)
+    network, before = new_network(), new_network()
+    config = Config(recipe=replace(short(200), learning_rate=0.005))
+    pretrain(network, data, labels, tmp_path / "run", config, val=(data, labels))
+    assert network.info["top1"] > 0.9
+    assert network.info["classes"] == 2
+    kept = TunnelNetwork.load(tmp_path / "run" / "model.safetensors")
+    assert torch.equal(weights(kept.encoder), weights(network.encoder))
+    assert not torch.equal(weights(kept.encoder), weights(before.encoder))
+    assert torch.equal(weights(kept.decoder), weights(before.decoder))
+    assert not any(parameter.requires_grad for parameter in network.encoder.parameters())
+    header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
+    assert header == "step,loss,accuracy,learning_rate,images_per_second"
+
+
+def test_a_stopped_pretraining_goes_on_too(tmp_path, monkeypatch):
+    data, labels = pictures(slice(0, 2)), torch.arange(2).repeat_interleave(16)
+    config = Config(recipe=short(100))
+    whole = pretrain(new_network(), data, labels, tmp_path / "whole", config)
+    interrupt_before(monkeypatch, LabelFeed, 60)
+    with pytest.raises(TrainingStopped, match="step 61 of 100"):
+        pretrain(new_network(), data, labels, tmp_path / "run", config)
+    monkeypatch.undo()
+    resumed = pretrain(new_network(), data, labels, tmp_path / "run", config, resume=True)
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_a_target_ends_a_run_early(tmp_path):
+    recipe = short(4000)
+    network = train(
+        new_network(), pictures(), tmp_path / "run", Config(recipe=recipe, target_rmse=0.2), val=pictures()
+    )
+    assert network.info["rmse"] < 0.205
+    assert network.info["recipe"]["steps"] < 4000
+    with pytest.raises(ValueError, match="measured on val"):
+        train(new_network(), pictures(), tmp_path / "other", Config(recipe=recipe, target_rmse=0.2))

@@ -118,19 +118,21 @@ class Encoder(nn.Module):
         )
 
     def forward(
-        self, x: Float[Tensor, "n 3 h w"]
+        self, x: Float[Tensor, "n 3 h w"], *, check: bool = True
     ) -> tuple[Float[Tensor, "n c oh ow"], tuple[UInt8[Tensor, "n _ _ _"], ...]]:
         """The deepest features (the *what*, which the paper's decoder never sees) and the codes.
 
         Raises:
-            ValueError: a NaN arose anywhere; it reaches the deepest features, so they alone are checked.
+            ValueError: a NaN arose anywhere; it reaches the deepest features, so they alone are looked at,
+                and not even they with `check=False`.
         """
         codes = []
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
             x = F.relu(second(F.relu(first(x))))
             x, where = pool(x, check=False)
             codes.append(where)
-        refuse_nan(x)
+        if check:
+            refuse_nan(x)
         return x, tuple(codes)
 
 
@@ -170,6 +172,36 @@ class Decoder(nn.Module):
             if block < len(codes) - 1:
                 x = F.relu(x)
         return x
+
+
+class Classifier(nn.Module):
+    """What pretraining puts on the encoder: fully connected 1024-ReLU, 1024-ReLU, classes.
+
+    Args:
+        architecture: of the encoder below.
+        classes: number of outputs.
+        size: (height, width) of the images; unlike the encoder, it takes no other.
+        generator: draws the weights, uniform in +-sqrt(3 / fan-in).
+
+    Source: Section III-B; layer widths from the published model files.
+    """
+
+    def __init__(
+        self, architecture: Architecture, classes: int, size: Pair, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        height, width = architecture.padded_size(size)
+        features = architecture.widths[-1] * height * width // architecture.multiple**2
+        self.layers = nn.ModuleList(
+            _linear(a, b, generator) for a, b in ((features, 1024), (1024, 1024), (1024, classes))
+        )
+
+    def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """Logits from the encoder's deepest features."""
+        x = features.flatten(1)
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
 
 
 class TunnelNetwork(nn.Module):
@@ -333,3 +365,12 @@ def _conv(
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
+    linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    bound = math.sqrt(3 / inputs)
+    with torch.no_grad():
+        linear.weight.uniform_(-bound, bound, generator=generator)
+        linear.bias.zero_()
+    return linear

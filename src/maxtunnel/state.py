@@ -1,5 +1,6 @@
-"""What a training step changes, saved and restored exactly."""
+"""What a training step changes, saved and restored exactly; and the log of a run."""
 
+import csv
 from pathlib import Path
 
 import torch
@@ -84,3 +85,19 @@ class State:
                 self.restore({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
         except (SafetensorError, OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
             raise FormatError(f"{path} is damaged: {' '.join(str(error).split())[:300]}") from None
+
+
+def start_log(run: Path, step: int, measure: str) -> None:
+    """Begin metrics.csv, or drop the rows from after the step that is resumed."""
+    path, rows = run / "metrics.csv", []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([("step", "loss", measure, "learning_rate", "images_per_second"), *rows])
+
+
+def log_row(run: Path, step: int, *values: float) -> None:
+    """Append to metrics.csv: loss, measure, learning rate and images per second at `step`."""
+    with (run / "metrics.csv").open("a", newline="") as file:
+        csv.writer(file).writerow([step, *(f"{value:.6g}" for value in values)])

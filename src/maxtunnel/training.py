@@ -1,35 +1,34 @@
-"""Training: one loop on Lightning Fabric, the only file that knows the engine."""
+"""Training: one loop for every phase and recipe on Lightning Fabric; the only file that knows the engine."""
 
-import csv
 import json
 import logging
 import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
-from maxtunnel.batches import KeptSwitches, Order, cut
+from maxtunnel.batches import PIECE, Order, cut
 from maxtunnel.evaluation import evaluate
 from maxtunnel.files import FormatError, replacing
 from maxtunnel.images import Resize, write_png
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.progress import OnProgress, counter, silent
+from maxtunnel.network import Classifier, TunnelNetwork
+from maxtunnel.phases import Classification, Feed, LabelFeed, Phase, Reconstruction, SwitchFeed, top1
+from maxtunnel.progress import OnProgress, silent
 from maxtunnel.recipes import FAST, Recipe
-from maxtunnel.state import State
+from maxtunnel.state import State, log_row, start_log
 
 ROW = 50  # steps a row of metrics.csv
 CHECKPOINT_SECONDS = 30.0
 SAMPLES = 8
-COLUMNS = ("step", "loss", "rmse", "learning_rate", "images_per_second")
 
 
 class TrainingStopped(Exception):
@@ -84,58 +83,6 @@ class Config:
             raise FormatError(f"{path} is not the config of a run: {error}") from None
 
 
-class Reconstruction(nn.Module):
-    """The decoder with the paper's loss, sum((y - x)^2) / (2N), on the network's inner scale."""
-
-    def __init__(self, network: TunnelNetwork) -> None:
-        super().__init__()
-        self.decoder = network.decoder
-
-    def forward(
-        self, codes: list[UInt8[Tensor, "n _ _ _"]], target: Float[Tensor, "n 3 h w"]
-    ) -> Float[Tensor, ""]:
-        """Loss of one batch."""
-        return (self.decoder(codes).float() - target).square().sum() / (2 * len(target))
-
-
-class Feed:
-    """Batches of one set of photographs for one network: codes and targets.
-
-    The encoder runs once over the set where that is less work than running it every step and memory allows.
-    """
-
-    def __init__(
-        self,
-        network: TunnelNetwork,
-        pixels: UInt8[Tensor, "n 3 h w"],
-        order: Order,
-        steps: int,
-        on_progress: OnProgress = silent,
-    ) -> None:
-        self.network, self.pixels, self.order = network, pixels, order
-        distinct = len(pixels) * (2 if order.flips else 1)
-        size = pixels.shape[-2], pixels.shape[-1]
-        self._kept = (
-            KeptSwitches(
-                network,
-                pixels,
-                mirrored=order.flips,
-                on_progress=counter(on_progress, "encode"),
-            )
-            if steps * order.batch // order.ranks > distinct and KeptSwitches.fit(network, distinct, size)
-            else None
-        )
-
-    def at(self, step: int) -> tuple[list[Tensor], Tensor]:
-        """Codes (finest level first) and targets of batch `step`."""
-        numbers, mirrored = self.order.at(step)
-        images = cut(self.network, self.pixels, numbers, mirrored)
-        target = self.network.normalise(images)
-        if self._kept is not None:
-            return self._kept.at(numbers, mirrored), target
-        return [level.codes for level in self.network.encode(images).levels], target
-
-
 def train(
     network: TunnelNetwork,
     photographs: UInt8[Tensor, "n 3 h w"],
@@ -166,134 +113,249 @@ def train(
         ValueError: there are no photographs, or `run` holds another run.
         FormatError: there is nothing sound to resume.
     """
-    run = Path(run)
-    if len(photographs) == 0:
-        raise ValueError("there are no photographs to train on")
-    if not resume and (run / "config.json").exists():
-        raise ValueError(f"{run} holds a run already: resume it with --resume {run}, or name another folder")
-    started = time.monotonic()
-    fabric = _fabric(config)
-    network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    recipe = config.recipe
-    state = State(network, network.decoder, recipe)
-    if resume:
-        state.load(run)
-    stepper = Stepper(fabric, Reconstruction(network), state)
-    order = Order(
-        len(photographs), recipe.batch, config.seed, recipe.reshuffle, recipe.flips,
-        fabric.global_rank, fabric.world_size,
-    )  # fmt: skip
-    steps = recipe.steps if config.minutes is None else 10**9
-    feed = Feed(network, _resident(photographs, fabric.device), order, steps, on_progress)
-    if config.minutes is not None:
-        per_step = _seconds_per_step(stepper, feed)
-        left = config.minutes * 60 - (time.monotonic() - started)
-        recipe = replace(recipe, steps=max(1, round(left / per_step)))
-        config = replace(config, recipe=recipe, minutes=None)
-    if fabric.is_global_zero:
-        if not resume:
-            network.save(run / "model.safetensors")
-        config.save(run)
-        _start_log(run, state.step)
-    stepper.recipe = recipe
-    _loop(stepper, feed, run, feed.pixels if val is None else val, on_progress)
-    network.info = _info(config, len(photographs), network, val, time.monotonic() - started)
-    if fabric.is_global_zero:
-        network.save(run / "model.safetensors")
-    fabric.barrier()
+    session = _Session(network, network, network.decoder, Reconstruction(network), Path(run), config, resume)
+    pixels = _resident(_at_least_one(photographs), session.fabric.device)
+    feed = SwitchFeed(network, pixels, session.order(len(pixels)), session.most_steps, on_progress)
+    shown = pixels if val is None else val
+    target = None
+    if config.target_rmse is not None:
+        if val is None:
+            raise ValueError("a target RMSE is measured on val photographs: give some")
+        target = SwitchFeed(network, val, Order(len(val), PIECE, 0, False, False), 10**9, on_progress)
+
+    def reached() -> bool:
+        return target is not None and _rmse(session, target, len(shown)) <= (config.target_rmse or 0)
+
+    session.fit(feed, on_progress, lambda step: _write_samples(network, shown, session.run, step), reached)
+    info = _info(session, len(photographs))
+    if val is not None and session.fabric.is_global_zero:
+        result = evaluate(network, val)
+        info |= {"rmse": result.rmse, "rmse_ci95": result.rmse_ci95}
+        info |= {"val": _short_name(config.val or ""), "val_images": result.images}
+    session.finish(info)
     return network
 
 
-class Stepper:
-    """Takes single steps: rate, loss, gradient, update."""
+def pretrain(
+    network: TunnelNetwork,
+    photographs: UInt8[Tensor, "n 3 h w"],
+    labels: Int64[Tensor, " n"],
+    run: str | Path,
+    config: Config = Config(),
+    *,
+    val: tuple[UInt8[Tensor, "m 3 h w"], Int64[Tensor, " m"]] | None = None,
+    resume: bool = False,
+    on_progress: OnProgress = silent,
+) -> TunnelNetwork:
+    """Train the encoder of `network` to classify photographs, with a classifier that is thrown away.
 
-    def __init__(self, fabric: Any, task: nn.Module, state: State) -> None:
-        self.fabric, self.state, self.recipe = fabric, state, state.recipe
-        self._task, self._optimizer = fabric.setup(task, state.optimizer)
+    Args:
+        network: its encoder is changed in place; its decoder stays as it is.
+        photographs: uint8 RGB, all of one size.
+        labels: the number of each photograph's class, from 0.
+        run: as for `train`; model.safetensors holds the encoder, for `train --encoder RUN`.
+        config: recipe, seed and bounds.
+        val: photographs and labels that are never trained on; the top-1 accuracy there goes into `info`.
+        resume: as for `train`.
+        on_progress: told often where the run is.
 
-    def step(self, number: int, batch: tuple[Any, ...]) -> Float[Tensor, ""]:
-        """Do step `number` (counted from 0) on a batch, which is what the task's `forward` takes."""
+    Returns:
+        The network, whose `info` has `top1`.
+
+    Raises:
+        As `train`.
+    """
+    size = photographs.shape[-2], photographs.shape[-1]
+    generator = torch.Generator().manual_seed(config.seed)
+    classes = int(_at_least_one(labels).max()) + 1
+    classifier = Classifier(network.architecture, classes, size, generator)
+    network.encoder.requires_grad_(True)
+    task = Classification(network, classifier)
+    whole = nn.ModuleDict({"network": network, "classifier": classifier})
+    session = _Session(network, whole, task, task, Path(run), config, resume)
+    pixels = _resident(photographs, session.fabric.device)
+    feed = LabelFeed(network, pixels, labels, session.order(len(pixels)))
+    session.fit(feed, on_progress)
+    network.encoder.requires_grad_(False)
+    info = _info(session, len(photographs)) | {"classes": classes}
+    if val is not None and session.fabric.is_global_zero:
+        info |= {
+            "top1": top1(task, network, *val),
+            "val": _short_name(config.val or ""),
+            "val_images": len(val[1]),
+        }
+    session.finish(info)
+    return network
+
+
+class _Session:
+    """One run in one process: the engine, the state, and the loop that all phases share.
+
+    Args:
+        network: saved as model.safetensors.
+        whole: the network with all that is trained; saved as the state.
+        trained: the part of `whole` that is trained.
+        task: the phase.
+        run: the run's folder.
+        config: what was asked for; its recipe gets its steps from `minutes` in `fit`.
+        resume: whether to go on from the state in the folder.
+    """
+
+    def __init__(
+        self,
+        network: TunnelNetwork,
+        whole: nn.Module,
+        trained: nn.Module,
+        task: Phase,
+        run: Path,
+        config: Config,
+        resume: bool,
+    ) -> None:
+        if not resume and (run / "config.json").exists():
+            raise ValueError(f"{run} holds a run already: go on with --resume {run}, or name another folder")
+        self.network, self.task, self.run, self.config = network, task, run, config
+        self.started = time.monotonic()
+        self.fabric = _fabric(config)
+        # Cutting a batch needs as many images for each process.
+        if config.recipe.batch % self.fabric.world_size:
+            raise ValueError(
+                f"{self.fabric.world_size} processes cannot share batches of {config.recipe.batch} evenly"
+            )
+        whole.to(self.fabric.device)
+        whole.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.state = State(whole, trained, config.recipe)
+        if resume:
+            self.state.load(run)
+        self._step, self._optimizer = self.fabric.setup(task, self.state.optimizer)
+        self._resumed = resume
+
+    @property
+    def most_steps(self) -> int:
+        """Steps that the run may come to."""
+        return self.config.recipe.steps if self.config.minutes is None else 10**9
+
+    def order(self, images: int) -> Order:
+        """This process's share of the batches."""
+        recipe, fabric = self.config.recipe, self.fabric
+        return Order(
+            images, recipe.batch, self.config.seed, recipe.reshuffle, recipe.flips,
+            fabric.global_rank, fabric.world_size,
+        )  # fmt: skip
+
+    def step(self, number: int, batch: tuple[Any, ...]) -> Float[Tensor, "2"]:
+        """Do step `number`, counted from 0: rate, loss, gradient, update; loss and measure of the batch."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.rate(number) * group["factor"]
-        loss: Tensor = self._task(*batch)
+            group["lr"] = self.config.recipe.rate(number) * group["factor"]
+        loss, measure = self._step(*batch)
         self._optimizer.zero_grad()
         self.fabric.backward(loss)
         self._optimizer.step()
-        return loss.detach()
+        return torch.stack([loss.detach().float(), measure.detach().float()])
 
-    def mean(self, losses: list[Tensor]) -> list[float]:
-        """Losses averaged over all processes."""
-        return self.fabric.all_reduce(torch.stack(losses), reduce_op="mean").tolist()
+    def fit(
+        self,
+        feed: Feed,
+        on_progress: OnProgress,
+        show: Callable[[int], None] = lambda step: None,
+        reached: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train from the state's step to the recipe's last.
 
+        Args:
+            feed: makes the batches.
+            on_progress: told often where the run is.
+            show: writes samples.
+            reached: whether the run may stop before its last step.
+        """
+        self._begin(feed)
+        state, recipe, first = self.state, self.config.recipe, self.fabric.is_global_zero
+        every = max(ROW, recipe.steps // 20 // ROW * ROW)
+        done: list[Tensor] = []
+        saved = row_began = time.monotonic()
+        with _interrupts() as interrupted:
+            while state.step < recipe.steps:
+                done.append(self.step(state.step, feed.at(state.step)))
+                state.step += 1
+                ends, row = state.step == recipe.steps, state.step % ROW == 0
+                alone = self.fabric.world_size == 1
+                if not (row or ends or (alone and interrupted.is_set())):
+                    continue
+                # Processes stop together, at the end of a row: a signal reaches them at different steps.
+                stop = interrupted.is_set() if alone else self._any(interrupted.is_set())
+                loss, measure = self._mean(done)
+                speed = len(done) * recipe.batch / (time.monotonic() - row_began)
+                note = f"{self.task.measure} {measure:.4f}, {speed:.0f} images/s"
+                on_progress("train", state.step, recipe.steps, note)
+                enough = not ends and state.step % every == 0 and self._any(reached())
+                if first:
+                    log_row(self.run, state.step, loss, measure, recipe.rate(state.step - 1), speed)
+                    if ends or stop or enough or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                        self._save()
+                        saved = time.monotonic()
+                    if ends or enough or state.step % every == 0:
+                        show(state.step)
+                if enough:
+                    self.config = replace(self.config, recipe=replace(recipe, steps=state.step))
+                    break
+                if stop and not ends:
+                    raise TrainingStopped(
+                        f"stopped at step {state.step} of {recipe.steps}, saved; "
+                        f"go on with: maxtunnel train --resume {self.run}"
+                    )
+                done, row_began = [], time.monotonic()
 
-def _loop(stepper: Stepper, feed: Feed, run: Path, shown: Tensor, on_progress: OnProgress) -> None:
-    """Train from the state's step to the recipe's last; `shown` are the photographs of the samples."""
-    state, recipe, first = stepper.state, stepper.recipe, stepper.fabric.is_global_zero
-    losses: list[Tensor] = []
-    saved = row_began = time.monotonic()
-    with _interrupts() as interrupted:
-        while state.step < recipe.steps:
-            losses.append(stepper.step(state.step, feed.at(state.step)))
-            state.step += 1
-            ends = state.step == recipe.steps
-            if not (state.step % ROW == 0 or ends or interrupted.is_set()):
-                continue
-            values = stepper.mean(losses)
-            _refuse_divergence(values, state.step, recipe, run)
-            speed = len(values) * recipe.batch / (time.monotonic() - row_began)
-            loss = sum(values) / len(values)
-            rmse = _loss_to_rmse(loss, feed.network, feed.pixels)
-            on_progress("train", state.step, recipe.steps, f"RMSE {rmse:.4f}, {speed:.0f} images/s")
-            if first:
-                _log_row(run, state.step, loss, rmse, recipe.rate(state.step - 1), speed)
-            if first and (ends or interrupted.is_set() or time.monotonic() - saved > CHECKPOINT_SECONDS):
-                state.save(run)
-                feed.network.save(run / "model.safetensors")
-                _write_samples(feed.network, shown, run / "samples", state.step)
-                saved = time.monotonic()
-            if interrupted.is_set() and not ends:
-                raise TrainingStopped(
-                    f"stopped at step {state.step} of {recipe.steps}, saved; "
-                    f"go on with: maxtunnel train --resume {run}"
+    def finish(self, info: dict[str, Any]) -> None:
+        """Write the network with what is to be known of it."""
+        self.network.info = info
+        if self.fabric.is_global_zero:
+            self.network.save(self.run / "model.safetensors")
+        self.fabric.barrier()
+
+    def _begin(self, feed: Feed) -> None:
+        if self.config.minutes is not None:
+            left = self.config.minutes * 60 - (time.monotonic() - self.started)
+            steps = max(1, round(left / self._seconds_per_step(feed)))
+            self.config = replace(self.config, recipe=replace(self.config.recipe, steps=steps), minutes=None)
+        if self.fabric.is_global_zero:
+            if not self._resumed:
+                self.network.save(self.run / "model.safetensors")
+            self.config.save(self.run)
+            start_log(self.run, self.state.step, self.task.measure)
+
+    def _save(self) -> None:
+        self.state.save(self.run)
+        self.network.save(self.run / "model.safetensors")
+
+    def _seconds_per_step(self, feed: Feed) -> float:
+        """How long a step takes here, measured on some that are undone afterwards."""
+        before = {name: tensor.clone() for name, tensor in self.state.tensors().items()}
+        seconds = []
+        for step in range(25):
+            began = time.perf_counter()
+            self.step(step, feed.at(step)).tolist()
+            seconds.append(time.perf_counter() - began)
+        self.state.restore(before)
+        # The first ones warm up; all processes must agree on the number of steps.
+        mean = torch.tensor(sum(seconds[5:]) / 20, device=self.fabric.device)
+        return float(self.fabric.all_reduce(mean, reduce_op="mean"))
+
+    def _mean(self, done: list[Tensor]) -> tuple[float, float]:
+        """Loss and summarised measure of the last steps, over all processes; refuses what is not finite."""
+        values = self.fabric.all_reduce(torch.stack(done), reduce_op="mean")
+        for number, loss in enumerate(values[:, 0].tolist(), self.state.step - len(done) + 1):
+            if not math.isfinite(loss):
+                raise TrainingDiverged(
+                    f"the loss became {loss} at step {number}; the last good state is in {self.run}: "
+                    f"try a learning rate below {self.config.recipe.learning_rate}, or precision 32"
                 )
-            losses, row_began = [], time.monotonic()
+        loss, measure = values.mean(0).tolist()
+        return loss, self.task.summarise(measure)
 
-
-def _refuse_divergence(losses: list[float], step: int, recipe: Recipe, run: Path) -> None:
-    for number, loss in enumerate(losses, step - len(losses) + 1):
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss became {loss} at step {number}; the last good state is in {run}: "
-                f"try a learning rate below {recipe.learning_rate}, or precision 32"
-            )
-
-
-def _start_log(run: Path, step: int) -> None:
-    """Begin metrics.csv, or drop the rows from after the step that is resumed."""
-    path, rows = run / "metrics.csv", []
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
-
-
-def _log_row(run: Path, step: int, *values: float) -> None:
-    with (run / "metrics.csv").open("a", newline="") as file:
-        csv.writer(file).writerow([step, *(f"{value:.6g}" for value in values)])
-
-
-def _seconds_per_step(stepper: Stepper, feed: Feed) -> float:
-    """How long a step takes here, measured on some that are undone afterwards."""
-    before = {name: tensor.clone() for name, tensor in stepper.state.tensors().items()}
-    seconds = []
-    for step in range(25):
-        began = time.perf_counter()
-        stepper.step(step, feed.at(step)).item()
-        seconds.append(time.perf_counter() - began)
-    stepper.state.restore(before)
-    # The first ones warm up; all processes must agree on the number of steps.
-    return stepper.mean([torch.tensor(sum(seconds[5:]) / 20)])[0]
+    def _any(self, here: bool) -> bool:
+        if self.fabric.world_size == 1:
+            return here
+        flag = torch.tensor(float(here), device=self.fabric.device)
+        return float(self.fabric.all_reduce(flag, reduce_op="sum")) > 0
 
 
 def _fabric(config: Config) -> Any:
@@ -319,24 +381,32 @@ def _resident(pixels: Tensor, device: torch.device) -> Tensor:
     return pixels.to(device)
 
 
-def _loss_to_rmse(loss: float, network: TunnelNetwork, pixels: Tensor) -> float:
-    height, width = network.architecture.padded_size((pixels.shape[-2], pixels.shape[-1]))
-    return math.sqrt(2 * loss / (3 * height * width)) / network.scale
+def _at_least_one(items: Tensor) -> Tensor:
+    if len(items) == 0:
+        raise ValueError("there are no photographs to train on")
+    return items
 
 
-def _write_samples(network: TunnelNetwork, pixels: Tensor, folder: Path, step: int) -> None:
+@torch.no_grad()
+def _rmse(session: _Session, feed: SwitchFeed, images: int) -> float:
+    """RMSE of the first `images` images of a feed, in the precision of training."""
+    task = session.task
+    squares = [task(*feed.at(step))[1] for step in range(max(1, images // PIECE))]
+    return task.summarise(float(torch.stack(squares).mean()))
+
+
+def _write_samples(network: TunnelNetwork, pixels: Tensor, run: Path, step: int) -> None:
     """A picture: photographs, evenly spread over the set, above their reconstructions."""
     numbers = torch.linspace(0, len(pixels) - 1, min(SAMPLES, len(pixels))).long()
     images = cut(network, pixels, numbers, torch.zeros_like(numbers, dtype=torch.bool))
     rows = [torch.cat(list(row), dim=-1) for row in (images, network.reconstruct(images))]
-    write_png(folder / f"{step:06d}.png", torch.cat(rows, dim=-2).cpu())
+    write_png(run / "samples" / f"{step:06d}.png", torch.cat(rows, dim=-2).cpu())
 
 
-def _info(
-    config: Config, photographs: int, network: TunnelNetwork, val: Tensor | None, seconds: float
-) -> dict[str, Any]:
+def _info(session: _Session, photographs: int) -> dict[str, Any]:
     """What model.safetensors says of how the network came about."""
-    info: dict[str, Any] = {
+    config = session.config
+    return {
         "recipe": asdict(config.recipe),
         "seed": config.seed,
         "encoder": config.encoder,
@@ -344,14 +414,9 @@ def _info(
         "images": photographs,
         "size": config.size,
         "resize": config.resize,
-        "seconds": round(seconds, 1),
+        "seconds": round(time.monotonic() - session.started, 1),
         "torch": torch.__version__,
     }
-    if val is not None:
-        result = evaluate(network, val)
-        info |= {"rmse": result.rmse, "rmse_ci95": result.rmse_ci95}
-        info |= {"val": _short_name(config.val or ""), "val_images": result.images}
-    return info
 
 
 def _short_name(folder: str) -> str:
