@@ -15,7 +15,6 @@ from maxtunnel.__main__ import app
 from maxtunnel.images import read_image
 from maxtunnel.zoo import WEIGHTS, shipped
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 

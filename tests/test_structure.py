@@ -12,6 +12,7 @@ ORDER = [
     "kernels",
     "switches",
     "images",
+    "dataset",
     "network",
     "batches",
     "caffe",
@@ -19,6 +20,7 @@ ORDER = [
     "evaluation",
     "recipes",
     "state",
+    "phases",
     "training",
     "runs",
     "figures",
@@ -26,6 +28,11 @@ ORDER = [
     "console",
     "__main__",
 ]
+
+
+def files(name):
+    """The file, or those of the folder, of this name."""
+    return [SOURCE / f"{name}.py"] if (SOURCE / f"{name}.py").exists() else (SOURCE / name).glob("*.py")
 
 
 def imports(path):
@@ -37,15 +44,19 @@ def imports(path):
 
 
 def test_every_file_has_its_place():
-    assert sorted(ORDER) == sorted(path.stem for path in SOURCE.glob("*.py") if path.stem != "__init__")
+    folders = [path.parent.name for path in SOURCE.glob("*/__init__.py")]
+    assert sorted(ORDER) == sorted(
+        folders + [path.stem for path in SOURCE.glob("*.py") if path.stem != "__init__"]
+    )
 
 
 def test_imports_go_one_way():
     wrong = [
         f"{name} imports {other}"
         for position, name in enumerate(ORDER)
-        for other in imports(SOURCE / f"{name}.py")
-        if ORDER.index(other) >= position
+        for path in files(name)
+        for other in imports(path)
+        if ORDER.index(other) >= position and not (path.parent.name == other == name)
     ]
     assert not wrong
 

@@ -3,7 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,6 +31,19 @@ class RecipeName(StrEnum):
     paper = "paper"
 
 
+class Precision(StrEnum):
+    """Of the arithmetic while training; weights and switches are float32 always."""
+
+    float32 = "32"
+    bf16 = "bf16"
+
+
+class ExportFormat(StrEnum):
+    """What a store can be written as."""
+
+    parquet = "parquet"
+
+
 Model = Annotated[
     str,
     typer.Option("--model", "-m", help="Shipped name, saved file, run folder or .caffemodel.", metavar="M"),
@@ -43,10 +56,33 @@ ModelArgument = Annotated[
 ]
 Data = Annotated[
     Path,
-    typer.Option("--data", help="Folder of photographs; subfolders count.", show_default=False),
+    typer.Option("--data", help="Folder of photographs (subfolders count) or store.", show_default=False),
 ]
 Size = Annotated[int, typer.Option(help="Photographs are warped to SIZE x SIZE pixels.", min=8, max=4096)]
 Resize = Annotated[Resizing, typer.Option(help="bilinear without antialiasing is the paper's.")]
+ArchitectureArgument = Annotated[
+    str | None,
+    typer.Argument(help="Filters per block, such as 16-16-16.", metavar="ARCH", show_default=False),
+]
+TrainData = Annotated[
+    Path | None, typer.Option("--data", help="Folder or store to train on.", show_default=False)
+]
+ValData = Annotated[
+    Path | None, typer.Option("--val", help="Folder or store to measure on.", show_default=False)
+]
+Run = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.", metavar="RUN")]
+Resume = Annotated[
+    Path | None, typer.Option(help="Go on with this run; all else comes from its config.", metavar="RUN")
+]
+RecipeOption = Annotated[RecipeName, typer.Option("--recipe", help="paper: the paper's to the letter.")]
+Steps = Annotated[int | None, typer.Option(help="Batches; by default the recipe's.", min=1)]
+Minutes = Annotated[float | None, typer.Option(help="Bound on the whole run, instead of steps.", min=0.01)]
+Seed = Annotated[int, typer.Option(help="Draws encoder, decoder and order.", min=0)]
+PrecisionOption = Annotated[Precision | None, typer.Option("--precision", help="By default the recipe's.")]
+Devices = Annotated[int, typer.Option(help="GPUs, or processes on a CPU, that share each batch.", min=1)]
+Nodes = Annotated[
+    int, typer.Option(help="Machines that share each batch; start the same command on each.", min=1)
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")]
 
 
@@ -120,45 +156,187 @@ def evaluate(
 
 @app.command(epilog="Example: `maxtunnel train 8-8-8 --data photographs --val others --out runs/8-8-8`")
 def train(
-    architecture: Annotated[
-        str | None,
-        typer.Argument(help="Filters per block, such as 16-16-16.", metavar="ARCH", show_default=False),
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of photographs to train on.")] = None,
-    val: Annotated[Path | None, typer.Option(help="Folder of photographs to measure on.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.", metavar="RUN")] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(help="Go on with this run; all else comes from its config.", metavar="RUN"),
-    ] = None,
-    recipe: Annotated[RecipeName, typer.Option(help="paper: the paper's to the letter.")] = RecipeName.fast,
+    architecture: ArchitectureArgument = None,
+    data: TrainData = None,
+    val: ValData = None,
+    out: Run = None,
+    resume: Resume = None,
+    recipe: RecipeOption = RecipeName.fast,
     encoder: Annotated[
         str, typer.Option(help="random, or the model whose encoder to take.", metavar="random|M")
     ] = "random",
-    steps: Annotated[int | None, typer.Option(help="Batches; by default the recipe's.", min=1)] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="Bound on the whole run, instead of steps.", min=0.01)
+    steps: Steps = None,
+    minutes: Minutes = None,
+    target_rmse: Annotated[
+        float | None, typer.Option(help="Stop as soon as --val is met this well.", min=0.0)
     ] = None,
     size: Size = 128,
     resize: Resize = Resizing.bilinear,
-    seed: Annotated[int, typer.Option(help="Draws encoder, decoder and order.", min=0)] = 0,
+    seed: Seed = 0,
+    precision: PrecisionOption = None,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
 ) -> None:
-    """Train a decoder on a folder of photographs. Ctrl-C saves the run; --resume RUN goes on with it."""
+    """Train a decoder on photographs. Ctrl-C saves the run; --resume RUN goes on with it."""
+    _run(
+        "train",
+        architecture,
+        data,
+        val,
+        out,
+        resume,
+        recipe,
+        encoder=encoder,
+        steps=steps,
+        minutes=minutes,
+        target_rmse=target_rmse,
+        size=size,
+        resize=resize.value,
+        seed=seed,
+        precision=precision,
+        devices=devices,
+        nodes=nodes,
+    )
+
+
+@app.command(
+    epilog="Example: `maxtunnel pretrain 16-16-16 --data photographs --val others --out runs/encoder`"
+)
+def pretrain(
+    architecture: ArchitectureArgument = None,
+    data: TrainData = None,
+    val: ValData = None,
+    out: Run = None,
+    resume: Resume = None,
+    recipe: RecipeOption = RecipeName.fast,
+    steps: Steps = None,
+    minutes: Minutes = None,
+    size: Size = 128,
+    resize: Resize = Resizing.bilinear,
+    seed: Seed = 0,
+    precision: PrecisionOption = None,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
+) -> None:
+    """Train an encoder to tell class folders apart; `train --encoder RUN` then puts a decoder on it."""
+    _run(
+        "pretrain",
+        architecture,
+        data,
+        val,
+        out,
+        resume,
+        recipe,
+        steps=steps,
+        minutes=minutes,
+        size=size,
+        resize=resize.value,
+        seed=seed,
+        precision=precision,
+        devices=devices,
+        nodes=nodes,
+    )
+
+
+def _run(
+    phase: Any,
+    architecture: str | None,
+    data: Path | None,
+    val: Path | None,
+    out: Path | None,
+    resume: Path | None,
+    recipe: RecipeName,
+    **more: Any,
+) -> None:
     from maxtunnel.console import finish_with_skipped, progress, say
     from maxtunnel.runs import make_config, resume_run, start_run
 
-    if resume is None and not (architecture and data and out):
-        raise typer.BadParameter("a new run needs ARCH, --data and --out; an old one --resume RUN")
     with progress() as on_progress:
         if resume is not None:
             network, skipped = resume_run(resume, on_progress)
+        elif architecture is None or data is None or out is None:
+            raise typer.BadParameter("a new run needs ARCH, --data and --out; an old one --resume RUN")
         else:
-            config = make_config(recipe.value, data, val, encoder, steps, minutes, size, resize.value, seed)
-            network, skipped = start_run(str(architecture), config, Path(str(out)), on_progress)
-    if "rmse" in network.info:
-        say(f"RMSE {network.info['rmse']:.4f} on {network.info['val_images']} photographs")
+            config = make_config(phase, recipe.value, data, val, **more)
+            network, skipped = start_run(architecture, config, out, on_progress)
+    for measure, name in (("rmse", "RMSE"), ("top1", "Top-1 accuracy")):
+        if measure in network.info:
+            say(f"{name} {network.info[measure]:.4f} on {network.info['val_images']} photographs")
     say(f"Saved in {resume or out}")
     finish_with_skipped(skipped)
+
+
+@app.command(epilog="Example: `maxtunnel prepare imagenette/train stores/train --size 128`")
+def prepare(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder (of class folders), Parquet files (Hugging Face) or WebDataset tar shards.",
+            metavar="SOURCE",
+            show_default=False,
+        ),
+    ],
+    store: Annotated[Path, typer.Argument(help="Folder to make.", metavar="STORE", show_default=False)],
+    size: Size = 128,
+    resize: Resize = Resizing.bilinear,
+    select: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw so many classes and images of each, as the paper did: with replacement.",
+            metavar="CLASSESxIMAGES",
+        ),
+    ] = None,
+    distinct: Annotated[bool, typer.Option("--distinct", help="Draw without replacement.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the draw.", min=0)] = 0,
+    workers: Annotated[int | None, typer.Option(help="Workers; by default one a core.", min=1)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable image.")] = False,
+) -> None:
+    """Decode and warp photographs once, into a store that opens at once. Can be stopped and goes on."""
+    from maxtunnel.console import print_manifest, progress
+    from maxtunnel.dataset import prepare as prepare_store
+
+    with progress() as on_progress:
+        manifest = prepare_store(
+            source,
+            store,
+            size=size,
+            resize=resize.value,
+            select=select,
+            distinct=distinct,
+            seed=seed,
+            workers=workers,
+            strict=strict,
+            on_progress=on_progress,
+        )
+    print_manifest(store, manifest)
+
+
+@app.command(epilog="Example: `maxtunnel verify stores/train`")
+def verify(store: Annotated[Path, typer.Argument(metavar="STORE", show_default=False)]) -> None:
+    """Read a whole store and compare it with the hashes in its manifest."""
+    from maxtunnel.console import progress, say
+    from maxtunnel.dataset import verify as verify_store
+
+    with progress() as on_progress:
+        verify_store(store, on_progress)
+    say(f"{store} is whole")
+
+
+@app.command(epilog="Example: `maxtunnel export stores/train train-parquet --format parquet`")
+def export(
+    store: Annotated[Path, typer.Argument(metavar="STORE", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", show_default=False)],
+    format: Annotated[
+        ExportFormat, typer.Option(help="The Hugging Face image layout.")
+    ] = ExportFormat.parquet,
+) -> None:
+    """Write a store as Parquet files that any engine can read."""
+    from maxtunnel.console import progress, say
+    from maxtunnel.dataset import export as export_store
+
+    with progress() as on_progress:
+        export_store(store, out, format.value, on_progress)
+    say(f"Written to {out}")
 
 
 @app.command(

@@ -10,9 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from maxtunnel.dataset import MappedPixels
 from maxtunnel.images import to_float
 from maxtunnel.network import TunnelNetwork
 
+Pixels = UInt8[Tensor, "_ 3 _ _"] | MappedPixels
 PIECE = 32  # images that are encoded at a time
 
 
@@ -69,7 +71,7 @@ class KeptSwitches:
     def __init__(
         self,
         network: TunnelNetwork,
-        pixels: UInt8[Tensor, "n 3 h w"],
+        pixels: Pixels,
         mirrored: bool = False,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
@@ -112,12 +114,14 @@ class KeptSwitches:
 
 def cut(
     network: TunnelNetwork,
-    pixels: UInt8[Tensor, "n 3 h w"],
+    pixels: Pixels,
     numbers: Int64[Tensor, " b"],
     mirrored: Bool[Tensor, " b"],
 ) -> Float[Tensor, "b 3 h w"]:
     """Some of the images in [0, 1], mirrored where told, on the network's device."""
-    images = to_float(pixels[numbers.to(pixels.device)].to(network.device))
+    if isinstance(pixels, Tensor):
+        numbers = numbers.to(pixels.device)
+    images = to_float(pixels[numbers].to(network.device))
     if not bool(mirrored.any()):
         return images
     return torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(-1), images)

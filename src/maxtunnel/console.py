@@ -15,6 +15,7 @@ from rich.table import Table
 from maxtunnel.progress import OnProgress
 
 if TYPE_CHECKING:
+    from maxtunnel.dataset import Manifest
     from maxtunnel.evaluation import Evaluation
     from maxtunnel.network import Architecture
     from maxtunnel.zoo import Shipped
@@ -125,6 +126,14 @@ def print_models(models: "Sequence[Shipped]") -> None:
             model.measured_on,
         )
     _output.print(table)
+
+
+def print_manifest(store: Path, manifest: "Manifest") -> None:
+    """What a store holds, and on standard error what it could not take in."""
+    classes = f", {len(manifest.class_names)} classes" if manifest.class_names else ""
+    say(f"{store}: {manifest.images:,} images of {manifest.size}x{manifest.size}{classes}")
+    if manifest.skipped:
+        finish_with_skipped([(Path(name), reason) for name, reason in manifest.skipped])
 
 
 def print_summary(architecture: "Architecture", size: int) -> None:

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
+from maxtunnel.dataset import MappedPixels, read_photographs
 from maxtunnel.files import replacing
-from maxtunnel.images import Resize, read_folder, to_float
+from maxtunnel.images import Resize, to_float
 from maxtunnel.network import TunnelNetwork
 from maxtunnel.progress import OnProgress, counter, silent
 from maxtunnel.zoo import load, read_mean
@@ -58,7 +59,7 @@ class Evaluation:
 @torch.no_grad()
 def evaluate(
     network: TunnelNetwork,
-    photographs: UInt8[Tensor, "n 3 h w"],
+    photographs: UInt8[Tensor, "n 3 h w"] | MappedPixels,
     *,
     model: str = "",
     resize: str = "bilinear",
@@ -126,7 +127,7 @@ def evaluate_folder(
 
     Args:
         model: what `load` takes.
-        data: the folder.
+        data: the folder or store.
         size, resize: the photographs are warped to a square of `size` pixels.
         mean: for a `.caffemodel`, where its mean image comes from.
         limit: take only so many photographs, evenly spread.
@@ -137,7 +138,7 @@ def evaluate_folder(
         The result, and the files that could not be read with the reason.
     """
     network = load(model, None if mean is None else read_mean(mean, size, resize, on_progress))
-    photographs = read_folder(data, size, resize, limit, counter(on_progress, "read"))
+    photographs = read_photographs(data, size, resize, limit, on_progress)
     result = evaluate(
         network,
         photographs.pixels,
@@ -150,7 +151,7 @@ def evaluate_folder(
             json_file,
             data=str(data),
             mean=None if mean is None else str(mean),
-            paths=[str(path) for path in photographs.paths],
+            paths=list(photographs.paths),
             skipped=[reason for _, reason in photographs.skipped],
             torch=torch.__version__,
         )

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maxtunnel.batches import PIECE, KeptSwitches, Order, cut
+from maxtunnel.batches import PIECE, KeptSwitches, Order, Pixels, cut
 from maxtunnel.network import Classifier, TunnelNetwork
 from maxtunnel.progress import OnProgress, counter, silent
 
@@ -74,7 +74,7 @@ class SwitchFeed:
     def __init__(
         self,
         network: TunnelNetwork,
-        pixels: UInt8[Tensor, "n 3 h w"],
+        pixels: Pixels,
         order: Order,
         steps: int,
         on_progress: OnProgress = silent,
@@ -105,7 +105,7 @@ class LabelFeed:
     def __init__(
         self,
         network: TunnelNetwork,
-        pixels: UInt8[Tensor, "n 3 h w"],
+        pixels: Pixels,
         labels: Int64[Tensor, " n"],
         order: Order,
     ) -> None:
@@ -125,7 +125,7 @@ Feed = SwitchFeed | LabelFeed
 def top1(
     task: Classification,
     network: TunnelNetwork,
-    pixels: UInt8[Tensor, "n 3 h w"],
+    pixels: Pixels,
     labels: Int64[Tensor, " n"],
 ) -> float:
     """Share of photographs whose class has the largest logit, in float32."""

@@ -1,8 +1,10 @@
 """How networks are trained: the paper's recipe to the letter, and ours."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+PhaseName = Literal["train", "pretrain"]
 
 
 @dataclass(frozen=True)
@@ -96,4 +98,10 @@ FAST = Recipe(
     precision="bf16",
 )
 
-RECIPES = {recipe.name: recipe for recipe in (FAST, PAPER)}
+# For the classifier on the encoder; the paper's recipe serves both phases.
+FAST_PRETRAIN = replace(FAST, learning_rate=0.005, steps=3000, flips=True)
+
+RECIPES = {
+    "train": {"fast": FAST, "paper": PAPER},
+    "pretrain": {"fast": FAST_PRETRAIN, "paper": PAPER},
+}

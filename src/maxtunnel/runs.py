@@ -1,39 +1,73 @@
-"""Runs from names: folders become photographs, model names become networks, and training is given both."""
+"""Runs from names: folders and stores become photographs, models become networks, training gets both."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
-from maxtunnel.images import Photographs, Resize, mean_image, read_folder
+from maxtunnel.dataset import ImageSet, is_store, open_store, read_photographs
+from maxtunnel.images import mean_image
 from maxtunnel.network import Architecture, TunnelNetwork
-from maxtunnel.progress import OnProgress, counter, silent
-from maxtunnel.recipes import RECIPES
-from maxtunnel.training import Config, train
+from maxtunnel.progress import OnProgress, silent
+from maxtunnel.recipes import RECIPES, PhaseName
+from maxtunnel.training import Config, pretrain, train
 from maxtunnel.zoo import load
 
 Skipped = tuple[tuple[Path, str], ...]
 
 
+def make_config(
+    phase: PhaseName,
+    recipe: str,
+    data: Path,
+    val: Path | None,
+    *,
+    steps: int | None,
+    precision: Literal["32", "bf16"] | None,
+    **more: Any,
+) -> Config:
+    """The config of a new run; `steps` and `precision` take the place of the recipe's.
+
+    Raises:
+        ValueError: both `steps` and `minutes` are given, or training and test photographs are the same.
+    """
+    if steps is not None and more.get("minutes") is not None:
+        raise ValueError("steps and minutes both bound the run: give one of them")
+    if val is not None and val.resolve() == data.resolve():
+        raise ValueError(f"{val} is the training data: measure on photographs that were not trained on")
+    chosen = RECIPES[phase][recipe]
+    chosen = replace(chosen, steps=steps or chosen.steps, precision=precision or chosen.precision)
+    return Config(phase, chosen, data=str(data), val=None if val is None else str(val), **more)
+
+
 def start_run(
     architecture: str, config: Config, out: Path, on_progress: OnProgress = silent
 ) -> tuple[TunnelNetwork, Skipped]:
-    """Train a new decoder in the folder `out`.
+    """Train a new decoder, or pretrain a new encoder, in the folder `out`.
 
     Returns:
         The network, and the files that could not be read.
 
     Raises:
-        ValueError: the encoder is of another architecture, or training and test folder are the same.
+        ValueError: the encoder is of another architecture.
     """
     shape = Architecture.parse(architecture)
-    train_set, val_set, skipped = _read(config, on_progress)
-    network = TunnelNetwork(shape, mean_image(train_set.pixels), config.recipe.scale, config.seed)
+    data, val = _read(config, on_progress)
+    mean = open_store(config.data).mean if is_store(config.data) else mean_image(data.pixels[:])
+    network = TunnelNetwork(shape, mean, config.recipe.scale, config.seed)
     if config.recipe.bias_code is not None:
         torch.nn.init.constant_(network.decoder.bias_code, config.recipe.bias_code)
     if config.encoder != "random":
         take_encoder(network, load(config.encoder))
-    return _train(network, train_set, val_set, out, config, False, on_progress), skipped
+    return _run(network, data, val, out, config, False, on_progress)
+
+
+def resume_run(run: Path, on_progress: OnProgress = silent) -> tuple[TunnelNetwork, Skipped]:
+    """Go on with the run in a folder, with everything as its config.json says."""
+    config = Config.load(run)
+    data, val = _read(config, on_progress)
+    return _run(TunnelNetwork.load(run / "model.safetensors"), data, val, run, config, True, on_progress)
 
 
 def take_encoder(network: TunnelNetwork, source: TunnelNetwork) -> None:
@@ -47,67 +81,37 @@ def take_encoder(network: TunnelNetwork, source: TunnelNetwork) -> None:
     network.mean = source.mean.clone()
 
 
-def resume_run(run: Path, on_progress: OnProgress = silent) -> tuple[TunnelNetwork, Skipped]:
-    """Go on with the run in a folder, with everything as its config.json says."""
-    config = Config.load(run)
-    train_set, val_set, skipped = _read(config, on_progress)
-    network = TunnelNetwork.load(run / "model.safetensors")
-    return _train(network, train_set, val_set, run, config, True, on_progress), skipped
+def _read(config: Config, on_progress: OnProgress) -> tuple[ImageSet, ImageSet | None]:
+    def read(source: str) -> ImageSet:
+        return read_photographs(source, config.size, config.resize, on_progress=on_progress)
+
+    return read(config.data), None if config.val is None else read(config.val)
 
 
-def _read(config: Config, on_progress: OnProgress) -> tuple[Photographs, Photographs | None, Skipped]:
-    def read(folder: str) -> Photographs:
-        return read_folder(
-            folder,
-            config.size,
-            config.resize,
-            on_progress=counter(on_progress, f"read {folder}"),
-        )
-
-    if config.val is not None and Path(config.val).resolve() == Path(config.data).resolve():
-        raise ValueError(
-            f"{config.val} is the training data: measure on photographs that were not trained on"
-        )
-    train_set = read(config.data)
-    val_set = None if config.val is None else read(config.val)
-    return train_set, val_set, train_set.skipped + (() if val_set is None else val_set.skipped)
-
-
-def _train(
+def _run(
     network: TunnelNetwork,
-    train_set: Photographs,
-    val_set: Photographs | None,
+    data: ImageSet,
+    val: ImageSet | None,
     run: Path,
     config: Config,
     resume: bool,
     on_progress: OnProgress,
-) -> TunnelNetwork:
-    val = None if val_set is None else val_set.pixels
-    return train(network, train_set.pixels, run, config, val=val, resume=resume, on_progress=on_progress)
-
-
-def make_config(
-    recipe: str,
-    data: Path | None,
-    val: Path | None,
-    encoder: str,
-    steps: int | None,
-    minutes: float | None,
-    size: int,
-    resize: Resize,
-    seed: int,
-) -> Config:
-    """The config of a new run; `steps` takes the place of the recipe's."""
-    if steps is not None and minutes is not None:
-        raise ValueError("steps and minutes both bound the run: give one of them")
-    chosen = RECIPES[recipe]
-    return Config(
-        recipe=replace(chosen, steps=steps or chosen.steps),
-        seed=seed,
-        encoder=encoder,
-        data=str(data),
-        val=None if val is None else str(val),
-        size=size,
-        resize=resize,
-        minutes=minutes,
+) -> tuple[TunnelNetwork, Skipped]:
+    skipped = data.skipped + (() if val is None else val.skipped)
+    if config.phase == "train":
+        pixels = None if val is None else val.pixels
+        train(network, data.pixels, run, config, val=pixels, resume=resume, on_progress=on_progress)
+        return network, skipped
+    if data.labels is None:
+        raise ValueError(
+            f"{config.data} has no classes: put the photographs of each class in a folder of its own"
+        )
+    labelled = None
+    if val is not None:
+        if val.labels is None or val.class_names != data.class_names:
+            raise ValueError(f"{config.val} has other classes than {config.data}: both need the same folders")
+        labelled = val.pixels, val.labels
+    pretrain(
+        network, data.pixels, data.labels, run, config, val=labelled, resume=resume, on_progress=on_progress
     )
+    return network, skipped

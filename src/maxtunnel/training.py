@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from maxtunnel.batches import PIECE, Order, cut
+from maxtunnel.batches import PIECE, Order, Pixels, cut
 from maxtunnel.evaluation import evaluate
 from maxtunnel.files import FormatError, replacing
 from maxtunnel.images import Resize, write_png
 from maxtunnel.network import Classifier, TunnelNetwork
 from maxtunnel.phases import Classification, Feed, LabelFeed, Phase, Reconstruction, SwitchFeed, top1
 from maxtunnel.progress import OnProgress, silent
-from maxtunnel.recipes import FAST, Recipe
+from maxtunnel.recipes import FAST, PhaseName, Recipe
 from maxtunnel.state import State, log_row, start_log
 
 ROW = 50  # steps a row of metrics.csv
@@ -44,6 +44,7 @@ class Config:
     """What a run was asked for; `config.json`, and all that `--resume` needs.
 
     Attributes:
+        phase: `pretrain` for the encoder, `train` for the decoder.
         recipe: with the steps that are really run.
         seed: draws the order of the photographs, and the network where it is new.
         encoder: `random`, or the name of the model whose encoder was taken.
@@ -54,6 +55,7 @@ class Config:
         devices, nodes: processes that share each batch.
     """
 
+    phase: PhaseName = "train"
     recipe: Recipe = FAST
     seed: int = 0
     encoder: str = "random"
@@ -85,11 +87,11 @@ class Config:
 
 def train(
     network: TunnelNetwork,
-    photographs: UInt8[Tensor, "n 3 h w"],
+    photographs: Pixels,
     run: str | Path,
     config: Config = Config(),
     *,
-    val: UInt8[Tensor, "m 3 h w"] | None = None,
+    val: Pixels | None = None,
     resume: bool = False,
     on_progress: OnProgress = silent,
 ) -> TunnelNetwork:
@@ -97,7 +99,7 @@ def train(
 
     Args:
         network: changed in place.
-        photographs: uint8 RGB, all of one size.
+        photographs: uint8 RGB, (n, 3, h, w), all of one size.
         run: folder for config.json, metrics.csv, model.safetensors, samples and the state to resume from.
         config: recipe, seed and bounds.
         val: photographs that are never trained on: measured at the end, shown in the samples.
@@ -138,12 +140,12 @@ def train(
 
 def pretrain(
     network: TunnelNetwork,
-    photographs: UInt8[Tensor, "n 3 h w"],
+    photographs: Pixels,
     labels: Int64[Tensor, " n"],
     run: str | Path,
     config: Config = Config(),
     *,
-    val: tuple[UInt8[Tensor, "m 3 h w"], Int64[Tensor, " m"]] | None = None,
+    val: tuple[Pixels, Int64[Tensor, " m"]] | None = None,
     resume: bool = False,
     on_progress: OnProgress = silent,
 ) -> TunnelNetwork:
@@ -151,7 +153,7 @@ def pretrain(
 
     Args:
         network: its encoder is changed in place; its decoder stays as it is.
-        photographs: uint8 RGB, all of one size.
+        photographs: uint8 RGB, (n, 3, h, w), all of one size.
         labels: the number of each photograph's class, from 0.
         run: as for `train`; model.safetensors holds the encoder, for `train --encoder RUN`.
         config: recipe, seed and bounds.
@@ -374,14 +376,18 @@ def _fabric(config: Config) -> Any:
     return fabric
 
 
-def _resident(pixels: Tensor, device: torch.device) -> Tensor:
+def _resident(pixels: Pixels, device: torch.device) -> Pixels:
     """The photographs on the device where they take at most a quarter of its memory."""
-    if device.type != "cuda" or pixels.numel() > torch.cuda.mem_get_info(device)[0] / 4:
+    if (
+        not isinstance(pixels, Tensor)
+        or device.type != "cuda"
+        or pixels.numel() > torch.cuda.mem_get_info(device)[0] / 4
+    ):
         return pixels
     return pixels.to(device)
 
 
-def _at_least_one(items: Tensor) -> Tensor:
+def _at_least_one(items: Any) -> Any:
     if len(items) == 0:
         raise ValueError("there are no photographs to train on")
     return items
@@ -395,7 +401,7 @@ def _rmse(session: _Session, feed: SwitchFeed, images: int) -> float:
     return task.summarise(float(torch.stack(squares).mean()))
 
 
-def _write_samples(network: TunnelNetwork, pixels: Tensor, run: Path, step: int) -> None:
+def _write_samples(network: TunnelNetwork, pixels: Pixels, run: Path, step: int) -> None:
     """A picture: photographs, evenly spread over the set, above their reconstructions."""
     numbers = torch.linspace(0, len(pixels) - 1, min(SAMPLES, len(pixels))).long()
     images = cut(network, pixels, numbers, torch.zeros_like(numbers, dtype=torch.bool))

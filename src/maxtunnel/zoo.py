@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from maxtunnel.caffe import load_caffemodel
+from maxtunnel.dataset import is_store, open_store
 from maxtunnel.files import FormatError
 from maxtunnel.images import Resize, mean_image, read_folder
 from maxtunnel.network import Architecture, TunnelNetwork
@@ -111,11 +112,13 @@ def architecture_of(what: str) -> Architecture:
 def read_mean(
     source: Path, size: int, resize: Resize = "bilinear", on_progress: OnProgress = silent
 ) -> Float[Tensor, "3 h w"]:
-    """The mean image of a folder's photographs, or the one in a .npy file.
+    """The mean image of a folder's photographs, of a store, or the one in a .npy file.
 
     Raises:
         FormatError: neither, or an array that is no (3, h, w) RGB image in [0, 1].
     """
+    if is_store(source):
+        return open_store(source).mean
     if source.suffix != ".npy":
         return mean_image(
             read_folder(source, size, resize, on_progress=counter(on_progress, "mean image")).pixels
