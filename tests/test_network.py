@@ -169,8 +169,14 @@ def test_empty_batch():
 def test_nan_and_infinity_are_refused(poison):
     images = torch.rand(1, 3, 16, 16)
     images[0, 0, 3, 3] = poison
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match=r"NaN|up to inf"):
         small().encode(images)
+
+
+def test_grey_levels_are_refused():
+    """The mistake that would go unnoticed: a reconstruction comes out, of another picture."""
+    with pytest.raises(ValueError, match="divide grey levels by 255"):
+        small().encode(torch.rand(1, 3, 16, 16) * 255)
 
 
 def test_refuses_codes_of_another_network():

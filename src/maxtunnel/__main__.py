@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(
-    help="Rebuild photographs from the positions of max-pooling maxima (the switches) alone.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -86,6 +85,23 @@ Nodes = Annotated[
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")]
 
 
+def _version(asked: bool | None) -> None:
+    if asked:
+        from maxtunnel import __version__
+
+        typer.echo(f"maxtunnel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def maxtunnel(
+    version: Annotated[
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = None,
+) -> None:
+    """Rebuild photographs from the positions of max-pooling maxima (the switches) alone."""
+
+
 @app.command(epilog="Example: `maxtunnel demo --out demo`")
 def demo(out: Out = Path("demo")) -> None:
     """Rebuild the photographs in the package with every shipped network."""
@@ -119,7 +135,7 @@ def reconstruct(
         written, skipped = reconstruct_files(images, model, out, side_by_side, on_progress)
     for path, error in written:
         say(f"{path}  (RMSE {error:.4f})")
-    finish_with_skipped(skipped, fail=True)
+    finish_with_skipped(skipped, fail=any(path in images for path, _ in skipped))
 
 
 @app.command(
@@ -253,6 +269,8 @@ def _run(
 
     with progress() as on_progress:
         if resume is not None:
+            if architecture is not None or data is not None or out is not None:
+                raise typer.BadParameter("--resume takes everything from the run's config: give nothing else")
             network, skipped = resume_run(resume, on_progress)
         elif architecture is None or data is None or out is None:
             raise typer.BadParameter("a new run needs ARCH, --data and --out; an old one --resume RUN")
@@ -392,7 +410,7 @@ def main() -> int:
 
     try:
         return app(sys.argv[1:] or ["--help"], prog_name="maxtunnel", standalone_mode=False) or 0
-    except Exception as error:  # noqa: BLE001 - whatever explain does not know is raised again
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what explain does not know is raised again
         return explain(error)
 
 

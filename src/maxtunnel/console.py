@@ -1,6 +1,7 @@
 """What the command line shows: progress, tables and errors."""
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def say(text: str) -> None:
     _output.print(escape(text), soft_wrap=True, highlight=False)
 
 
-def explain(error: Exception) -> int:
+def explain(error: BaseException) -> int:
     """Print an error that a person can do something about as one line; raise any other again.
 
     Returns:
@@ -42,7 +43,7 @@ def explain(error: Exception) -> int:
     text = " ".join(str(error).split())
     if isinstance(error, _USAGE):
         text, status = f"{error.format_message()} (maxtunnel COMMAND --help shows how)", 2
-    elif isinstance(error, typer.Abort):
+    elif isinstance(error, typer.Abort | KeyboardInterrupt):
         text, status = "interrupted", 130
     elif type(error).__name__ == "TrainingStopped":
         status = 130
@@ -51,6 +52,8 @@ def explain(error: Exception) -> int:
             f"not enough memory: take fewer or smaller photographs, or fewer filters ({text[:120]})",
             2,
         )
+    elif isinstance(error, OSError) and error.filename is not None:
+        text, status = f"{error.filename}: {error.strerror}", 2
     elif isinstance(error, ValueError | OSError):
         status = 2
     else:
@@ -61,7 +64,7 @@ def explain(error: Exception) -> int:
 
 @contextmanager
 def progress() -> Iterator[OnProgress]:
-    """Bars on standard error, one for each phase; gone when all is done."""
+    """Bars on standard error, one a phase, gone when all is done; in a log, a line every half minute."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -69,7 +72,10 @@ def progress() -> Iterator[OnProgress]:
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as bars:
+    if not _errors.is_terminal:
+        yield _line_a_while()
+        return
+    with Progress(*columns, console=_errors, transient=True) as bars:
         tasks: dict[str, object] = {}
 
         def on_progress(phase: str, done: int, total: int, note: str = "") -> None:
@@ -80,11 +86,23 @@ def progress() -> Iterator[OnProgress]:
         yield on_progress
 
 
+def _line_a_while(seconds: float = 30.0) -> OnProgress:
+    said = time.monotonic()
+
+    def on_progress(phase: str, done: int, total: int, note: str = "") -> None:
+        nonlocal said
+        if time.monotonic() - said > seconds:
+            said = time.monotonic()
+            print(f"{phase}: {done:,} of {total:,} {note}".rstrip(), file=sys.stderr)
+
+    return on_progress
+
+
 def finish_with_skipped(skipped: Skipped, fail: bool = False) -> None:
     """Name the files that could not be read on standard error; with `fail`, exit with status 2."""
     if not skipped:
         return
-    print(f"{len(skipped)} unreadable files were skipped:", file=sys.stderr)
+    print(f"unreadable and skipped ({len(skipped)}):", file=sys.stderr)
     for _, reason in skipped:
         print(f"  {reason}", file=sys.stderr)
     if fail:
@@ -95,7 +113,7 @@ def print_evaluations(evaluations: "Sequence[Evaluation]", title: str) -> None:
     """One row a network."""
     table = Table(title=title, title_justify="left")
     table.add_column("network")
-    for column in ("bits/pixel", "RMSE", "95 % interval", "PSNR", "SSIM"):
+    for column in ("bits/pixel/channel", "RMSE", "95 % interval", "PSNR", "SSIM"):
         table.add_column(column, justify="right")
     for result in evaluations:
         low, high = result.rmse_ci95
@@ -114,7 +132,7 @@ def print_models(models: "Sequence[Shipped]") -> None:
     """The networks that ship."""
     table = Table(title="Networks in the package", title_justify="left")
     table.add_column("network")
-    for column in ("parameters", "file", "bits/pixel", "RMSE", "measured on"):
+    for column in ("parameters", "file", "bits/pixel/channel", "RMSE", "measured on"):
         table.add_column(column, justify="right")
     for model in models:
         table.add_row(
@@ -139,7 +157,9 @@ def print_manifest(store: Path, manifest: "Manifest") -> None:
 def print_summary(architecture: "Architecture", size: int) -> None:
     """Table I, and the sums."""
     rows = architecture.table((size, size))
-    table = Table(title=f"{architecture} for images of {size}x{size} pixels", title_justify="left")
+    padded = rows[0].size[0]
+    note = f", padded to {padded}x{padded}" if padded != size else ""
+    table = Table(title=f"{architecture} for images of {size}x{size} pixels{note}", title_justify="left")
     table.add_column("layer")
     for column in ("filters", "size", "ReLU", "parameters", "switch bits"):
         table.add_column(column, justify="right")

@@ -54,7 +54,7 @@ def reconstruct_files(
     Returns:
         The pictures with their RMSE, and the unreadable files with the reason.
     """
-    network, label = load(model), Path(model).stem
+    network, label = load(model), Path(model).name.removesuffix(".safetensors").removesuffix(".caffemodel")
     files = [file for path in paths for file in (list_images(path) if path.is_dir() else [path])]
     written: list[tuple[Path, float]] = []
     skipped: list[tuple[Path, str]] = []
@@ -63,6 +63,8 @@ def reconstruct_files(
         try:
             images = to_float(read_image(file))[None]
         except FormatError as error:
+            if [file] == list(paths):
+                raise
             skipped.append((file, str(error)))
             continue
         output = network.reconstruct(images)

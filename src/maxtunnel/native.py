@@ -102,7 +102,7 @@ def _library() -> ctypes.CDLL | None:
                 _compile(compiler, temporary)
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError) as error:
-        _explain(f"compiling failed ({' '.join(str(error).split())[:200]})")
+        _explain(f"{Path(compiler).name} could not compile the kernels ({type(error).__name__})")
         return None
 
 

@@ -248,6 +248,11 @@ class TunnelNetwork(nn.Module):
         """The switches of `images`; ValueError where they hold NaN or infinity, or are no RGB batch."""
         if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
             raise ValueError(f"images are {tuple(images.shape)}: expected (n, 3, height, width)")
+        if not images.is_floating_point() or (images.numel() and float(images.max()) > 2):
+            raise ValueError(
+                f"images are {images.dtype} up to {float(images.max()):g}: expected RGB in [0, 1]; "
+                "divide grey levels by 255"
+            )
         size = images.shape[-2], images.shape[-1]
         _, codes = self.encoder(self.normalise(images))
         planes = [(2 * where.shape[-2], 2 * where.shape[-1]) for where in codes]

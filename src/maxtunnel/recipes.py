@@ -78,7 +78,7 @@ PAPER = Recipe(
     precision="32",
 )
 
-# docs/training.md has what was tried and why this won.
+# Chosen by short runs of 8-8-8 and 16-16-16 on imagenette: docs/training.md.
 FAST = Recipe(
     name="fast",
     optimizer="adamw",

@@ -38,7 +38,9 @@ def make_config(
         raise ValueError(f"{val} is the training data: measure on photographs that were not trained on")
     chosen = RECIPES[phase][recipe]
     chosen = replace(chosen, steps=steps or chosen.steps, precision=precision or chosen.precision)
-    return Config(phase, chosen, data=str(data), val=None if val is None else str(val), **more)
+    # Absolute, so that the run can be resumed from anywhere.
+    held_out = None if val is None else str(val.resolve())
+    return Config(phase, chosen, data=str(data.resolve()), val=held_out, **more)
 
 
 def start_run(

@@ -27,7 +27,7 @@ from maxtunnel.recipes import FAST, PhaseName, Recipe
 from maxtunnel.state import State, log_row, start_log
 
 ROW = 50  # steps a row of metrics.csv
-CHECKPOINT_SECONDS = 30.0
+CHECKPOINT_SECONDS = 10.0
 SAMPLES = 8
 
 
@@ -77,6 +77,8 @@ class Config:
     def load(cls, run: Path) -> "Config":
         """Read RUN/config.json; FormatError where it is missing or no config."""
         path = run / "config.json"
+        if not path.exists():
+            raise FormatError(f"{run} is no run: it holds no config.json")
         try:
             fields = json.loads(path.read_text())
             recipe = fields.pop("recipe")

@@ -53,7 +53,8 @@ def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> Tunne
         path = path / "model.safetensors"
     if not path.exists():
         raise FormatError(
-            f"no model {model}: expected a file, a run folder, or one of {', '.join(shipped())}"
+            f"no model {str(model)!r}: there is no such file or run folder, and those that ship are "
+            f"{', '.join(shipped())}"
         )
     return TunnelNetwork.load(path)
 
@@ -126,7 +127,10 @@ def read_mean(
     try:
         array = np.load(source, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise FormatError(f"{source} cannot be read as a .npy array: {error}") from None
+        reason = (
+            error.strerror if isinstance(error, OSError) else "it is damaged, of another kind, or pickled"
+        )
+        raise FormatError(f"{source} cannot be read as a .npy array: {reason}") from None
     if array.ndim != 3 or array.shape[0] != 3 or 0 in array.shape or array.dtype.kind != "f":
         raise FormatError(f"{source} is {array.dtype} {array.shape}: expected floats of shape (3, h, w)")
     if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
