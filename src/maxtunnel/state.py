@@ -1,7 +1,9 @@
 """What a training step changes, saved and restored exactly; and the log of a run."""
 
 import csv
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -87,17 +89,48 @@ class State:
             raise FormatError(f"{path} is damaged: {' '.join(str(error).split())[:300]}") from None
 
 
-def start_log(run: Path, step: int, measure: str) -> None:
-    """Begin metrics.csv, or drop the rows from after the step that is resumed."""
-    path, rows = run / "metrics.csv", []
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file).writerows([("step", "loss", measure, "learning_rate", "images_per_second"), *rows])
+class Log:
+    """metrics.csv of a run, and TensorBoard events where the `tensorboard` extra is installed.
+
+    Args:
+        run: the run's folder.
+        step: the step that is resumed; rows from after it are dropped.
+        measure: what the phase calls its measure.
+        writes: False in all processes but one; then nothing is written.
+    """
+
+    def __init__(self, run: Path, step: int, measure: str, writes: bool = True) -> None:
+        self.writes, self._path, self._events = writes, run / "metrics.csv", None
+        if not writes:
+            return
+        self._columns = ("step", "loss", measure, "learning_rate", "images_per_second")
+        rows = []
+        if self._path.exists():
+            with self._path.open(newline="") as file:
+                rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
+        with replacing(self._path) as temporary, temporary.open("w", newline="") as file:
+            csv.writer(file).writerows([self._columns, *rows])
+        self._events = _events(run, step)
+
+    def row(self, step: int, *values: float) -> None:
+        """Note loss, measure, learning rate and images per second at `step`."""
+        if not self.writes:
+            return
+        with self._path.open("a", newline="") as file:
+            csv.writer(file).writerow([step, *(f"{value:.6g}" for value in values)])
+        if self._events is not None:
+            for name, value in zip(self._columns[1:], values, strict=True):
+                self._events.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write out what TensorBoard still holds."""
+        if self._events is not None:
+            self._events.close()
 
 
-def log_row(run: Path, step: int, *values: float) -> None:
-    """Append to metrics.csv: loss, measure, learning rate and images per second at `step`."""
-    with (run / "metrics.csv").open("a", newline="") as file:
-        csv.writer(file).writerow([step, *(f"{value:.6g}" for value in values)])
+def _events(run: Path, step: int) -> Any:
+    if find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(run / "tensorboard", purge_step=step + 1)

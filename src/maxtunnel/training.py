@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from maxtunnel.network import Classifier, TunnelNetwork
 from maxtunnel.phases import Classification, Feed, LabelFeed, Phase, Reconstruction, SwitchFeed, top1
 from maxtunnel.progress import OnProgress, silent
 from maxtunnel.recipes import FAST, PhaseName, Recipe
-from maxtunnel.state import State, log_row, start_log
+from maxtunnel.state import Log, State
 
 ROW = 50  # steps a row of metrics.csv
 CHECKPOINT_SECONDS = 10.0
@@ -271,12 +271,12 @@ class _Session:
             show: writes samples.
             reached: whether the run may stop before its last step.
         """
-        self._begin(feed)
-        state, recipe, first = self.state, self.config.recipe, self.fabric.is_global_zero
+        log = self._begin(feed)
+        state, recipe = self.state, self.config.recipe
         every = max(ROW, recipe.steps // 20 // ROW * ROW)
         done: list[Tensor] = []
         saved = row_began = time.monotonic()
-        with _interrupts() as interrupted:
+        with _interrupts() as interrupted, closing(log):
             while state.step < recipe.steps:
                 done.append(self.step(state.step, feed.at(state.step)))
                 state.step += 1
@@ -291,8 +291,8 @@ class _Session:
                 note = f"{self.task.measure} {measure:.4f}, {speed:.0f} images/s"
                 on_progress("train", state.step, recipe.steps, note)
                 enough = not ends and state.step % every == 0 and self._any(reached())
-                if first:
-                    log_row(self.run, state.step, loss, measure, recipe.rate(state.step - 1), speed)
+                log.row(state.step, loss, measure, recipe.rate(state.step - 1), speed)
+                if log.writes:
                     if ends or stop or enough or time.monotonic() - saved > CHECKPOINT_SECONDS:
                         self._save()
                         saved = time.monotonic()
@@ -300,6 +300,8 @@ class _Session:
                         show(state.step)
                 if enough:
                     self.config = replace(self.config, recipe=replace(recipe, steps=state.step))
+                    if log.writes:
+                        self.config.save(self.run)
                     break
                 if stop and not ends:
                     raise TrainingStopped(
@@ -315,7 +317,7 @@ class _Session:
             self.network.save(self.run / "model.safetensors")
         self.fabric.barrier()
 
-    def _begin(self, feed: Feed) -> None:
+    def _begin(self, feed: Feed) -> Log:
         if self.config.minutes is not None:
             left = self.config.minutes * 60 - (time.monotonic() - self.started)
             steps = max(1, round(left / self._seconds_per_step(feed)))
@@ -324,7 +326,7 @@ class _Session:
             if not self._resumed:
                 self.network.save(self.run / "model.safetensors")
             self.config.save(self.run)
-            start_log(self.run, self.state.step, self.task.measure)
+        return Log(self.run, self.state.step, self.task.measure, self.fabric.is_global_zero)
 
     def _save(self) -> None:
         self.state.save(self.run)
