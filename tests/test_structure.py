@@ -6,6 +6,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "maxtunnel"
 ORDER = [
     "files",
+    "memory",
     "progress",
     "window",
     "native",

@@ -1,7 +1,6 @@
 """Which images make up each training batch, and their switches kept so that the encoder runs only once."""
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from maxtunnel.dataset import MappedPixels
 from maxtunnel.images import to_float
+from maxtunnel.memory import free_memory
 from maxtunnel.network import TunnelNetwork
 
 Pixels = UInt8[Tensor, "_ 3 _ _"] | MappedPixels
@@ -109,7 +109,7 @@ class KeptSwitches:
         need = images * network.architecture.bits_per_pixel(size) * 3 * math.prod(size) / 8
         if network.device.type == "cuda":
             return need < torch.cuda.mem_get_info(network.device)[0] / 2
-        return need < os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+        return need < free_memory() / 2
 
 
 def cut(

@@ -1,6 +1,5 @@
 """What is read where data are asked for: a folder of photographs, or a store."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from maxtunnel.dataset.store import MappedPixels, Store, is_store, open_store
 from maxtunnel.images import Resize, list_images, read_folder
+from maxtunnel.memory import free_memory
 from maxtunnel.progress import OnProgress, counter, silent
 
 
@@ -96,5 +96,4 @@ def _from_store(store: Store, size: int, resize: Resize, limit: int | None) -> I
 
 
 def _fits(pixels: MappedPixels) -> bool:
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return pixels.shape.numel() < free / 2
+    return pixels.shape.numel() < free_memory() / 2
