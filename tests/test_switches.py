@@ -214,6 +214,18 @@ def make_code(images=3, seed=0):
     return SwitchCode(tuple(levels), (16, 16))
 
 
+@pytest.mark.parametrize("overlap", ["sum", "last"])
+def test_infinite_values_stay_where_they_are_put(overlap):
+    window = Window(3, 1)
+    x = torch.zeros(1, 1, 5, 5)
+    x[0, 0, 2, 2] = 1  # all nine windows choose it
+    _, codes = pool(x, window)
+    values = torch.full(codes.shape, float("inf"))
+    plane = unpool(values, codes, window, (5, 5), overlap)
+    assert not plane.isnan().any()
+    assert plane[0, 0, 2, 2] == float("inf")
+
+
 def test_switch_code_counts_bits():
     code = make_code()
     assert code.nominal_bits == 2 * 2 * (64 + 16)

@@ -82,8 +82,8 @@ def unpool(
         chosen = kernels.put(torch.ones_like(values), codes, window, size)
         return _Put.apply(values, codes, window, size) / chosen.clamp(min=1)
     if overlap == "last":
-        # Only the winners' values may carry a gradient: mark each window by its number, see who stays.
-        return _Put.apply(values * _stays(codes, window, size), codes, window, size)
+        # Only the winners' values may reach the plane or carry a gradient; 0 x infinity would be NaN.
+        return _Put.apply(torch.where(_stays(codes, window, size), values, 0), codes, window, size)
     raise ValueError(f"overlap is {overlap!r}: expected 'sum', 'mean' or 'last'")
 
 

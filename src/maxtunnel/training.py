@@ -319,8 +319,11 @@ class _Session:
 
     def _begin(self, feed: Feed) -> Log:
         if self.config.minutes is not None:
+            per_step = self._seconds_per_step(feed)
             left = self.config.minutes * 60 - (time.monotonic() - self.started)
-            steps = max(1, round(left / self._seconds_per_step(feed)))
+            # All processes must agree, and each has its own clock.
+            mean = torch.tensor(left / per_step, device=self.fabric.device)
+            steps = max(1, round(float(self.fabric.all_reduce(mean, reduce_op="mean"))))
             self.config = replace(self.config, recipe=replace(self.config.recipe, steps=steps), minutes=None)
         if self.fabric.is_global_zero:
             if not self._resumed:
@@ -341,9 +344,8 @@ class _Session:
             self.step(step, feed.at(step)).tolist()
             seconds.append(time.perf_counter() - began)
         self.state.restore(before)
-        # The first ones warm up; all processes must agree on the number of steps.
-        mean = torch.tensor(sum(seconds[5:]) / 20, device=self.fabric.device)
-        return float(self.fabric.all_reduce(mean, reduce_op="mean"))
+        # The first ones warm up.
+        return sum(seconds[5:]) / 20
 
     def _mean(self, done: list[Tensor]) -> tuple[float, float]:
         """Loss and summarised measure of the last steps, over all processes; refuses what is not finite."""
