@@ -407,7 +407,9 @@ def summary(
 def main() -> int:
     """Run the command line; an error is one line on standard error and exit status 2."""
     from maxtunnel.console import explain
+    from maxtunnel.memory import keep_freed_memory
 
+    keep_freed_memory()
     try:
         return app(sys.argv[1:] or ["--help"], prog_name="maxtunnel", standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what explain does not know is raised again

@@ -1,7 +1,13 @@
-"""How much memory there is for more."""
+"""How much memory there is for more, and how this process gets it."""
 
+import ctypes
 import os
+import sys
 from pathlib import Path
+
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
 
 
 def free_memory() -> int:
@@ -15,3 +21,18 @@ def free_memory() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     available = next(line for line in lines if line.startswith("MemAvailable:"))
     return int(available.split()[1]) * 1024
+
+
+def keep_freed_memory() -> None:
+    """Let this process reuse the memory of freed tensors instead of handing it back to the system.
+
+    By default glibc maps every large block anew, and the page faults of a fresh 67 MB tensor cost more than
+    the arithmetic on it: docs/benchmarks.md has a training step with and without. A setting of the whole
+    process, so programs make it, not libraries: the command line does. Does nothing without glibc.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, -1)
