@@ -11,6 +11,7 @@ ORDER = [
     "window",
     "native",
     "kernels",
+    "convolution",
     "switches",
     "images",
     "dataset",

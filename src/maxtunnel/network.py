@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maxtunnel.convolution import Conv3x3
 from maxtunnel.files import FormatError, replacing
 from maxtunnel.switches import SwitchCode, SwitchLevel, pool, refuse_nan, unpool
 from maxtunnel.window import Pair, Window
@@ -114,7 +115,7 @@ class Encoder(nn.Module):
     def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
-            _conv(a, b, fan_in=9 * a, generator=generator) for a, b in architecture.encoder_channels()
+            Conv3x3(a, b, 9 * a, relu=True, generator=generator) for a, b in architecture.encoder_channels()
         )
 
     def forward(
@@ -128,8 +129,7 @@ class Encoder(nn.Module):
         """
         codes = []
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
-            x = F.relu(second(F.relu(first(x))))
-            x, where = pool(x, check=False)
+            x, where = pool(second(first(x)), check=False)
             codes.append(where)
         if check:
             refuse_nan(x)
@@ -152,9 +152,11 @@ class Decoder(nn.Module):
         deepest = architecture.widths[-1]
         self.bias_code = nn.Parameter(torch.empty(deepest).uniform_(-1, 1, generator=generator))
         self.bias_code.data *= math.sqrt(3 / deepest)
+        last = 2 * len(architecture.widths) - 1
         # Caffe keeps a deconvolution's weights as (in, out, 3, 3), so its fan-in counts outputs.
         self.convs = nn.ModuleList(
-            _conv(a, b, fan_in=9 * b, generator=generator) for a, b in architecture.decoder_channels()
+            Conv3x3(a, b, 9 * b, relu=layer < last, generator=generator)
+            for layer, (a, b) in enumerate(architecture.decoder_channels())
         )
 
     def forward(
@@ -168,9 +170,7 @@ class Decoder(nn.Module):
         x = what
         for block, where in enumerate(reversed(codes)):
             x = unpool(x, where, check=False)
-            x = self.convs[2 * block + 1](F.relu(self.convs[2 * block](x)))
-            if block < len(codes) - 1:
-                x = F.relu(x)
+            x = self.convs[2 * block + 1](self.convs[2 * block](x))
         return x
 
 
@@ -352,20 +352,6 @@ class TunnelNetwork(nn.Module):
 
 def _level(codes: Tensor, size: Pair) -> SwitchLevel:
     return SwitchLevel(codes, Window(), size)
-
-
-def _conv(
-    channels_in: int, channels_out: int, *, fan_in: int, generator: torch.Generator | None
-) -> nn.Conv2d:
-    # The default device may be "meta", where nothing is allocated.
-    conv = nn.utils.skip_init(
-        nn.Conv2d, channels_in, channels_out, 3, padding=1, device=torch.get_default_device()
-    )
-    bound = math.sqrt(3 / fan_in)
-    with torch.no_grad():
-        conv.weight.uniform_(-bound, bound, generator=generator)
-        conv.bias.zero_()
-    return conv
 
 
 def _line(error: BaseException) -> str:
