@@ -265,6 +265,12 @@ class TunnelNetwork(nn.Module):
         Raises:
             ValueError: the code comes from another architecture.
         """
+        self.check(code)
+        output = self.decoder([level.codes for level in code.to(self.device).levels])
+        return self.denormalise(output, code.image_size)
+
+    def check(self, code: SwitchCode) -> None:
+        """Raise ValueError unless `code` comes from an encoder of this architecture."""
         channels = tuple(level.codes.shape[1] for level in code.levels)
         sizes = [level.size for level in code.levels]
         padded = self.architecture.padded_size(code.image_size)
@@ -274,8 +280,7 @@ class TunnelNetwork(nn.Module):
             or sizes != [(padded[0] >> i, padded[1] >> i) for i in range(len(sizes))]
         ):
             raise ValueError(f"{code} does not fit the network {self.architecture}")
-        output = self.decoder([level.codes for level in code.check().to(self.device).levels])
-        return self.denormalise(output, code.image_size)
+        code.check()
 
     def reconstruct(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Images rebuilt from their own switches, float32, not clipped."""
@@ -296,11 +301,12 @@ class TunnelNetwork(nn.Module):
         images = output.float() / self.scale + self.mean_at((output.shape[-2], output.shape[-1]))
         return images[..., : size[0], : size[1]].contiguous()
 
-    def mean_at(self, size: Pair) -> Float[Tensor, "3 h w"]:
-        """The mean image, resized bilinearly."""
-        if self.mean.shape[-2:] == size:
-            return self.mean
-        return F.interpolate(self.mean[None], size, mode="bilinear", align_corners=False)[0]
+    def mean_at(
+        self, size: Pair, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> Float[Tensor, "3 h w"]:
+        """The mean image, resized bilinearly to `size`, or some rows and columns of that."""
+        resized = _stretch(self.mean, -2, size[0], rows)
+        return _stretch(resized, -1, size[1], columns)
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file with the weights, the mean, the scale and `info`, in one step."""
@@ -352,6 +358,21 @@ class TunnelNetwork(nn.Module):
 
 def _level(codes: Tensor, size: Pair) -> SwitchLevel:
     return SwitchLevel(codes, Window(), size)
+
+
+def _stretch(image: Tensor, axis: int, size: int, part: slice) -> Tensor:
+    """Some places of an axis resized bilinearly to `size`, as `interpolate` with `align_corners=False`."""
+    start, stop, _ = part.indices(size)
+    length = image.shape[axis]
+    if length == size:
+        return image.narrow(axis, start, stop - start)
+    place = torch.arange(start, stop, device=image.device, dtype=torch.float64)
+    place = ((place + 0.5) * (length / size) - 0.5).clamp(0, length - 1)
+    below = place.long()
+    above = (below + 1).clamp(max=length - 1)
+    share = (place - below).to(image.dtype)
+    share = share[:, None] if axis == -2 else share
+    return torch.lerp(image.index_select(axis, below), image.index_select(axis, above), share)
 
 
 def _line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Fair timings: what a PyTorch user writes by hand, the same tuned, and ours, turn and turn about in one run."""
+"""Fair timings: what a PyTorch user writes by hand, the same tuned, and ours, turn and turn about."""
 
 import json
 import platform

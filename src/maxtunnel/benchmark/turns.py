@@ -1,4 +1,4 @@
-"""Timing several ways turn and turn about, each in a fresh process of its own, as a person's program would be.
+"""Timing several ways turn and turn about, each in a fresh process of its own, like a person's program.
 
 What a process has allocated before decides how fast its memory is, so ways that share one colour each other.
 """
@@ -48,7 +48,7 @@ def take_turns(
     Raises:
         RuntimeError: a process failed; the message holds its error.
     """
-    context = multiprocessing.get_context("forkserver" if hasattr(multiprocessing, "reduction") else "spawn")
+    context = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
         pipes = []
         for way in ways:
