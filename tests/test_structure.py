@@ -12,6 +12,7 @@ ORDER = [
     "native",
     "kernels",
     "convolution",
+    "planar",
     "switches",
     "images",
     "dataset",

@@ -1,4 +1,4 @@
-"""C++ kernels, compiled at first use for this processor: `kernels.cpp` and `convolution.cpp`.
+"""C++ kernels, compiled at first use for this processor: `kernels.cpp`, `convolution.cpp` and `planar.cpp`.
 
 Needs a C++ compiler named by $CXX or found as c++. Where there is none, or it fails, the log says so once and
 the plain versions in `kernels.py` and `convolution.py` do the work, with the same results.
@@ -22,7 +22,7 @@ from maxtunnel.files import replacing
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared")
 # PyTorch has its OpenMP runtime loaded already, so the kernels share its threads.
 _FLAG_SETS = ((*_FLAGS, "-fopenmp"), _FLAGS)
-SOURCES = ("kernels", "convolution")
+SOURCES = ("kernels", "convolution", "planar")
 _SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
@@ -140,7 +140,8 @@ def build(name: str, folder: Path) -> Path | None:
     if compiler is None:
         return None
     source = Path(__file__).with_name(f"{name}.cpp")
-    key = hashlib.sha256(source.read_bytes() + repr((compiler, _FLAG_SETS, _processor())).encode())
+    content = source.read_bytes() + source.with_name("vectors.h").read_bytes()
+    key = hashlib.sha256(content + repr((compiler, _FLAG_SETS, _processor())).encode())
     path = folder / f"{name}-{key.hexdigest()[:16]}.so"
     try:
         if not path.exists():

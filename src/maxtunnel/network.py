@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maxtunnel import planar
 from maxtunnel.convolution import Conv3x3
 from maxtunnel.files import FormatError, replacing
 from maxtunnel.switches import SwitchCode, SwitchLevel, pool, refuse_nan, unpool
@@ -114,6 +115,7 @@ class Encoder(nn.Module):
 
     def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        self.widths = architecture.widths
         self.convs = nn.ModuleList(
             Conv3x3(a, b, 9 * a, relu=True, generator=generator) for a, b in architecture.encoder_channels()
         )
@@ -127,6 +129,11 @@ class Encoder(nn.Module):
             ValueError: a NaN arose anywhere; it reaches the deepest features, so they alone are looked at,
                 and not even they with `check=False`.
         """
+        if not torch.is_grad_enabled() and x.dtype == torch.float32 and planar.pays(*self._planar()):
+            features, levels = planar.encode(x, *self._planar())
+            if check:
+                refuse_nan(features)
+            return features, levels
         codes = []
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
             x, where = pool(second(first(x)), check=False)
@@ -134,6 +141,9 @@ class Encoder(nn.Module):
         if check:
             refuse_nan(x)
         return x, tuple(codes)
+
+    def _planar(self) -> tuple[tuple[int, ...], list[Tensor]]:
+        return self.widths, list(self.parameters())
 
 
 class Decoder(nn.Module):
@@ -149,6 +159,7 @@ class Decoder(nn.Module):
 
     def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        self.widths = architecture.widths
         deepest = architecture.widths[-1]
         self.bias_code = nn.Parameter(torch.empty(deepest).uniform_(-1, 1, generator=generator))
         self.bias_code.data *= math.sqrt(3 / deepest)
@@ -166,12 +177,40 @@ class Decoder(nn.Module):
     ) -> Float[Tensor, "n 3 h w"]:
         """Decode codes (finest level first); `what` takes the place of the bias code where given."""
         if what is None:
+            if not torch.is_grad_enabled() and planar.pays(*self._planar()):
+                return planar.decode(codes, *self._planar())
             what = self.bias_code[:, None, None].expand(codes[-1].shape)
         x = what
         for block, where in enumerate(reversed(codes)):
             x = unpool(x, where, check=False)
             x = self.convs[2 * block + 1](self.convs[2 * block](x))
         return x
+
+    def squared_error(
+        self, codes: Sequence[UInt8[Tensor, "n _ _ _"]], target: Float[Tensor, "n 3 h w"]
+    ) -> Float[Tensor, ""]:
+        """Sum of (decoded codes - target)^2, for training."""
+        if torch.is_grad_enabled() and planar.pays(*self._planar()):
+            return planar.squared_error(codes, target, *self._planar())
+        return _SquaredError.apply(self(codes), target)
+
+    def _planar(self) -> tuple[tuple[int, ...], list[Tensor]]:
+        return self.widths, list(self.parameters())
+
+
+class _SquaredError(torch.autograd.Function):
+    """Sum of (y - x)^2, with a gradient of one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, target: Tensor) -> Tensor:
+        error = output.float() - target
+        ctx.save_for_backward(error)
+        return error.square().sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (error,) = ctx.saved_tensors
+        return error * (2 * gradient), None
 
 
 class Classifier(nn.Module):
