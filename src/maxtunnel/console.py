@@ -18,6 +18,7 @@ from maxtunnel.progress import OnProgress
 if TYPE_CHECKING:
     from maxtunnel.dataset import Manifest
     from maxtunnel.evaluation import Evaluation
+    from maxtunnel.mxt import Inspection
     from maxtunnel.network import Architecture
     from maxtunnel.zoo import Shipped
 
@@ -144,6 +145,38 @@ def print_models(models: "Sequence[Shipped]") -> None:
             model.measured_on,
         )
     _output.print(table)
+
+
+def print_inspection(inspection: "Inspection") -> None:
+    """One row a level, in the order of the file: the deepest first."""
+    header = inspection.header
+    height, width = header.image_size
+    images = f"{header.images} images" if header.images > 1 else "1 image"
+    title = f"{inspection.path}: {images} of {height}x{width} pixels, {inspection.bytes:,} bytes"
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("level")
+    for column in ("channels", "codes", "window", "coding", "nominal bits", "entropy", "stored"):
+        table.add_column(column, justify="right")
+    levels = list(enumerate(zip(header.parts, inspection.entropy_bits, strict=True), 1))
+    sums = [0.0, 0.0, 8.0 * inspection.bytes]
+    for number, (part, entropy) in reversed(levels):
+        bits = (part.nominal_bits * header.images, entropy * header.images, 8.0 * part.length)
+        table.add_row(
+            str(number),
+            str(part.channels),
+            f"{part.pooled[0]}x{part.pooled[1]}",
+            str(part.window).replace(" window", ""),
+            part.coding,
+            *(f"{value:,.0f}" for value in bits),
+        )
+        sums[0], sums[1] = sums[0] + bits[0], sums[1] + bits[1]
+    table.add_section()
+    table.add_row("file", "", "", "", "", *(f"{value:,.0f}" for value in sums))
+    pixels = 3 * height * width * header.images
+    table.add_row("bits/pixel/channel", "", "", "", "", *(f"{value / pixels:.3f}" for value in sums))
+    _output.print(table)
+    model = f"shipped model {inspection.model}" if inspection.model else "a model that does not ship"
+    say(f"Made by {model}, network {header.network.hex()}" if any(header.network) else "It names no network.")
 
 
 def print_manifest(store: Path, manifest: "Manifest") -> None:

@@ -1,7 +1,7 @@
-"""`kernels.cpp`, compiled at first use: pool, put and take for 2x2 windows on a CPU.
+"""C++ compiled at first use; here `kernels.cpp`: pool, put and take for 2x2 windows on a CPU.
 
 Needs a C++ compiler named by $CXX or found as c++. Where there is none, or it fails, the log says so once and
-the plain versions in `kernels.py` do the work, with the same results.
+the plain versions (for the kernels those in `kernels.py`) do the work, with the same results.
 """
 
 import ctypes
@@ -43,7 +43,7 @@ def can(x: Tensor) -> bool:
 
 def available() -> bool:
     """Whether the kernels are, or can be, compiled here."""
-    return _library() is not None
+    return library(_SOURCE) is not None
 
 
 def pool(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,32 +84,33 @@ def _call(name: str, *tensors: Tensor, plane: Tensor) -> None:
     n, c, h, w = plane.shape
     innermost = c if _format(plane) == torch.channels_last else 1
     shape = _Shape(n * c // max(innermost, 1), h, w, innermost, torch.get_num_threads())
-    function = getattr(_library(), f"{name}_{_SUFFIX[plane.dtype]}")
+    function = getattr(library(_SOURCE), f"{name}_{_SUFFIX[plane.dtype]}")
     function(*(ctypes.c_void_p(t.data_ptr()) for t in tensors), ctypes.byref(shape))
 
 
 @cache
-def _library() -> ctypes.CDLL | None:
+def library(source: Path) -> ctypes.CDLL | None:
+    """The functions of a C++ file, compiled unless an earlier run did; None where that cannot be done."""
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     if compiler is None:
         _explain("there is no C++ compiler")
         return None
-    key = hashlib.sha256(_SOURCE.read_bytes() + repr((compiler, _FLAG_SETS, _processor())).encode())
-    path = _cache_folder() / f"kernels-{key.hexdigest()[:16]}.so"
+    key = hashlib.sha256(source.read_bytes() + repr((compiler, _FLAG_SETS, _processor())).encode())
+    path = _cache_folder() / f"{source.stem}-{key.hexdigest()[:16]}.so"
     try:
         if not path.exists():
             with replacing(path) as temporary:
-                _compile(compiler, temporary)
+                _compile(compiler, source, temporary)
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError) as error:
-        _explain(f"{Path(compiler).name} could not compile the kernels ({type(error).__name__})")
+        _explain(f"{Path(compiler).name} could not compile {source.name} ({type(error).__name__})")
         return None
 
 
-def _compile(compiler: str, target: Path) -> None:
+def _compile(compiler: str, source: Path, target: Path) -> None:
     for flags in _FLAG_SETS:
         done = subprocess.run(
-            [compiler, *flags, str(_SOURCE), "-o", str(target)],
+            [compiler, *flags, str(source), "-o", str(target)],
             capture_output=True,
             timeout=120,
             check=False,
@@ -121,7 +122,7 @@ def _compile(compiler: str, target: Path) -> None:
 
 def _explain(reason: str) -> None:
     logging.getLogger("maxtunnel").warning(
-        "%s: pooling runs in its plain version, with the same results, slower", reason
+        "%s: the plain versions run instead, with the same results, slower", reason
     )
 
 

@@ -1,8 +1,9 @@
 """The paper's network (Table I): an encoder that yields only switches, a decoder that is given only those."""
 
+import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -161,13 +162,18 @@ class Decoder(nn.Module):
         self,
         codes: Sequence[UInt8[Tensor, "n _ _ _"]],
         what: Float[Tensor, "n c h w"] | None = None,
+        missing: Collection[int] = (),
     ) -> Float[Tensor, "n 3 h w"]:
-        """Decode codes (finest level first); `what` takes the place of the bias code where given."""
+        """Decode codes (finest level first); `what` takes the place of the bias code where given.
+
+        Levels in `missing`, 1 the finest, are unpooled by replication: their codes are not looked at.
+        """
         if what is None:
             what = self.bias_code[:, None, None].expand(codes[-1].shape)
         x = what
         for block, where in enumerate(reversed(codes)):
-            x = unpool(x, where, check=False)
+            replicate = len(codes) - block in missing
+            x = F.interpolate(x, scale_factor=2) if replicate else unpool(x, where, check=False)
             x = self.convs[2 * block + 1](F.relu(self.convs[2 * block](x)))
             if block < len(codes) - 1:
                 x = F.relu(x)
@@ -259,8 +265,13 @@ class TunnelNetwork(nn.Module):
         return SwitchCode(tuple(map(_level, codes, planes)), size)
 
     @torch.no_grad()
-    def decode(self, code: SwitchCode) -> Float[Tensor, "n 3 h w"]:
+    def decode(self, code: SwitchCode, levels: Collection[int] | None = None) -> Float[Tensor, "n 3 h w"]:
         """Images from switches alone, float32, not clipped.
+
+        Args:
+            code: what `encode` gave.
+            levels: the levels to make use of, 1 the finest; by default all. The others are unpooled by
+                replication, which costs quality (docs/codec.md).
 
         Raises:
             ValueError: the code comes from another architecture.
@@ -274,7 +285,8 @@ class TunnelNetwork(nn.Module):
             or sizes != [(padded[0] >> i, padded[1] >> i) for i in range(len(sizes))]
         ):
             raise ValueError(f"{code} does not fit the network {self.architecture}")
-        output = self.decoder([level.codes for level in code.check().to(self.device).levels])
+        missing = set() if levels is None else {*range(1, len(sizes) + 1)} - {*levels}
+        output = self.decoder([level.codes for level in code.check().to(self.device).levels], None, missing)
         return self.denormalise(output, code.image_size)
 
     def reconstruct(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
@@ -301,6 +313,14 @@ class TunnelNetwork(nn.Module):
         if self.mean.shape[-2:] == size:
             return self.mean
         return F.interpolate(self.mean[None], size, mode="bilinear", align_corners=False)[0]
+
+    def encoder_identity(self) -> str:
+        """Hash of the encoder's weights, in hexadecimal."""
+        return hash_tensors(dict(self.encoder.named_parameters()))
+
+    def identity(self) -> bytes:
+        """The first 16 bytes of a hash of all that decides the switches: encoder, mean image and scale."""
+        return identity_of(self.encoder_identity(), self.mean, self.scale)
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file with the weights, the mean, the scale and `info`, in one step."""
@@ -348,6 +368,20 @@ class TunnelNetwork(nn.Module):
         network.decoder.requires_grad_(True)
         network.info = info
         return network
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and little-endian float32 values, sorted by name; in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def identity_of(encoder: str, mean: Float[Tensor, "3 h w"], scale: float) -> bytes:
+    """`TunnelNetwork.identity` from the hash of the encoder and what else counts."""
+    return hashlib.sha256(f"{encoder} {hash_tensors({'mean': mean})} {scale!r}".encode()).digest()[:16]
 
 
 def _level(codes: Tensor, size: Pair) -> SwitchLevel:

@@ -171,6 +171,15 @@ class SwitchLevel:
         """Bits of one image's codes if each costs log2(cells): 2 for a 2x2 window."""
         return math.prod(self.codes.shape[1:]) * math.log2(self.window.cells)
 
+    @property
+    def entropy_bits(self) -> float:
+        """Bits of one image's codes, on average, if each costs the entropy of its channel's histogram."""
+        n, channels = self.codes.shape[:2]
+        where = self.codes.transpose(0, 1).reshape(channels, -1).long()
+        counts = torch.stack([torch.bincount(codes, minlength=self.window.cells) for codes in where]).double()
+        shares = counts / counts.sum(1, keepdim=True)
+        return float(-torch.xlogy(counts, shares).sum() / math.log(2) / n)
+
     def indices(self) -> Int64[Tensor, "n c oh ow"]:
         """The plane indices that PyTorch uses."""
         return to_indices(self.codes, self.window, self.size)

@@ -3,6 +3,7 @@
 import json
 import logging
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from maxtunnel.caffe import load_caffemodel
 from maxtunnel.dataset import is_store, open_store
 from maxtunnel.files import FormatError
 from maxtunnel.images import Resize, mean_image, read_folder
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import Architecture, TunnelNetwork, hash_tensors, identity_of
 from maxtunnel.progress import OnProgress, counter, silent
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -98,6 +99,20 @@ def _describe(name: str) -> Shipped:
         rmse=info["rmse"],
         measured_on=f"{info['val_images']:,} of {info['val']}",
     )
+
+
+def find_shipped(identity: bytes) -> str | None:
+    """Name of the shipped network with this `TunnelNetwork.identity`, or None."""
+    return next((name for name in shipped() if _identity(name) == identity), None)
+
+
+@cache
+def _identity(name: str) -> bytes:
+    """The identity of a shipped network; of its file only what goes into it is read."""
+    with safe_open(WEIGHTS / f"{name}.safetensors", framework="pt") as file:
+        names = [key for key in file.keys() if key.startswith("encoder.")]  # noqa: SIM118
+        encoder = {key.removeprefix("encoder."): file.get_tensor(key) for key in names}
+        return identity_of(hash_tensors(encoder), file.get_tensor("mean"), float(file.metadata()["scale"]))
 
 
 def architecture_of(what: str) -> Architecture:

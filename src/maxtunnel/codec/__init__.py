@@ -1,0 +1,21 @@
+"""Switches as files: a code to bytes and back, in few bits, exactly, on every machine.
+
+`dumps`, `loads`, `dump` and `load` are the whole of it for a user; docs/format.md specifies the bytes, and
+docs/codec.md says what they cost.
+"""
+
+from maxtunnel.codec.file import Coding, dump, dumps, load, loads, read_bytes, stored_bits
+from maxtunnel.codec.header import Header, Part, read_header
+
+__all__ = [
+    "Coding",
+    "Header",
+    "Part",
+    "dump",
+    "dumps",
+    "load",
+    "loads",
+    "read_bytes",
+    "read_header",
+    "stored_bits",
+]
