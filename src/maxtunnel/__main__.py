@@ -233,7 +233,9 @@ def evaluate(
     from maxtunnel.evaluation import evaluate_folder
 
     with progress() as on_progress:
-        result, skipped = evaluate_folder(model, data, size, resize.value, mean, limit, json, on_progress)
+        result, skipped = evaluate_folder(
+            model, data, size, resize.value, mean, limit, json, on_progress=on_progress
+        )
     print_evaluations([result], f"{result.images} photographs of {data} at {size}x{size}, {resize.value}")
     finish_with_skipped(skipped)
 

@@ -40,7 +40,7 @@ def _tile(
         units = (products.astype(np.int64) + prior.middle_bias[channel] >> 6).reshape(height, width, -1)
         plane = known[channel, place[0] :, place[1] :]
         for y, x in np.ndindex(height, width):
-            cells = [plane[y + margin + down, x + margin + right] for down, right in OWN]
+            cells = [int(plane[y + margin + down, x + margin + right]) for down, right in OWN]
             logits = _logits(prior, channel, units[y, x], cells)
             code = int(codes[channel, y, x])
             row = coder.code(code >> 1, _squash(logits[0]))
@@ -51,10 +51,10 @@ def _tile(
             sum_ += prior.trunk[channel, cell][plane[down : down + height, right : right + width]]
 
 
-def _logits(prior: LevelPrior, channel: int, units: np.ndarray, cells: list[int]) -> np.ndarray:
+def _logits(prior: LevelPrior, channel: int, units: np.ndarray, cells: list[int]) -> list[int]:
     units = (units + prior.own[channel, np.arange(len(OWN)), cells].sum(0)).clip(0, 32767)
     logits = prior.out_bias[channel] + prior.out[channel].astype(np.int64) @ units >> 4
-    return logits.clip(-2047, 2047)
+    return logits.clip(-2047, 2047).tolist()
 
 
 def _gather_above(prior: LevelPrior, above: np.ndarray, place: Pair, size: Pair) -> np.ndarray:

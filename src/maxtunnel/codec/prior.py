@@ -16,6 +16,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -83,7 +84,7 @@ class Prior:
     identity: bytes
     encoder: str
     levels: tuple[LevelPrior, ...]
-    info: dict[str, object]
+    info: dict[str, Any]
 
     @property
     def channels(self) -> tuple[int, ...]:
