@@ -49,13 +49,13 @@ def attack(count: int, seed: int) -> Counter[str]:
     for number in range(count):
         data = generator.choice(list(samples().values()))
         data = _mend(data, generator) if number % 2 else _damage(data, generator)
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             loads(data).check()
             outcome["valid"] += 1
         except FormatError:
             outcome["refused"] += 1
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         assert seconds < SECONDS, f"{seconds:.1f} s for {data!r}"
     return outcome
 
@@ -123,15 +123,14 @@ def _other(part: Part, generator: random.Random) -> Part:
 
 
 def main() -> None:
-    count, began = int(sys.argv[1]), time.perf_counter()
+    count, began = int(sys.argv[1]), time.process_time()
     samples()
     tracemalloc.start()
     outcome = attack(count, seed=1)
     megabytes = tracemalloc.get_traced_memory()[1] / 1e6
     assert megabytes < MEGABYTES, f"{megabytes:.0f} MB at once"
-    print(
-        f"{count:,} files in {time.perf_counter() - began:.0f} s, at most {megabytes:.0f} MB: {dict(outcome)}"
-    )
+    spent = f"{time.process_time() - began:.0f} s of processor time, at most {megabytes:.0f} MB at once"
+    print(f"{count:,} files in {spent}: {dict(outcome)}")
 
 
 if __name__ == "__main__":

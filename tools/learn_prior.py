@@ -3,8 +3,8 @@
     python tools/learn_prior.py 8-8-8 STORE --out src/maxtunnel/priors/8-8-8.safetensors \
         --rounds 12000x16+14000x32,7000x16+5000x32,6000x16
 
-    python tools/learn_prior.py 8-8-8 STORE --out 8-8-8.safetensors --rounds 12000x16+14000x32,...
-has the rounds of the priors that ship.
+A round is so many steps of Adam on so many blocks of 8x8 windows each, with the rate on a cosine.
+docs/codec.md has the rounds of the priors that ship.
 """
 
 import argparse
