@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from maxtunnel.codec import dumps, is_fast
 from maxtunnel.evaluation import bootstrap, evaluate, evaluate_folder, measure
 from maxtunnel.images import demo_photographs, mean_image, read_folder, resize, to_float
 from maxtunnel.network import Architecture, TunnelNetwork
@@ -118,14 +120,34 @@ def test_json_holds_what_is_promised(tmp_path, photographs_folder):
     assert content["images"] == 12 == len(content["per_image"]["rmse"]) == len(content["paths"])
     assert content["bits_per_pixel"] == {
         "nominal": result.bits_per_pixel["nominal"],
-        "entropy": None,
-        "stored": None,
+        "entropy": result.bits_per_pixel["entropy"],
+        "stored": result.bits_per_pixel["stored"],
     }
+    assert content["bits_images"] == (12 if is_fast() else 0)
     assert math.sqrt(np.mean(np.square(content["per_image"]["rmse"]))) == pytest.approx(
         content["rmse"], abs=1e-5
     )
     assert len(skipped) == len(content["skipped"]) == 1
     assert "broken.jpg" in content["skipped"][0]
+
+
+@pytest.mark.skipif(not is_fast(), reason="without a C++ compiler stored bits are not measured")
+def test_stored_bits_are_those_of_files_and_entropy_that_of_histograms():
+    net, pixels = network(), photographs()
+    result = evaluate(net, pixels, bits_images=3)
+    drawn = torch.randperm(4, generator=torch.Generator().manual_seed(0))[:3]
+    codes = net.encode(to_float(pixels[drawn.sort().values]))
+    files = [8 * len(dumps(codes[i], net)) / (3 * 64 * 64) for i in range(3)]
+    assert result.bits_per_pixel["stored"] == pytest.approx(np.mean(files))
+    assert min(files) <= result.stored_ci95[0] < result.stored_ci95[1] <= max(files)
+    total = sum(
+        entropy(np.bincount(plane.ravel(), minlength=4), base=2) * plane.size
+        for level in codes.levels
+        for plane in level.codes.numpy().swapaxes(0, 1)
+    )
+    assert result.bits_per_pixel["entropy"] == pytest.approx(total / 3 / (3 * 64 * 64))
+    assert result.bits_images == 3
+    assert evaluate(net, pixels, bits_images=0).bits_per_pixel["stored"] is None
 
 
 @pytest.fixture(scope="module")
@@ -139,12 +161,13 @@ def mean_file(shared, tmp_path_factory):
 def test_snapshots_reach_their_published_rmse(shared, mean_file, name):
     """On 200 of the 3,925 photographs; docs/quality.md has all of them."""
     snapshot = shared / "reference/snapshots" / f"{name}.caffemodel"
-    result, _ = evaluate_folder(str(snapshot), shared / "data/imagenette/val", mean=mean_file, limit=200)
+    data = shared / "data/imagenette/val"
+    result, _ = evaluate_folder(str(snapshot), data, mean=mean_file, limit=200, bits_images=0)
     assert result.rmse == pytest.approx(PUBLISHED[name], rel=0.04)
 
 
 @pytest.mark.parametrize(("name", "published"), [("8-8-8", 0.1397), ("16-16-16", 0.1149)])
 def test_shipped_networks_beat_the_published_ones(shared, name, published):
-    result, _ = evaluate_folder(name, shared / "data" / "imagenette" / "val", limit=200)
+    result, _ = evaluate_folder(name, shared / "data" / "imagenette" / "val", limit=200, bits_images=0)
     assert result.rmse < published
     assert load(name).info["rmse"] <= published

@@ -25,6 +25,8 @@ def test_the_wheel_is_whole_and_small(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
         "kernels.cpp",
+        "codec/codec.cpp",
+        "priors/8-8-8.safetensors",
         "photographs/chelsea.jpg",
         "photographs/LICENSES.md",
         "weights/8-8-8.safetensors",

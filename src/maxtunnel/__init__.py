@@ -7,6 +7,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from maxtunnel.evaluation import evaluate as evaluate
+    from maxtunnel.mxt import decode as decode
+    from maxtunnel.mxt import encode as encode
     from maxtunnel.network import Architecture as Architecture
     from maxtunnel.network import TunnelNetwork as TunnelNetwork
     from maxtunnel.switches import SwitchCode as SwitchCode
@@ -22,6 +24,8 @@ _HOMES = {
     "SwitchCode": "switches",
     "TunnelNetwork": "network",
     "Window": "window",
+    "decode": "mxt",
+    "encode": "mxt",
     "evaluate": "evaluation",
     "load": "zoo",
     "pool": "switches",

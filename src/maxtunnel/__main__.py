@@ -37,12 +37,26 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
+class Coding(StrEnum):
+    """How switches are written to a file."""
+
+    entropy = "entropy"
+    packed = "packed"
+
+
 class ExportFormat(StrEnum):
     """What a store can be written as."""
 
     parquet = "parquet"
 
 
+Images = Annotated[
+    list[Path],
+    typer.Argument(help="Photographs, or folders of them.", metavar="IMAGE...", show_default=False),
+]
+SwitchFiles = Annotated[
+    list[Path], typer.Argument(help="Files that `encode` wrote.", metavar="FILE...", show_default=False)
+]
 Model = Annotated[
     str,
     typer.Option("--model", "-m", help="Shipped name, saved file, run folder or .caffemodel.", metavar="M"),
@@ -116,10 +130,7 @@ def demo(out: Out = Path("demo")) -> None:
 
 @app.command(epilog="Example: `maxtunnel reconstruct cat.jpg --model 16-16-16 --side-by-side --out rebuilt`")
 def reconstruct(
-    images: Annotated[
-        list[Path],
-        typer.Argument(help="Photographs, or folders of them.", metavar="IMAGE...", show_default=False),
-    ],
+    images: Images,
     model: Model = "16-16-16",
     out: Out = Path(),
     side_by_side: Annotated[
@@ -136,6 +147,63 @@ def reconstruct(
     for path, error in written:
         say(f"{path}  (RMSE {error:.4f})")
     finish_with_skipped(skipped, fail=any(path in images for path, _ in skipped))
+
+
+@app.command(epilog="Example: `maxtunnel encode cat.jpg --model 16-16-16 --out switches`")
+def encode(
+    images: Images,
+    model: Model = "16-16-16",
+    coding: Annotated[
+        Coding,
+        typer.Option(help="packed: the least whole bits a switch; entropy: fewer, as docs/codec.md says."),
+    ] = Coding.entropy,
+    out: Out = Path(),
+) -> None:
+    """Write the switches of photographs, and nothing else, as .mxt files."""
+    from maxtunnel.console import finish_with_skipped, progress, say
+    from maxtunnel.mxt import encode as encode_files
+
+    with progress() as on_progress:
+        written, skipped = encode_files(images, model, out, coding.value, on_progress)
+    for path, bits in written:
+        say(f"{path}  ({path.stat().st_size:,} bytes, {bits:.3f} bits per pixel and colour channel)")
+    finish_with_skipped(skipped, fail=any(path in images for path, _ in skipped))
+
+
+@app.command(epilog="Example: `maxtunnel decode switches/cat.mxt --out rebuilt`")
+def decode(
+    files: SwitchFiles,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="By default the shipped model that a file names.", metavar="M"),
+    ] = None,
+    levels: Annotated[
+        str,
+        typer.Option(
+            help="Levels to make use of, 1 the finest: all, or such as 3 or 3,2.", metavar="all|N,..."
+        ),
+    ] = "all",
+    out: Out = Path(),
+) -> None:
+    """Rebuild photographs from .mxt files."""
+    from maxtunnel.console import progress, say
+    from maxtunnel.mxt import decode as decode_files
+    from maxtunnel.mxt import parse_levels
+
+    with progress() as on_progress:
+        written = decode_files(files, model, parse_levels(levels), out, on_progress)
+    for path in written:
+        say(str(path))
+
+
+@app.command(epilog="Example: `maxtunnel inspect switches/cat.mxt`")
+def inspect(files: SwitchFiles) -> None:
+    """Show what .mxt files hold: geometry, bits a level (nominal, entropy, stored), and the model."""
+    from maxtunnel.console import print_inspection
+    from maxtunnel.mxt import inspect as inspect_file
+
+    for file in files:
+        print_inspection(inspect_file(file))
 
 
 @app.command(
@@ -165,7 +233,9 @@ def evaluate(
     from maxtunnel.evaluation import evaluate_folder
 
     with progress() as on_progress:
-        result, skipped = evaluate_folder(model, data, size, resize.value, mean, limit, json, on_progress)
+        result, skipped = evaluate_folder(
+            model, data, size, resize.value, mean, limit, json, on_progress=on_progress
+        )
     print_evaluations([result], f"{result.images} photographs of {data} at {size}x{size}, {resize.value}")
     finish_with_skipped(skipped)
 

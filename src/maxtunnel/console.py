@@ -14,11 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from maxtunnel.progress import OnProgress
+from maxtunnel.window import Window
 
 if TYPE_CHECKING:
     from maxtunnel.benchmark import Benchmark
     from maxtunnel.dataset import Manifest
     from maxtunnel.evaluation import Evaluation
+    from maxtunnel.mxt import Inspection
     from maxtunnel.network import Architecture
     from maxtunnel.zoo import Shipped
 
@@ -114,13 +116,14 @@ def print_evaluations(evaluations: "Sequence[Evaluation]", title: str) -> None:
     """One row a network."""
     table = Table(title=title, title_justify="left")
     table.add_column("network")
-    for column in ("bits/pixel/channel", "RMSE", "95 % interval", "PSNR", "SSIM"):
+    for column in ("bits/pixel/channel", "stored", "RMSE", "95 % interval", "PSNR", "SSIM"):
         table.add_column(column, justify="right")
     for result in evaluations:
         low, high = result.rmse_ci95
         table.add_row(
             escape(result.model),
             f"{result.bits_per_pixel['nominal']:.4g}",
+            _bits(result.bits_per_pixel["stored"]),
             f"{result.rmse:.4f}",
             f"{low:.4f}–{high:.4f}",
             f"{result.psnr:.2f} dB",
@@ -133,7 +136,7 @@ def print_models(models: "Sequence[Shipped]") -> None:
     """The networks that ship."""
     table = Table(title="Networks in the package", title_justify="left")
     table.add_column("network")
-    for column in ("parameters", "file", "bits/pixel/channel", "RMSE", "measured on"):
+    for column in ("parameters", "file", "bits/pixel/channel", "stored", "RMSE", "measured on"):
         table.add_column(column, justify="right")
     for model in models:
         table.add_row(
@@ -141,6 +144,7 @@ def print_models(models: "Sequence[Shipped]") -> None:
             f"{model.parameters:,}",
             f"{model.file_bytes / 1e6:.2f} MB",
             f"{model.bits_per_pixel:.4g}",
+            _bits(model.stored_bits_per_pixel),
             f"{model.rmse:.4f}",
             model.measured_on,
         )
@@ -175,6 +179,45 @@ def print_benchmark(benchmark: "Benchmark") -> None:
     for large in benchmark.large:
         peak = "" if large.peak is None else f", {large.peak / 1e6:.0f} MB beyond the photograph"
         say(f"{large.model}, {large.megapixels:g} megapixels: {large.seconds:.1f} s{peak}")
+
+
+def _bits(bits: float | None) -> str:
+    return "–" if bits is None else f"{bits:.3f}"
+
+
+def print_inspection(inspection: "Inspection") -> None:
+    """One row a level, in the order of the file: the deepest first."""
+    header = inspection.header
+    height, width = header.image_size
+    images = f"{header.images} images" if header.images > 1 else "1 image"
+    title = f"{inspection.path}: {images} of {height}x{width} pixels, {inspection.bytes:,} bytes"
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("level")
+    for column in ("channels", "codes", "window", "coding", "nominal", "entropy", "stored bits"):
+        table.add_column(column, justify="right")
+    levels = list(enumerate(zip(header.parts, inspection.entropy_bits, strict=True), 1))
+    sums = [0.0, 0.0, 8.0 * inspection.bytes]
+    for number, (part, entropy) in reversed(levels):
+        bits = (part.nominal_bits * header.images, entropy * header.images, 8.0 * part.length)
+        table.add_row(
+            str(number),
+            str(part.channels),
+            f"{part.pooled[0]}x{part.pooled[1]}",
+            "2x2" if part.window == Window() else str(part.window),
+            part.coding,
+            *(f"{value:,.0f}" for value in bits),
+        )
+        sums[0], sums[1] = sums[0] + bits[0], sums[1] + bits[1]
+    table.add_section()
+    table.add_row("file", "", "", "", "", *(f"{value:,.0f}" for value in sums))
+    _output.print(table)
+    values = 3 * height * width * header.images
+    nominal, entropy, stored = (total / values for total in sums)
+    say(
+        f"{nominal:.4g} nominal, {entropy:.3f} entropy, {stored:.3f} stored bits per pixel and colour channel"
+    )
+    model = f"shipped model {inspection.model}" if inspection.model else "a model that does not ship"
+    say(f"Made by {model}, network {header.network.hex()}" if any(header.network) else "It names no network.")
 
 
 def print_manifest(store: Path, manifest: "Manifest") -> None:

@@ -1,7 +1,7 @@
-"""C++ kernels, compiled at first use for this processor: `kernels.cpp`, `convolution.cpp` and `planar.cpp`.
+"""C++ compiled at first use for this processor: `kernels.cpp`, `convolution.cpp`, `planar.cpp`, `codec.cpp`.
 
 Needs a C++ compiler named by $CXX or found as c++. Where there is none, or it fails, the log says so once and
-the plain versions in `kernels.py` and `convolution.py` do the work, with the same results.
+the plain versions, in the modules of these names, do the work, with the same results.
 """
 
 import ctypes
@@ -22,7 +22,8 @@ from maxtunnel.files import replacing
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared")
 # PyTorch has its OpenMP runtime loaded already, so the kernels share its threads.
 _FLAG_SETS = ((*_FLAGS, "-fopenmp"), _FLAGS)
-SOURCES = ("kernels", "convolution", "planar")
+SOURCES = ("kernels", "convolution", "planar", "codec/codec")
+_FOLDER = Path(__file__).parent
 _SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
@@ -125,7 +126,7 @@ def _address(tensor: Tensor) -> ctypes.c_void_p:
 
 @cache
 def library(name: str) -> ctypes.CDLL | None:
-    """`NAME.cpp` of this folder, compiled; None where that cannot be done, which the log says once."""
+    """`NAME.cpp` of this package, compiled; None where that cannot be done, which the log says once."""
     path = build(name, _cache_folder())
     try:
         return None if path is None else ctypes.CDLL(str(path))
@@ -139,10 +140,10 @@ def build(name: str, folder: Path) -> Path | None:
     compiler = _compiler()
     if compiler is None:
         return None
-    source = Path(__file__).with_name(f"{name}.cpp")
-    content = source.read_bytes() + source.with_name("vectors.h").read_bytes()
+    source = _FOLDER / f"{name}.cpp"
+    content = source.read_bytes() + (_FOLDER / "vectors.h").read_bytes()
     key = hashlib.sha256(content + repr((compiler, _FLAG_SETS, _processor())).encode())
-    path = folder / f"{name}-{key.hexdigest()[:16]}.so"
+    path = folder / f"{source.stem}-{key.hexdigest()[:16]}.so"
     try:
         if not path.exists():
             with replacing(path) as temporary:

@@ -1,8 +1,9 @@
 """The paper's network (Table I): an encoder that yields only switches, a decoder that is given only those."""
 
+import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -175,15 +176,20 @@ class Decoder(nn.Module):
         self,
         codes: Sequence[UInt8[Tensor, "n _ _ _"]],
         what: Float[Tensor, "n c h w"] | None = None,
+        missing: Collection[int] = (),
     ) -> Float[Tensor, "n 3 h w"]:
-        """Decode codes (finest level first); `what` takes the place of the bias code where given."""
+        """Decode codes (finest level first); `what` takes the place of the bias code where given.
+
+        Levels in `missing`, 1 the finest, are unpooled by replication: their codes are not looked at.
+        """
         if what is None:
-            if not torch.is_grad_enabled() and planar.pays(*self._planar()):
+            if not (missing or torch.is_grad_enabled()) and planar.pays(*self._planar()):
                 return planar.decode(codes, *self._planar())
             what = self.bias_code[:, None, None].expand(codes[-1].shape)
         x = what
         for block, where in enumerate(reversed(codes)):
-            x = unpool(x, where, check=False)
+            replicate = len(codes) - block in missing
+            x = F.interpolate(x, scale_factor=2) if replicate else unpool(x, where, check=False)
             x = self.convs[2 * block + 1](self.convs[2 * block](x))
         return x
 
@@ -299,14 +305,20 @@ class TunnelNetwork(nn.Module):
         return SwitchCode(tuple(map(_level, codes, planes)), size)
 
     @torch.no_grad()
-    def decode(self, code: SwitchCode) -> Float[Tensor, "n 3 h w"]:
+    def decode(self, code: SwitchCode, levels: Collection[int] | None = None) -> Float[Tensor, "n 3 h w"]:
         """Images from switches alone, float32, not clipped.
+
+        Args:
+            code: what `encode` gave.
+            levels: the levels to make use of, 1 the finest; by default all. The others are unpooled by
+                replication, which costs quality (docs/codec.md).
 
         Raises:
             ValueError: the code comes from another architecture.
         """
         self.check(code)
-        output = self.decoder([level.codes for level in code.to(self.device).levels])
+        missing = set() if levels is None else {*range(1, len(code.levels) + 1)} - {*levels}
+        output = self.decoder([level.codes for level in code.to(self.device).levels], None, missing)
         return self.denormalise(output, code.image_size)
 
     def check(self, code: SwitchCode) -> None:
@@ -346,6 +358,14 @@ class TunnelNetwork(nn.Module):
         """The mean image, resized bilinearly to `size`, or some rows and columns of that."""
         resized = _stretch(self.mean, -2, size[0], rows)
         return _stretch(resized, -1, size[1], columns)
+
+    def encoder_identity(self) -> str:
+        """Hash of the encoder's weights, in hexadecimal."""
+        return hash_tensors(dict(self.encoder.named_parameters()))
+
+    def identity(self) -> bytes:
+        """The first 16 bytes of a hash of all that decides the switches: encoder, mean image and scale."""
+        return identity_of(self.encoder_identity(), self.mean, self.scale)
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file with the weights, the mean, the scale and `info`, in one step."""
@@ -393,6 +413,20 @@ class TunnelNetwork(nn.Module):
         network.decoder.requires_grad_(True)
         network.info = info
         return network
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and little-endian float32 values, sorted by name; in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def identity_of(encoder: str, mean: Float[Tensor, "3 h w"], scale: float) -> bytes:
+    """`TunnelNetwork.identity` from the hash of the encoder and what else counts."""
+    return hashlib.sha256(f"{encoder} {hash_tensors({'mean': mean})} {scale!r}".encode()).digest()[:16]
 
 
 def _level(codes: Tensor, size: Pair) -> SwitchLevel:

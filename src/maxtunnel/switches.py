@@ -6,7 +6,7 @@ same with a 64-bit index into the plane; `to_indices` and `from_indices` transla
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -171,6 +171,15 @@ class SwitchLevel:
         """Bits of one image's codes if each costs log2(cells): 2 for a 2x2 window."""
         return math.prod(self.codes.shape[1:]) * math.log2(self.window.cells)
 
+    @property
+    def entropy_bits(self) -> float:
+        """Bits of one image's codes, on average, if each costs the entropy of its channel's histogram."""
+        n, channels = self.codes.shape[:2]
+        where = self.codes.transpose(0, 1).reshape(channels, -1).long()
+        counts = torch.stack([torch.bincount(codes, minlength=self.window.cells) for codes in where]).double()
+        shares = counts / counts.sum(1, keepdim=True)
+        return float(-torch.xlogy(counts, shares).sum() / math.log(2) / n)
+
     def indices(self) -> Int64[Tensor, "n c oh ow"]:
         """The plane indices that PyTorch uses."""
         return to_indices(self.codes, self.window, self.size)
@@ -227,9 +236,24 @@ class SwitchCode:
         return sum(level.nominal_bits for level in self.levels)
 
     @property
+    def entropy_bits(self) -> float:
+        """Bits of one image's switches, each at the zero-order entropy of its channel."""
+        return sum(level.entropy_bits for level in self.levels)
+
+    @property
     def nominal_bits_per_pixel(self) -> float:
         """Nominal bits per pixel and colour channel of the image, as in Table II."""
         return self.nominal_bits / (3 * math.prod(self.image_size))
+
+    @classmethod
+    def concatenate(cls, codes: Sequence["SwitchCode"]) -> "SwitchCode":
+        """One batch of several, which agree in image size and geometry."""
+        first = codes[0]
+        if any(code.image_size != first.image_size for code in codes):
+            raise ValueError("codes of images of different sizes make no batch")
+        levels = zip(*(code.levels for code in codes), strict=True)
+        joined = tuple(each[0].with_codes(torch.cat([level.codes for level in each])) for each in levels)
+        return replace(first, levels=joined)
 
     def check(self) -> "SwitchCode":
         """The code itself, once every code is known to lie in its window and plane; else ValueError."""

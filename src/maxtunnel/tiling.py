@@ -6,7 +6,7 @@ multiples of 2^blocks pixels, so that the windows of every level fall on the sam
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -138,25 +138,33 @@ def decode(
     code: SwitchCode,
     side: int = SIDE,
     on_progress: OnProgress = silent,
+    levels: Collection[int] | None = None,
 ) -> UInt8[Tensor, "3 h w"]:
     """One image of any size from its switches, clipped and rounded; arguments as for `reconstruct`.
+
+    `levels` are those to make use of, as for `TunnelNetwork.decode`.
 
     Raises:
         ValueError: the code comes from another architecture, or holds more than one image.
     """
     output = torch.empty(3, *code.image_size, dtype=torch.uint8)
-    for rows, columns, part in decode_pieces(network, code, side, on_progress):
+    for rows, columns, part in decode_pieces(network, code, side, on_progress, levels):
         output[:, rows, columns] = to_uint8(part)
     return output
 
 
 def decode_pieces(
-    network: TunnelNetwork, code: SwitchCode, side: int = SIDE, on_progress: OnProgress = silent
+    network: TunnelNetwork,
+    code: SwitchCode,
+    side: int = SIDE,
+    on_progress: OnProgress = silent,
+    levels: Collection[int] | None = None,
 ) -> Iterator[tuple[slice, slice, Float[Tensor, "3 _ _"]]]:
     """The rows, the columns and the values, not clipped, of piece after piece; otherwise as `decode`."""
     if len(code) != 1:
         raise ValueError(f"the code holds {len(code)} images: expected one, such as code[0]")
     network.check(code)
+    missing = set() if levels is None else {*range(1, len(code.levels) + 1)} - {*levels}
     for piece in _progress(network, code.image_size, side, False, True, on_progress):
         rows, columns = piece.outer
         codes = [
@@ -165,7 +173,7 @@ def decode_pieces(
             )
             for i, level in enumerate(code.levels, 1)
         ]
-        yield *_inside(piece, code.image_size), _rebuilt(network, codes, piece, code.image_size)
+        yield *_inside(piece, code.image_size), _rebuilt(network, codes, piece, code.image_size, missing)
 
 
 def _progress(
@@ -198,11 +206,13 @@ def _normalised(network: TunnelNetwork, image: UInt8[Tensor, "3 h w"], piece: Pi
 
 
 @torch.no_grad()
-def _rebuilt(network: TunnelNetwork, codes: Sequence[Tensor], piece: Piece, size: Pair) -> Tensor:
+def _rebuilt(
+    network: TunnelNetwork, codes: Sequence[Tensor], piece: Piece, size: Pair, missing: Collection[int] = ()
+) -> Tensor:
     """The part of the image that a piece is for, (3, h, w), on the CPU."""
     rows, columns = piece.inner()
     mean = network.mean_at(network.architecture.padded_size(size), *piece.kept())
-    part = network.decoder(codes)[0, :, rows, columns].float() / network.scale + mean
+    part = network.decoder(codes, None, missing)[0, :, rows, columns].float() / network.scale + mean
     return part[:, : size[0] - piece.top, : size[1] - piece.left].cpu()
 
 

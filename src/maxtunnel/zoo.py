@@ -3,6 +3,7 @@
 import json
 import logging
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from safetensors import safe_open
 from torch import Tensor
 
 from maxtunnel.caffe import load_caffemodel
+from maxtunnel.codec import prior_of_encoder
 from maxtunnel.dataset import is_store, open_store
 from maxtunnel.files import FormatError
 from maxtunnel.images import Resize, mean_image, read_folder
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import Architecture, TunnelNetwork, hash_tensors, identity_of
 from maxtunnel.progress import OnProgress, counter, silent
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -69,12 +71,13 @@ def _warn_of_channel_means(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Shipped:
-    """What is known of a network in the package."""
+    """What is known of a network in the package; stored bits where a prior for it ships."""
 
     name: str
     parameters: int
     file_bytes: int
     bits_per_pixel: float
+    stored_bits_per_pixel: float | None
     rmse: float
     measured_on: str
 
@@ -95,9 +98,34 @@ def _describe(name: str) -> Shipped:
         parameters=int(sum(size for key, size in sizes.items() if key != "mean")),
         file_bytes=path.stat().st_size,
         bits_per_pixel=Architecture.parse(metadata["architecture"]).bits_per_pixel(),
+        stored_bits_per_pixel=_stored_bits(name),
         rmse=info["rmse"],
         measured_on=f"{info['val_images']:,} of {info['val']}",
     )
+
+
+def find_shipped(identity: bytes) -> str | None:
+    """Name of the shipped network with this `TunnelNetwork.identity`, or None."""
+    return next((name for name in shipped() if _identity(name) == identity), None)
+
+
+@cache
+def _encoder_hash(name: str) -> str:
+    """`TunnelNetwork.encoder_identity` of a shipped network; only the encoder is read of its file."""
+    with safe_open(WEIGHTS / f"{name}.safetensors", framework="pt") as file:
+        names = [key for key in file.keys() if key.startswith("encoder.")]  # noqa: SIM118
+        return hash_tensors({key.removeprefix("encoder."): file.get_tensor(key) for key in names})
+
+
+@cache
+def _identity(name: str) -> bytes:
+    with safe_open(WEIGHTS / f"{name}.safetensors", framework="pt") as file:
+        return identity_of(_encoder_hash(name), file.get_tensor("mean"), float(file.metadata()["scale"]))
+
+
+def _stored_bits(name: str) -> float | None:
+    prior = prior_of_encoder(_encoder_hash(name))
+    return None if prior is None else prior.info.get("stored_bits_per_pixel")
 
 
 def architecture_of(what: str) -> Architecture:

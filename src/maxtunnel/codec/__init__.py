@@ -1,0 +1,25 @@
+"""Switches as files: a code to bytes and back, in few bits, exactly, on every machine.
+
+`dumps`, `loads`, `dump` and `load` are the whole of it for a user; docs/format.md specifies the bytes, and
+docs/codec.md says what they cost.
+"""
+
+from maxtunnel.codec.compiled import available as is_fast
+from maxtunnel.codec.file import Coding, dump, dumps, load, loads, read_bytes, stored_bits
+from maxtunnel.codec.header import Header, Part, read_header
+from maxtunnel.codec.prior import prior_of_encoder
+
+__all__ = [
+    "Coding",
+    "Header",
+    "Part",
+    "dump",
+    "dumps",
+    "is_fast",
+    "load",
+    "loads",
+    "prior_of_encoder",
+    "read_bytes",
+    "read_header",
+    "stored_bits",
+]
