@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from maxtunnel.auditing import audit as audit
+    from maxtunnel.capturing import capture as capture
     from maxtunnel.evaluation import evaluate as evaluate
     from maxtunnel.network import Architecture as Architecture
     from maxtunnel.network import TunnelNetwork as TunnelNetwork
@@ -22,6 +24,8 @@ _HOMES = {
     "SwitchCode": "switches",
     "TunnelNetwork": "network",
     "Window": "window",
+    "audit": "auditing",
+    "capture": "capturing",
     "evaluate": "evaluation",
     "load": "zoo",
     "pool": "switches",

@@ -99,9 +99,7 @@ class KeptSwitches:
     ) -> list[UInt8[Tensor, "b c h w"]]:
         """The codes of some images, finest level first, in channels-last memory format."""
         rows = (numbers + mirrored * self.images).to(self._packed[0].device)
-        return [
-            unpack(packed[rows], shape) for packed, shape in zip(self._packed, self._shapes, strict=True)
-        ]
+        return [unpack(packed[rows], shape) for packed, shape in zip(self._packed, self._shapes, strict=True)]
 
     @staticmethod
     def fit(network: TunnelNetwork, images: int, size: tuple[int, int]) -> bool:
@@ -132,7 +130,9 @@ def pack(codes: UInt8[Tensor, "n c h w"], bits: int = 2) -> UInt8[Tensor, "n byt
     flat = codes.permute(0, 2, 3, 1).flatten(1)
     part = -(-flat.shape[1] * bits // 8)
     parts = torch.nn.functional.pad(flat, (0, part * 8 // bits - flat.shape[1])).split(part, dim=1)
-    return reduce(torch.bitwise_or, (codes << shift for codes, shift in zip(parts, range(0, 8, bits), strict=True)))
+    return reduce(
+        torch.bitwise_or, (codes << shift for codes, shift in zip(parts, range(0, 8, bits), strict=True))
+    )
 
 
 def unpack(packed: UInt8[Tensor, "b bytes"], shape: Sequence[int], bits: int = 2) -> UInt8[Tensor, "b c h w"]:

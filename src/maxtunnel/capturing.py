@@ -1,8 +1,8 @@
 """The switches of any PyTorch model, taken from a forward pass that leaves the model as it was.
 
 Below autograd every 2-d max pooling, whatever called it, is one operation that computes the indices too:
-`aten::max_pool2d_with_indices`. A dispatch mode stands there while the model runs, so no layer is replaced and
-no model has to be written in a certain way.
+`aten::max_pool2d_with_indices`. A dispatch mode stands there while the model runs, so no layer is replaced
+and no model has to be written in a certain way.
 """
 
 import random
@@ -51,8 +51,8 @@ class PooledLevel:
     values: Float[Tensor, "n c oh ow"]
 
 
-# Takes a level's number in call order, the pooled plane and what pooling made of it; gives the values and codes
-# that the model goes on with.
+# Takes a level's number in call order, the pooled plane and what pooling made of it; gives the values and the
+# codes that the model goes on with.
 Swap = Callable[[int, Tensor, PooledLevel], tuple[Tensor, Tensor]]
 
 
@@ -78,7 +78,7 @@ class Record:
 def capture(model: nn.Module, images: Float[Tensor, "n c h w"]) -> SwitchCode:
     """The switches of every 2-d max pooling that `model` runs on `images`, in call order.
 
-    `nn.MaxPool2d`, the functional `max_pool2d`, exported and scripted programs are all seen, with any geometry.
+    `nn.MaxPool2d`, the functional `max_pool2d`, exported and scripted programs are seen, with any geometry.
     The model runs in the mode it is in, without gradients; its buffers, its modes and the random state are
     afterwards as before, also when it raises.
 
@@ -201,7 +201,7 @@ class Watch:
         return next((self._names[m] for m in reversed(self._running) if m in self._names), "")
 
     def _name(self, function: str) -> str:
-        """The path of a pooling module, or that of the module that called the function, numbered if need be."""
+        """The path of a pooling module, or of the module that called the function, numbered if need be."""
         place = self._place()
         if not (self._running and isinstance(self._running[-1], nn.MaxPool2d)):
             place = f"{place}.{function}".lstrip(".")

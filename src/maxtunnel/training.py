@@ -231,7 +231,8 @@ def fit(
     fabric = _fabric(Config(recipe=recipe))
     task.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward, optimizer = fabric.setup(task, State(task, trained, recipe).optimizer)
-    began, done, share = time.monotonic(), [], 0.0
+    began, share = time.monotonic(), 0.0
+    done: list[Tensor] = []
     while share < 1:
         rate = recipe.rate(round(share * recipe.steps))
         done.append(_update(fabric, forward, optimizer, rate, at(len(done))))
@@ -247,7 +248,10 @@ def fit(
             steps = max(len(done), round(len(done) / share))
             on_progress(what, len(done), steps, f"{task.measure} {task.summarise(measure):.4f}")
     measures, each = torch.stack(done)[:, 1].cpu(), -(-len(done) // 60)
-    curve = [(i + len(p), task.summarise(float(p.mean()))) for i, p in zip(range(0, len(done), each), measures.split(each), strict=True)]
+    curve = [
+        (i + len(p), task.summarise(float(p.mean())))
+        for i, p in zip(range(0, len(done), each), measures.split(each), strict=True)
+    ]
     return Fit(len(done), time.monotonic() - began, tuple(curve))
 
 

@@ -1,11 +1,11 @@
 """One who holds switches and trains decoders on them; every decoder has the same layers and the same data."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
-from torch.nn import functional as F
 
 from maxtunnel.auditing.changes import Change, changed, known
 from maxtunnel.auditing.decoder import MirroredDecoder, Rebuilding
@@ -42,21 +42,23 @@ class Attacker:
         mean: the mean of the photographs seen, (3, h, w).
         width: see `MirroredDecoder`.
         seed: draws weights, order and changes.
-        measured: how many of `held` rows are measured on.
+        rows: how many of `held` the rows of a table are measured on.
     """
 
     def __init__(
-        self, seen: Samples, held: Samples, mean: Float[Tensor, "3 h w"], width: int, seed: int, measured: int,
+        self,
+        seen: Samples,
+        held: Samples,
+        mean: Float[Tensor, "3 h w"],
+        width: int,
+        seed: int,
+        rows: int,
         on_progress: OnProgress = silent,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.seen, self.held, self.mean, self.width, self.seed = seen, held, mean, width, seed
-        self.rows = min(measured, len(held))
+        self.rows = min(rows, len(held))
         self.trained: list[Trained] = []
-        self._numbers = torch.arange(self.rows)
         self._on_progress = on_progress
-        self._by_mean = torch.cat(
-            [measure(self.mean.expand_as(images), images) for images in self._batches()], dim=1
-        )
 
     def on(self, seen: Samples, held: Samples) -> "Attacker":
         """One with the same settings on other switches of the same photographs; its training is told here."""
@@ -64,7 +66,9 @@ class Attacker:
         other.trained = self.trained
         return other
 
-    def train(self, fed: Fed, steps: int, seconds: float | None = None, recipe: Recipe = FAST) -> MirroredDecoder:
+    def train(
+        self, fed: Fed, steps: int, seconds: float | None = None, recipe: Recipe = FAST
+    ) -> MirroredDecoder:
         """A new decoder, the same initial weights every time: `steps` steps, or as many as `seconds` hold."""
         decoder = MirroredDecoder(
             self.seen.levels, self.seen.template.image_size, self.width, self.seed, recipe.bias_code or 1.0
@@ -81,11 +85,17 @@ class Attacker:
             Rebuilding(decoder, recipe.scale), decoder, at, replace(recipe, steps=steps), seconds,
             self._on_progress, fed.name,
         )  # fmt: skip
-        self.trained.append(Trained(fed.name, done.steps, done.seconds, done.curve, still_falling(done.curve)))
+        self.trained.append(
+            Trained(fed.name, done.steps, done.seconds, done.curve, still_falling(done.curve))
+        )
         return decoder
 
     def rebuild(
-        self, decoder: MirroredDecoder, fed: Fed, numbers: Int64[Tensor, " b"], donors: Int64[Tensor, " b"] | None = None
+        self,
+        decoder: MirroredDecoder,
+        fed: Fed,
+        numbers: Int64[Tensor, " b"],
+        donors: Int64[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b 3 h w"]:
         """Held photographs rebuilt, not clipped; features come from `donors` where given."""
         found = []
@@ -104,21 +114,27 @@ class Attacker:
         """The row of a decoder, and each photograph's squared error.
 
         Args:
+            decoder: what is measured.
             fed: what it is given now.
             name: of the row; by default what it is fed.
             other: give every photograph the switches of the next one.
         """
-        numbers = self._numbers.roll(-1) if other else self._numbers
-        outputs = self.rebuild(decoder, fed, numbers)
-        values = torch.cat(
-            [measure(part, images) for part, images in zip(outputs.split(PIECE), self._batches(), strict=True)],
-            dim=1,
-        )
-        return measured(name or fed.name, fed.name, values, self._by_mean), values[0]
+        numbers = torch.arange(self.rows)
+        outputs = self.rebuild(decoder, fed, numbers.roll(-1) if other else numbers)
+        values = self._values(outputs)
+        return measured(name or fed.name, fed.name, values, self._of_mean), values[0]
 
     def by_mean(self) -> Measured:
         """The row of the mean image."""
-        return measured("mean image", "", self._by_mean, self._by_mean)
+        return measured("mean image", "", self._of_mean, self._of_mean)
+
+    @cached_property
+    def _of_mean(self) -> Float64[Tensor, "3 n"]:
+        return self._values(self.mean.expand(self.rows, -1, -1, -1))
+
+    def _values(self, outputs: Float[Tensor, "n 3 h w"]) -> Float64[Tensor, "3 n"]:
+        pieces = torch.arange(self.rows).split(PIECE)
+        return torch.cat([measure(outputs[piece], self.held.images(piece)) for piece in pieces], dim=1)
 
     def _feed(
         self, samples: Samples, fed: Fed, numbers: Tensor, draw: int, decoder: MirroredDecoder
@@ -129,15 +145,10 @@ class Attacker:
         code = changed(samples.code(numbers), chosen, generator).to(device)
         return [level.codes for level in code.levels], samples.what(numbers).to(device) if fed.what else None
 
-    def _batches(self) -> list[Tensor]:
-        return [self.held.images(numbers) for numbers in self._numbers.split(PIECE)]
-
 
 def transplanted(
     results: Float[Tensor, "n 3 h w"], where: Float[Tensor, "n 3 h w"], what: Float[Tensor, "n 3 h w"]
 ) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
     """Squared error of each result to the photograph of its switches, and to that of its features."""
-    to_where, to_what = (
-        F.mse_loss(results.double(), images.double(), reduction="none").mean((1, 2, 3)) for images in (where, what)
-    )
+    to_where, to_what = ((results - images).double().square().mean((1, 2, 3)) for images in (where, what))
     return to_where, to_what

@@ -17,9 +17,7 @@ Change = Callable[[SwitchLevel, int, torch.Generator], Tensor]
 
 def changed(code: SwitchCode, change: Change, generator: torch.Generator) -> SwitchCode:
     """The code with every level changed, in call order."""
-    levels = (
-        level.with_codes(change(level, number, generator)) for number, level in enumerate(code.levels)
-    )
+    levels = (level.with_codes(change(level, number, generator)) for number, level in enumerate(code.levels))
     return SwitchCode(tuple(levels), code.image_size)
 
 
@@ -71,9 +69,7 @@ def fixed_codes(level: SwitchLevel) -> UInt8[Tensor, "n c oh ow"]:
 
 def random_codes(level: SwitchLevel, generator: torch.Generator) -> UInt8[Tensor, "n c oh ow"]:
     """A cell of each window, all that lie inside the plane equally likely; drawn on the CPU."""
-    down, right = (
-        _draw(level, axis, generator).to(level.codes.device) for axis in (0, 1)
-    )
+    down, right = (_draw(level, axis, generator).to(level.codes.device) for axis in (0, 1))
     return (down * level.window.kernel[1] + right).to(torch.uint8)
 
 

@@ -46,22 +46,28 @@ def identify(rebuilt: Float[Tensor, "n 3 h w"], originals: Float[Tensor, "n 3 h 
 
 def ranks(found: Float[Tensor, "n d"], wanted: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
     """How many wrong descriptions are at least as near to each found one as the right one is."""
-    distance = torch.cdist(found.double(), wanted.double(), compute_mode="donot_use_mm_for_euclid_dist") \
-        if found.shape[1] < 4096 else torch.cdist(found, wanted)
+    distance = (
+        torch.cdist(found.double(), wanted.double(), compute_mode="donot_use_mm_for_euclid_dist")
+        if found.shape[1] < 4096
+        else torch.cdist(found, wanted)
+    )
     return (distance <= distance.diagonal()[:, None]).sum(1) - 1
 
 
 def share_found(rank: Int64[Tensor, " n"], among: int) -> Tensor:
-    """For each rank among all n, the probability to come first among itself and `among` - 1 others drawn at random."""
+    """For each rank, the probability to come first when `among` - 1 of the others are drawn at random."""
     others = len(rank) - 1
     ways = math.comb(others, among - 1)
-    return torch.tensor([math.comb(others - r, among - 1) / ways for r in rank.tolist()], dtype=torch.float64)
+    found = [math.comb(others - behind, among - 1) / ways for behind in rank.tolist()]
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def edges(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-    """A histogram of edge directions in each of 8x8 cells, of unit length (Dalal and Triggs' HOG without blocks).
+    """A histogram of edge directions in each of 8x8 cells, of unit length.
 
     It ignores colour, brightness and contrast, so it compares what is seen rather than what is printed.
+
+    Source: Dalal and Triggs, Histograms of Oriented Gradients, with blocks of one cell.
     """
     grey = (images * images.new_tensor(GREY)[:, None, None]).sum(1)
     side = grey.shape[-2] // CELLS, grey.shape[-1] // CELLS

@@ -1,4 +1,4 @@
-"""What helps against the leak: each counter-measure with a decoder retrained against it, as an attacker would."""
+"""What helps against the leak: each counter-measure, with a decoder retrained against it."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,17 @@ from torch import Tensor, nn
 
 from maxtunnel import kernels
 from maxtunnel.auditing.attacker import Attacker, Fed
-from maxtunnel.auditing.changes import Change, fixed, fixed_codes, flipped, halved, known, only, rows_only, uniform
+from maxtunnel.auditing.changes import (
+    Change,
+    fixed,
+    fixed_codes,
+    flipped,
+    halved,
+    known,
+    only,
+    rows_only,
+    uniform,
+)
 from maxtunnel.auditing.outcome import Measured, Mitigated
 from maxtunnel.auditing.samples import sample
 from maxtunnel.auditing.targets import Target
@@ -46,25 +56,22 @@ class Measure:
 def measures(code: SwitchCode, coarsest_first: list[int]) -> list[Measure]:
     """Those that make sense for these levels, numbered in call order."""
     windows = [level.window for level in code.levels]
-    found = [Measure("nothing done", known, lambda window, _: math.log2(window.cells), features=True)]
+    every = frozenset(coarsest_first)
+    found = [Measure("nothing done", known, _bits_of(every), features=True)]
     for count in range(1, len(windows)):
         kept = frozenset(coarsest_first[:count])
         found.append(Measure(f"deepest {count} of {len(windows)} levels only", only(kept), _bits_of(kept)))
     if any(window.kernel[0] > 1 for window in windows):
-        found.append(Measure("rows only", rows_only, lambda window, _: math.log2(window.kernel[0])))
+        found.append(Measure("rows only", rows_only, _bits_of_rows))
     if any(max(window.kernel) > 2 for window in windows):
-        found.append(Measure("grid half as fine", halved, lambda window, _: _halved_bits(window)))
-    found += [
-        Measure(f"flipped with probability {p:g}", flipped(p), lambda window, _, p=p: flipped_bits(window.cells, p))
-        for p in FLIPS
-    ]
-    nothing = lambda window, _: 0.0  # noqa: E731
+        found.append(Measure("grid half as fine", halved, _bits_halved))
+    found += [Measure(f"flipped with probability {p:g}", flipped(p), _bits_flipped(p)) for p in FLIPS]
     return [
         *found,
-        Measure("random positions", uniform, nothing),
-        Measure("fixed positions", fixed, nothing, features=True),
-        Measure("average pooling", fixed, nothing, average, features=True),
-        Measure("strided convolution", fixed, nothing, strided, features=True),
+        Measure("random positions", uniform, _nothing),
+        Measure("fixed positions", fixed, _nothing, features=True),
+        Measure("average pooling", fixed, _nothing, average, features=True),
+        Measure("strided convolution", fixed, _nothing, strided, features=True),
     ]
 
 
@@ -72,21 +79,22 @@ def mitigate(
     target: Target,
     attacker: Attacker,
     minutes: float,
-    steps: int,
+    steps: int | None,
     metric: Metric | None,
     on_progress: OnProgress,
 ) -> tuple[Mitigated, ...]:
     """Every counter-measure with decoders of equally many steps, in so many minutes.
 
     Args:
-        steps: of each decoder where the audit was bounded by steps.
+        minutes: for all of them; 0 does nothing.
+        steps: of each decoder, in the place of a time.
         metric: measured with each in place.
     """
     if not minutes:
         return ()
     code = attacker.seen.template
     todo = measures(code, [stage.number for stage in attacker.seen.levels])
-    if minutes != math.inf:
+    if steps is None:
         trainings = sum((m.pooling is None) + m.features for m in todo)
         known_decoder = attacker.trained[0]
         each = minutes * 60 / trainings
@@ -95,7 +103,7 @@ def mitigate(
 
 
 def flipped_bits(cells: int, probability: float) -> float:
-    """Bits that a switch keeps when it is drawn anew with this probability, all cells equally likely before."""
+    """Bits that a switch keeps when it is drawn anew with this probability; all cells were equally likely."""
     other = probability / cells
     same = 1 - probability + other
     return math.log2(cells) + same * math.log2(same) + (cells - 1) * other * math.log2(other)
@@ -140,7 +148,12 @@ class Altered(nn.Module):
 
 
 def _mitigated(
-    measure: Measure, target: Target, attacker: Attacker, steps: int, metric: Metric | None, on_progress: OnProgress
+    measure: Measure,
+    target: Target,
+    attacker: Attacker,
+    steps: int,
+    metric: Metric | None,
+    on_progress: OnProgress,
 ) -> Mitigated:
     leak = features = None
     if measure.pooling is None:
@@ -178,7 +191,9 @@ def _task(measure: Measure, target: Target, metric: Metric | None) -> float | No
     # A person's function may fail in any way.
     except Exception as error:
         text = " ".join(str(error).split())[:300]
-        raise ValueError(f"--metric fails with {measure.name} in place ({type(error).__name__}: {text})") from error
+        raise ValueError(
+            f"--metric fails with {measure.name} in place ({type(error).__name__}: {text})"
+        ) from error
 
 
 def _as_swap(change: Change) -> Swap:
@@ -191,11 +206,21 @@ def _as_swap(change: Change) -> Swap:
     return swap
 
 
+def _nothing(window: Window, number: int) -> float:
+    return 0.0
+
+
+def _bits_flipped(probability: float) -> Callable[[Window, int], float]:
+    return lambda window, number: flipped_bits(window.cells, probability)
+
+
 def _bits_of(kept: frozenset[int]) -> Callable[[Window, int], float]:
     return lambda window, number: math.log2(window.cells) if number in kept else 0.0
 
 
-def _halved_bits(window: Window) -> float:
+def _bits_of_rows(window: Window, number: int) -> float:
+    return math.log2(window.kernel[0])
+
+
+def _bits_halved(window: Window, number: int) -> float:
     return math.log2(-(-window.kernel[0] // 2) * -(-window.kernel[1] // 2))
-
-

@@ -24,7 +24,7 @@ class Measured:
     Attributes:
         name: what the decoder was fed.
         decoder: the decoder's name; empty where there is none.
-        rmse, psnr, ssim: as `evaluate` measures them; intervals are 95 % bootstrap intervals over photographs.
+        rmse, psnr, ssim: as `evaluate` measures them, with 95 % bootstrap intervals over photographs.
         explained: 1 - MSE / MSE of the mean image: the share of the pixels' variance that came through.
     """
 
@@ -170,16 +170,18 @@ class AuditResult:
         known, mean = self.rows["known"], self.rows["mean"]
         if known.explained_ci95[0] < 0.02:
             return (
-                f"Nothing recognisable was rebuilt: RMSE {known.rmse:.3f}, the mean photograph alone scores "
-                f"{mean.rmse:.3f}. That is what these decoders found in their time, not a proof that nothing leaks."
+                f"Nothing recognisable was rebuilt: RMSE {known.rmse:.3f}, where the mean photograph alone "
+                f"scores {mean.rmse:.3f}. One decoder found this in its time; it proves no absence of a leak."
             )
         best = max(self.identified, key=lambda found: (found.among, found.found))
+        low, high = known.rmse_ci95
         return (
-            f"The switches alone, without one feature value, rebuilt {self.images['measured']:,} photographs that "
-            f"the decoder had never seen at RMSE {_with(known.rmse, known.rmse_ci95, 3)}; the mean photograph scores "
-            f"{mean.rmse:.3f} and the switches of another photograph {self.rows['other'].rmse:.3f}. They explain "
-            f"{known.explained:.0%} of the pixels' variance. The right photograph was found among {best.among:,} in "
-            f"{_share(best.found)} of cases (a blind guess: {best.chance:.1%}). A stronger decoder may find more."
+            f"The switches alone, without one feature value, rebuilt {self.images['measured']:,} photographs "
+            f"that the decoder had never seen at RMSE {known.rmse:.3f} (95 % interval {low:.3f} to "
+            f"{high:.3f}); the mean photograph scores {mean.rmse:.3f}, the switches of another photograph "
+            f"{self.rows['other'].rmse:.3f}. They explain {known.explained:.0%} of the pixels' variance. "
+            f"The right photograph was found among {best.among:,} in {best.found:.1%} of cases; a blind "
+            f"guess finds {best.chance:.1%}. A stronger decoder may find more."
         )
 
     def warnings(self) -> list[str]:
@@ -202,7 +204,9 @@ class AuditResult:
 
     def save(self, path: str | Path) -> None:
         """Write audit.json."""
-        fields = {key: value for key, value in asdict(replace(self, pictures={})).items() if key != "pictures"}
+        fields = {
+            key: value for key, value in asdict(replace(self, pictures={})).items() if key != "pictures"
+        }
         content = {"format": FORMAT, "verdict": self.verdict, "warnings": self.warnings(), **fields}
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -254,11 +258,3 @@ def coded_bits(codes: Float[Tensor, "n c h w"] | Tensor, cells: int) -> float:
     shares_of_codes = counts / counts.sum(0)
     entropy = -(shares_of_codes * shares_of_codes.clamp(min=1e-12).log2()).sum(0)
     return float(entropy.sum()) * codes.shape[2] * codes.shape[3]
-
-
-def _with(value: float, interval: Interval, digits: int) -> str:
-    return f"{value:.{digits}f} (95 % interval {interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
-
-
-def _share(value: float) -> str:
-    return f"{value:.1%}" if value < 0.995 else f"{value:.2%}"

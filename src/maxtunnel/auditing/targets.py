@@ -55,7 +55,7 @@ class Target:
             with _evaluating(self.model):
                 found = record(self.model, self.preprocess(images), swap=self.swap)
             if self.levels is not None:
-                if not (self.levels and 0 <= min(self.levels) and max(self.levels) < len(found.levels)):
+                if not self.levels or min(self.levels) < 0 or max(self.levels) >= len(found.levels):
                     raise ValueError(f"no such --levels: there are 1 to {len(found.levels)}, in call order")
                 found.levels = [found.levels[number] for number in self.levels]
             return found
@@ -67,7 +67,7 @@ class Target:
         except Exception as error:
             shape = "x".join(map(str, images.shape))
             raise ValueError(
-                f"{self.name} fails on a batch of {shape} photographs ({type(error).__name__}: {_line(error)}): "
+                f"{self.name} fails on {shape} photographs ({type(error).__name__}: {_line(error)}): "
                 "give the --size and --preprocess that it was made for"
             ) from error
 
@@ -90,7 +90,9 @@ class Target:
         try:
             model = copy.deepcopy(self.model)
         except Exception as error:
-            raise ValueError(f"{self.name} cannot be copied ({type(error).__name__}: {_line(error)})") from error
+            raise ValueError(
+                f"{self.name} cannot be copied ({type(error).__name__}: {_line(error)})"
+            ) from error
         layers = [module for module in model.modules() if hasattr(module, "reset_parameters")]
         if not layers:
             raise ValueError(f"no layer of {self.name} knows how to draw its weights anew")
@@ -98,7 +100,7 @@ class Target:
         with torch.random.fork_rng(sorted(device.index or 0 for device in devices)):
             torch.manual_seed(seed)
             for layer in layers:
-                layer.reset_parameters()
+                layer.reset_parameters()  # type: ignore[operator]
         return replace(self, model=model, name=f"untrained {self.name}")
 
 
@@ -135,7 +137,9 @@ def load_target(text: str, preprocess: str | None = None) -> Target:
         return _exported(Path(text), change)
     if text in shipped() or (Path(text).exists() and not text.endswith(".py")):
         if preprocess is not None:
-            raise ValueError(f"{text} is a network of ours and preprocesses by itself: leave --preprocess out")
+            raise ValueError(
+                f"{text} is a network of ours and preprocesses by itself: leave --preprocess out"
+            )
         return Target(ShippedEncoder(load(text)), Path(text).stem)
     found = find(text)
     model = found if isinstance(found, nn.Module) else _call(text, found)
@@ -149,8 +153,8 @@ def find(reference: str) -> Any:
     place, colon, name = reference.rpartition(":")
     if not colon or not place or not name:
         raise ValueError(
-            f"{reference!r} names no model: give package.module:callable, file.py:callable, a .pt2 file or one of "
-            f"{', '.join(shipped())}"
+            f"{reference!r} names nothing: give package.module:callable or file.py:callable; as a model also "
+            f"a .pt2 file or one of {', '.join(shipped())}"
         )
     try:
         module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
@@ -173,7 +177,9 @@ def read_preprocess(text: str | None) -> Preprocess:
         return find(text)
     text = IMAGENET if text == "imagenet" else text
     try:
-        mean, std = (torch.tensor([float(v) for v in part.split(",")]).view(3, 1, 1) for part in text.split("/"))
+        mean, std = (
+            torch.tensor([float(v) for v in part.split(",")]).view(3, 1, 1) for part in text.split("/")
+        )
     except (ValueError, RuntimeError):
         raise ValueError(
             f"--preprocess {text!r}: expected MEAN/STD as {IMAGENET}, or imagenet, or file.py:callable"
@@ -206,7 +212,10 @@ def _exported(path: Path, preprocess: Preprocess) -> Target:
     inputs = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
     batch = inputs[0].meta["val"].shape[0] if inputs else None
     return Target(
-        program.module(), path.stem, _sized(path, preprocess, inputs), batch if isinstance(batch, int) else None
+        program.module(),
+        path.stem,
+        _sized(path, preprocess, inputs),
+        batch if isinstance(batch, int) else None,
     )
 
 

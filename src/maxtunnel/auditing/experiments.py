@@ -1,9 +1,9 @@
 """The audit: what the switches of a model give away about photographs, against honest controls."""
 
+import math
 import platform
 import time
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +12,21 @@ from maxtunnel import __version__
 from maxtunnel.auditing.attacker import Attacker, Fed, transplanted
 from maxtunnel.auditing.changes import fixed, only, uniform
 from maxtunnel.auditing.decoder import MirroredDecoder, Stage
-from maxtunnel.auditing.identification import identify
+from maxtunnel.auditing.identification import Identified, identify
 from maxtunnel.auditing.mitigations import Metric, mitigate
 from maxtunnel.auditing.outcome import AuditedLevel, AuditResult, Measured, Transplant, coded_bits, shares
-from maxtunnel.auditing.samples import Samples, sample
+from maxtunnel.auditing.samples import sample
 from maxtunnel.auditing.targets import Preprocess, Target
-from maxtunnel.batches import Pixels
+from maxtunnel.batches import PIECE, Pixels
 from maxtunnel.capturing import Record
 from maxtunnel.evaluation import bootstrap
 from maxtunnel.images import mean_image, to_float, to_uint8
 from maxtunnel.progress import OnProgress, silent
+from maxtunnel.recipes import FAST
 
 SHOWN = 8
 SEARCHED = 1000
+LEAST = 64  # photographs that a row is measured on, however short the time
 MOST = 10_000  # photographs that are read into memory to train on
 KNOWN = Fed("known switches")
 RANDOM = Fed("random switches", (uniform,))
@@ -41,10 +43,10 @@ class Config:
 
     Attributes:
         minutes: for everything but the mitigations; half of them train the known-switch decoder.
-        steps: of that decoder, in the place of a time; all others take a quarter of them. The result is then the
-            same every time.
+        steps: of that decoder, in the place of a time; all others take a quarter of them. The result is then
+            the same every time.
         mitigations: minutes for them; 0 leaves them out.
-        images: held-out photographs that rows are measured on.
+        images: held-out photographs that rows are measured on, fewer where time is short, but at least 64.
         width: most channels inside a decoder's block.
         seed: draws the split, the decoders and their order.
     """
@@ -78,7 +80,8 @@ def audit(
         preprocess: photographs, float32 in [0, 1], to what the model takes.
         levels: which poolings an observer sees, numbered from 1 in call order; by default all.
         config: time, seed and sizes.
-        metric: the model's own task, for the mitigations: takes a module to call like the model, gives a number.
+        metric: the model's own task, for the mitigations: takes a module to call like the model and gives a
+            number.
         on_progress: told what is done, how far and out of how much.
         began: `time.monotonic()` when the time started to run; by default now.
 
@@ -93,95 +96,113 @@ def audit(
     facts = target.try_out(to_float(held_pixels[:2]))
     seconds = config.minutes * 60 if config.steps is None else float("inf")
     seen = sample(target, seen_pixels, 0.08 * seconds, least=256, on_progress=on_progress)
-    held = sample(target, held_pixels, 0.04 * seconds, rms=seen.rms, on_progress=on_progress, phase="capture held-out")
+    held = sample(
+        target, held_pixels, 0.04 * seconds, rms=seen.rms, on_progress=on_progress, phase="capture held-out"
+    )
     mean = mean_image(seen.pixels)
     attacker = Attacker(seen, held, mean, config.width, config.seed, config.images, on_progress)
-    return _Audit(target, attacker, facts, config, metric, on_progress, began, seconds).run()
+    result = _Audit(target, attacker, facts, config, began, on_progress).run()
+    steps = max(1, (config.steps or 0) // 4) if config.steps else None
+    found = mitigate(target, attacker, config.mitigations, steps, metric, on_progress)
+    return replace(result, mitigations=found, decoders=tuple(attacker.trained))
 
 
 class _Audit:
     """One audit, experiment by experiment; each leaves its rows and pictures."""
 
     def __init__(
-        self, target: Target, attacker: Attacker, facts: Record, config: Config, metric: Metric | None,
-        on_progress: OnProgress, began: float, seconds: float,
-    ) -> None:  # fmt: skip
+        self,
+        target: Target,
+        attacker: Attacker,
+        facts: Record,
+        config: Config,
+        began: float,
+        on_progress: OnProgress,
+    ) -> None:
         self.target, self.attacker, self.facts, self.config = target, attacker, facts, config
-        self.metric, self.on_progress = metric, on_progress
-        self.began, self.seconds = began, seconds
-        self.rows: dict[str, Measured] = {"mean": attacker.by_mean()}
+        self.began, self.on_progress = began, on_progress
+        self.rows: dict[str, Measured] = {}
         self.errors: dict[str, Tensor] = {}
-        self.decoders: dict[str, MirroredDecoder] = {}
         self.shown = torch.arange(min(SHOWN, len(attacker.held)))
         self.pictures: dict[str, Tensor] = {"originals": attacker.held.pixels[self.shown]}
 
     def run(self) -> AuditResult:
-        attacker, held = self.attacker, self.attacker.held
-        half = None if self.config.steps else self.seconds / 2
-        known = self._row("known", KNOWN, self.config.steps or 3000, half)
-        took = self._other_image(known)
+        attacker, held, config = self.attacker, self.attacker.held, self.config
+        known = attacker.train(KNOWN, config.steps or FAST.steps, None if config.steps else self._total / 2)
+        took = self._fit_rows(known)
+        self.rows["mean"] = attacker.by_mean()
+        self._measure("known", known, KNOWN)
+        self.rows["other"], _ = attacker.measure(known, KNOWN, "switches of another photograph", other=True)
         identified = self._identify(known)
         steps = self._steps(took)
-        self._row("random", RANDOM, steps)
-        self._row("fixed", FIXED, steps)
-        self._row("where", WHERE, steps)
-        self._row("what", WHAT, steps)
-        both = self._row("both", BOTH, steps)
-        transplant = self._transplant(both)
-        levels = self._levels(steps)
-        untrained = self._untrained(steps)
-        # The time of an audit ends here: mitigations have their own.
-        seconds = time.monotonic() - self.began
-        mitigations = mitigate(self.target, attacker, self.config.mitigations, steps, self.metric, self.on_progress)
+        for key, fed in (("random", RANDOM), ("fixed", FIXED), ("where", WHERE), ("what", WHAT)):
+            self._measure(key, attacker.train(fed, steps), fed)
+        both = attacker.train(BOTH, steps)
+        self._measure("both", both, BOTH)
         return AuditResult(
             target=self.target.name,
             size=held.template.image_size[0],
-            images={"trained": len(attacker.seen), "measured": self.attacker.rows,
-                    "searched": min(SEARCHED, len(held))},
+            images={"trained": len(attacker.seen), "measured": attacker.rows, "searched": len(held)},
             rows=self.rows,
-            levels=levels,
+            levels=self._levels(steps),
             shares=shares(*(self.errors[key] for key in ("fixed", "what", "where", "both"))),
             identified=tuple(identified),
-            transplant=transplant,
-            decoders=tuple(attacker.trained),
-            mitigations=mitigations,
-            untrained=untrained,
+            transplant=self._transplant(both),
+            decoders=(),
+            mitigations=(),
+            untrained=self._untrained(steps),
             returned=tuple(self.facts.returned),
             unpoolings=self.facts.unpoolings,
             not_covered=tuple(self.facts.not_covered),
-            config=asdict(self.config),
-            seconds=seconds,
-            versions={"maxtunnel": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            config=asdict(config),
+            seconds=time.monotonic() - self.began,
+            versions={
+                "maxtunnel": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
             pictures=self.pictures,
-        )  # fmt: skip
+        )
 
-    def _row(self, key: str, fed: Fed, steps: int, seconds: float | None = None) -> MirroredDecoder:
-        """Train, measure and show one decoder."""
-        decoder = self.attacker.train(fed, steps, seconds)
+    @property
+    def _total(self) -> float:
+        return self.config.minutes * 60 if self.config.steps is None else math.inf
+
+    @property
+    def _measurements(self) -> int:
+        """Rows to be measured in all."""
+        return 7 + 2 * len(self.attacker.seen.levels)
+
+    def _measure(self, key: str, decoder: MirroredDecoder, fed: Fed) -> None:
         self.rows[key], self.errors[key] = self.attacker.measure(decoder, fed)
         self._show(key, decoder, fed)
-        return decoder
 
     def _show(self, key: str, decoder: MirroredDecoder, fed: Fed) -> None:
         self.pictures[key] = to_uint8(self.attacker.rebuild(decoder, fed, self.shown))
 
-    def _other_image(self, known: MirroredDecoder) -> float:
-        """The row of another photograph's switches; how many seconds such a row takes to measure."""
+    def _fit_rows(self, known: MirroredDecoder) -> float:
+        """Bound what rows are measured on, so that all take an eighth of the time; seconds that one takes."""
+        sampled = self.attacker.on(self.attacker.seen, self.attacker.held)
+        sampled.rows = min(PIECE, self.attacker.rows)
+        sampled.by_mean()
         began = time.monotonic()
-        self.rows["other"], _ = self.attacker.measure(known, KNOWN, "switches of another photograph", other=True)
-        return time.monotonic() - began
+        sampled.measure(known, KNOWN)
+        each = (time.monotonic() - began) / sampled.rows
+        if self.config.steps is None:
+            most = int(self._total / 8 / self._measurements / each)
+            self.attacker.rows = min(self.attacker.rows, max(LEAST, most))
+        return each * self.attacker.rows
 
-    def _identify(self, known: MirroredDecoder) -> list[Any]:
-        numbers = torch.arange(min(SEARCHED, len(self.attacker.held)))
+    def _identify(self, known: MirroredDecoder) -> list[Identified]:
+        numbers = torch.arange(len(self.attacker.held))
         return identify(self.attacker.rebuild(known, KNOWN, numbers), self.attacker.held.images(numbers))
 
     def _steps(self, took: float) -> int:
-        """Steps for each of the seven other decoders, so that they and all measuring fit into what is left."""
+        """Steps of each of the seven other decoders, so that they and all measuring fit into what is left."""
         if self.config.steps is not None:
             return max(1, self.config.steps // 4)
         known = self.attacker.trained[0]
-        rows = 6 + 2 * len(self.attacker.seen.levels)
-        left = self.began + self.seconds - time.monotonic() - rows * took - 0.08 * self.seconds
+        left = self.began + self._total - time.monotonic() - self._measurements * took - 0.08 * self._total
         return max(20, int(0.85 * left / 7 / (known.seconds / known.steps)))
 
     def _transplant(self, both: MirroredDecoder) -> Transplant:
@@ -194,7 +215,10 @@ class _Audit:
         to_where, to_what = transplanted(results, held.images(numbers), held.images(donors))
         nearer = (to_where < to_what).double()
         return Transplant(
-            float(to_where.mean().sqrt()), float(to_what.mean().sqrt()), float(nearer.mean()), bootstrap(nearer)
+            float(to_where.mean().sqrt()),
+            float(to_what.mean().sqrt()),
+            float(nearer.mean()),
+            bootstrap(nearer),
         )
 
     def _levels(self, steps: int) -> tuple[AuditedLevel, ...]:
@@ -203,7 +227,8 @@ class _Audit:
         numbers = [stage.number for stage in stages]
         alone = {n: Fed(f"{self._name(n)} alone", (only({n}),)) for n in numbers}
         sums = {
-            n: Fed(f"{self._name(n)} and coarser", (only(set(numbers[: i + 1])),)) for i, n in enumerate(numbers)
+            n: Fed(f"{self._name(n)} and coarser", (only(set(numbers[: i + 1])),))
+            for i, n in enumerate(numbers)
         }
         # The coarsest one alone is also the first of the sums.
         cases = [*alone.values(), *list(sums.values())[1:]]
@@ -213,7 +238,9 @@ class _Audit:
             self._show(f"alone {n}", decoder, alone[n])
             self._show(f"from deepest {n}", decoder, sums[n])
         return tuple(
-            self._level(stage, *(self.attacker.measure(decoder, feds[stage.number])[0] for feds in (alone, sums)))
+            self._level(
+                stage, *(self.attacker.measure(decoder, feds[stage.number])[0] for feds in (alone, sums))
+            )
             for stage in sorted(stages, key=lambda stage: stage.number)
         )
 
@@ -250,7 +277,7 @@ class _Audit:
     def _attacker_of(self, target: Target, steps: int) -> Attacker:
         """The same photographs through another model, no more of them than the steps use."""
         pixels = self.attacker.seen.pixels[: steps * 16]
-        seen = sample(target, pixels, 0.04 * self.seconds, 256, None, self.on_progress, target.name)
+        seen = sample(target, pixels, 0.04 * self._total, 256, None, self.on_progress, target.name)
         held = sample(target, self.attacker.held.pixels[: self.attacker.rows], rms=seen.rms)
         return self.attacker.on(seen, held)
 
@@ -265,7 +292,9 @@ def _split(images: Pixels, holdout: Pixels | None, seed: int) -> tuple[Pixels, P
     else:
         seen, held = images[order], holdout[torch.randperm(len(holdout), generator=generator)[:SEARCHED]]
         if seen.shape[1:] != held.shape[1:]:
-            raise ValueError(f"images are {tuple(seen.shape[1:])} but the held-out ones {tuple(held.shape[1:])}")
+            raise ValueError(
+                f"images are {tuple(seen.shape[1:])} but the held-out ones {tuple(held.shape[1:])}"
+            )
     if len(seen) < 8 or len(held) < 8:
         raise ValueError(
             f"{len(seen)} photographs to train on and {len(held)} to measure on: give at least 8 of each "
