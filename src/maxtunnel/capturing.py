@@ -7,6 +7,7 @@ and no model has to be written in a certain way.
 
 import random
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ class Watch:
     def __init__(self, model: nn.Module, swap: Swap | None = None) -> None:
         self.found = Record()
         self._swap = swap
-        self._names = {module: name for name, module in model.named_modules()}
+        self._names = {module: name.replace("_orig_mod.", "") for name, module in model.named_modules()}
         self._running: list[nn.Module] = []
         self._uses: dict[str, int] = {}
         self._indices: dict[str, Tensor] = {}
@@ -148,6 +149,8 @@ class Watch:
             if "torch._dynamo" in sys.modules:
                 # A compiled model must run its Python code, or nothing is seen.
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
+                stack.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", "Using `torch.compile.* global hooks")
             # Hooks of PyTorch itself, not of the model.
             for hook in (
                 modules.register_module_forward_pre_hook(lambda module, _: self._running.append(module)),
@@ -272,9 +275,9 @@ def _as_it_was(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training, buffers in kept:
             module.training = training
-            module._buffers.clear()
-            module._buffers.update(buffers)
-            for buffer in buffers.values():
+            for name, buffer in buffers.items():
+                if module._buffers[name] is not buffer:
+                    module._buffers[name] = buffer
                 if buffer is not None and not torch.equal(buffer, contents[id(buffer)]):
                     with torch.no_grad():
                         buffer.copy_(contents[id(buffer)])

@@ -69,8 +69,13 @@ def fixed_codes(level: SwitchLevel) -> UInt8[Tensor, "n c oh ow"]:
 
 def random_codes(level: SwitchLevel, generator: torch.Generator) -> UInt8[Tensor, "n c oh ow"]:
     """A cell of each window, all that lie inside the plane equally likely; drawn on the CPU."""
-    down, right = (_draw(level, axis, generator).to(level.codes.device) for axis in (0, 1))
-    return (down * level.window.kernel[1] + right).to(torch.uint8)
+    window, codes = level.window, level.codes
+    if window.padding == (0, 0) and not window.ceil_mode:
+        drawn = torch.randint(window.cells, codes.shape, dtype=torch.uint8, generator=generator)
+    else:
+        down, right = (_draw(level, axis, generator) for axis in (0, 1))
+        drawn = (down * window.kernel[1] + right).to(torch.uint8)
+    return drawn.to(codes.device)
 
 
 def _draw(level: SwitchLevel, axis: int, generator: torch.Generator) -> Int64[Tensor, "n c oh ow"]:

@@ -37,11 +37,11 @@ def identify(rebuilt: Float[Tensor, "n 3 h w"], originals: Float[Tensor, "n 3 h 
     """Search for each reconstruction's photograph among 100 and among 1,000, or as many as there are."""
     sizes = sorted({min(among, len(originals)) for among in (100, 1000)})
     ways: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda images: images.flatten(1), "edges": edges}
-    return [
-        _identified(by, among, ranks(describe(rebuilt.clamp(0, 1)), describe(originals)))
-        for by, describe in ways.items()
-        for among in sizes
-    ]
+    found = []
+    for by, describe in ways.items():
+        rank = ranks(describe(rebuilt.clamp(0, 1)), describe(originals))
+        found += [_identified(by, among, rank) for among in sizes]
+    return found
 
 
 def ranks(found: Float[Tensor, "n d"], wanted: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
