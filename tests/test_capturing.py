@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from maxtunnel.auditing import Config, audit
+from maxtunnel.auditing.decoder import MirroredDecoder, stages
 from maxtunnel.capturing import NoSwitches, _as_it_was, capture, record
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -264,3 +266,15 @@ def test_third_party_networks(name, levels, kernel, monkeypatch):
     for level, indices in zip(code.levels, found, strict=True):
         assert torch.equal(level.indices(), indices)
         assert level.name
+    decoder = MirroredDecoder(stages(code), (64, 64), width=8)
+    assert decoder([level.codes for level in code.levels]).shape == x.shape
+
+
+def test_an_audit_of_third_party_networks():
+    pytest.importorskip("monai")
+    pixels = (images(24, 3, 32, 32) * 255).to(torch.uint8)
+    for name in ("monai ResNet", "kornia YuNet"):
+        found = audit(third_party()[name](), pixels, holdout=pixels[:8], config=Config(steps=1, images=8))
+        assert len(found.levels) in (1, 5)
+        assert found.untrained == ""
+        assert all(row.rmse > 0 for row in found.rows.values())

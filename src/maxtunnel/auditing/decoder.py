@@ -79,7 +79,7 @@ class MirroredDecoder(nn.Module):
             self.convs += [_conv(channels, inner, generator), _conv(inner, following, generator)]
 
     def forward(
-        self, codes: list[UInt8[Tensor, "n _ _ _"]], what: Float[Tensor, "n c h w"] | None = None
+        self, codes: list[UInt8[Tensor, "n _ _ _"]], what: Float[Tensor, "n _ _ _"] | None = None
     ) -> Float[Tensor, "n 3 h w"]:
         """Decode codes in call order; `what` takes the place of the bias code where given."""
         first = self.levels[0]

@@ -92,8 +92,8 @@ def audit(
     began = time.monotonic() if began is None else began
     target = model if isinstance(model, Target) else Target(model, type(model).__name__)
     target = target.seen(levels, preprocess)
+    facts = target.try_out(to_float(images[:2]))
     seen_pixels, held_pixels = _split(images, holdout, config.seed)
-    facts = target.try_out(to_float(held_pixels[:2]))
     seconds = config.minutes * 60 if config.steps is None else float("inf")
     seen = sample(target, seen_pixels, 0.08 * seconds, least=256, on_progress=on_progress)
     held = sample(
@@ -276,7 +276,7 @@ class _Audit:
 
     def _attacker_of(self, target: Target, steps: int) -> Attacker:
         """The same photographs through another model, no more of them than the steps use."""
-        pixels = self.attacker.seen.pixels[: steps * 16]
+        pixels = self.attacker.seen.pixels[: steps * FAST.batch]
         seen = sample(target, pixels, 0.04 * self._total, 256, None, self.on_progress, target.name)
         held = sample(target, self.attacker.held.pixels[: self.attacker.rows], rms=seen.rms)
         return self.attacker.on(seen, held)

@@ -3,12 +3,12 @@
 import time
 from pathlib import Path
 
-from maxtunnel.auditing.experiments import MOST, Config, audit
+from maxtunnel.auditing.experiments import MOST, SEARCHED, Config, audit
 from maxtunnel.auditing.outcome import AuditResult
 from maxtunnel.auditing.report import write_report
 from maxtunnel.auditing.targets import find, load_target
 from maxtunnel.dataset import read_photographs
-from maxtunnel.images import Resize
+from maxtunnel.images import Resize, to_float
 from maxtunnel.progress import OnProgress, silent
 
 Skipped = tuple[tuple[Path, str], ...]
@@ -53,8 +53,10 @@ def audit_folder(
     numbers = _numbers(levels)
     task = None if metric is None else find(metric)
     model = load_target(target, preprocess)
-    images = read_photographs(data, size, resize, MOST + 1000, on_progress)
-    held = None if holdout is None else read_photographs(holdout, size, resize, 1000, on_progress)
+    # A model that cannot be audited is told so before thousands of photographs are read.
+    model.seen(numbers, None).try_out(to_float(read_photographs(data, size, resize, 2).pixels[:]))
+    images = read_photographs(data, size, resize, MOST + SEARCHED, on_progress)
+    held = None if holdout is None else read_photographs(holdout, size, resize, SEARCHED, on_progress)
     result = audit(
         model,
         images.pixels,

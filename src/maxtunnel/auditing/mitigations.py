@@ -23,9 +23,10 @@ from maxtunnel.auditing.changes import (
 )
 from maxtunnel.auditing.outcome import Measured, Mitigated
 from maxtunnel.auditing.samples import sample
-from maxtunnel.auditing.targets import Target
+from maxtunnel.auditing.targets import Target, evaluating
 from maxtunnel.capturing import PooledLevel, Swap, Watch
 from maxtunnel.progress import OnProgress
+from maxtunnel.recipes import FAST
 from maxtunnel.switches import SwitchCode
 from maxtunnel.window import Window
 
@@ -95,7 +96,8 @@ def mitigate(
     code = attacker.seen.template
     todo = measures(code, [stage.number for stage in attacker.seen.levels])
     if steps is None:
-        trainings = sum((m.pooling is None) + m.features for m in todo)
+        # Another pooling is captured too, which may take as long as a training.
+        trainings = sum(2 if m.pooling else 1 + m.features for m in todo)
         known_decoder = attacker.trained[0]
         each = minutes * 60 / trainings
         steps = max(20, int(0.75 * each / (known_decoder.seconds / known_decoder.steps)))
@@ -177,7 +179,11 @@ def _attacker_of(
     if measure.pooling is None:
         return attacker
     other = replace(target, swap=Altered(target, measure.pooling)._swap_observed)
-    seen = sample(other, attacker.seen.pixels[: steps * 16], on_progress=on_progress, phase=measure.name)
+    known = attacker.trained[0]
+    # As long as the steps take, so that a slow model does not use up the time.
+    seconds = steps * known.seconds / known.steps
+    pixels = attacker.seen.pixels[: steps * FAST.batch]
+    seen = sample(other, pixels, seconds, 256, on_progress=on_progress, phase=measure.name)
     held = sample(other, attacker.held.pixels[: attacker.rows], rms=seen.rms)
     return attacker.on(seen, held)
 
@@ -187,7 +193,8 @@ def _task(measure: Measure, target: Target, metric: Metric | None) -> float | No
         return None
     swap = measure.pooling or _as_swap(measure.change)
     try:
-        return float(metric(Altered(target, swap)))
+        with evaluating(target.model), torch.no_grad():
+            return float(metric(Altered(target, swap)))
     # A person's function may fail in any way.
     except Exception as error:
         text = " ".join(str(error).split())[:300]

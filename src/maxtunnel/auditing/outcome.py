@@ -15,6 +15,7 @@ from maxtunnel.evaluation import Interval, bootstrap
 from maxtunnel.files import replacing
 
 FORMAT = "maxtunnel audit 1"
+LITTLE = 0.02  # of the variance: below it nothing recognisable was rebuilt
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class AuditResult:
     """All that an audit found; `audit.json` holds every field but the pictures (docs/audit.md).
 
     Attributes:
+        shares: None where too little was rebuilt to share it out.
         rows: by key: known, mean, random, fixed, other; where, what, both; untrained.
         untrained: why there is no such row; empty where there is.
         images: photographs that the decoders trained on, that rows are measured on, that are searched among.
@@ -145,7 +147,7 @@ class AuditResult:
     images: dict[str, int]
     rows: dict[str, Measured]
     levels: tuple[AuditedLevel, ...]
-    shares: Shares
+    shares: Shares | None
     identified: tuple[Identified, ...]
     transplant: Transplant
     decoders: tuple[Trained, ...]
@@ -168,7 +170,7 @@ class AuditResult:
     def verdict(self) -> str:
         """The finding in sentences with numbers."""
         known, mean = self.rows["known"], self.rows["mean"]
-        if known.explained_ci95[0] < 0.02:
+        if known.explained_ci95[0] < LITTLE:
             return (
                 f"Nothing recognisable was rebuilt: RMSE {known.rmse:.3f}, where the mean photograph alone "
                 f"scores {mean.rmse:.3f}. One decoder found this in its time; it proves no absence of a leak."
@@ -193,8 +195,8 @@ class AuditResult:
         return [
             text
             for text, holds in (
-                (f"still falling when time was up, so too high: {', '.join(falling)}", falling),
-                (f"fewer than 200 steps: {', '.join(few)}; give more --minutes", few),
+                (f"still falling when time was up, so too high: {_some(falling)}", falling),
+                (f"fewer than 200 steps, give more --minutes: {_some(few)}", few),
                 (f"the controls that know nothing differ by {spread:.1%}", spread > 0.05),
                 (f"not covered: {', '.join(self.not_covered)}", self.not_covered),
                 (f"no untrained copy: {self.untrained}", self.untrained),
@@ -235,8 +237,10 @@ def ratio_of_means(
     return float(above.mean() / below.mean()), (low, high)
 
 
-def shares(neither: Tensor, what: Tensor, where: Tensor, both: Tensor) -> Shares:
-    """Shapley's shares from the squared errors of each photograph."""
+def shares(neither: Tensor, what: Tensor, where: Tensor, both: Tensor) -> Shares | None:
+    """Shapley's shares from the squared errors of each photograph; None where both explain under 2 %."""
+    if 1 - both.mean() / neither.mean() < LITTLE:
+        return None
     by_where = ((neither - where) + (what - both)) / 2
     part, interval = ratio_of_means(by_where, neither - both)
     return Shares(1 - part, part, interval)
@@ -258,3 +262,8 @@ def coded_bits(codes: Float[Tensor, "n c h w"] | Tensor, cells: int) -> float:
     shares_of_codes = counts / counts.sum(0)
     entropy = -(shares_of_codes * shares_of_codes.clamp(min=1e-12).log2()).sum(0)
     return float(entropy.sum()) * codes.shape[2] * codes.shape[3]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more

@@ -11,11 +11,11 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from maxtunnel.auditing import charts
-from maxtunnel.auditing.outcome import AuditResult, Measured
+from maxtunnel.auditing.outcome import AuditResult, Measured, Shares
 from maxtunnel.files import replacing
 from maxtunnel.images import write_png
 
-TABLE = ("", "RMSE", "95 % interval", "PSNR", "SSIM", "variance explained")
+TABLE = ("", "variance explained", "", "RMSE", "95 % interval", "PSNR", "SSIM")
 
 
 def write_report(result: AuditResult, out: str | Path) -> Path:
@@ -147,14 +147,11 @@ would be.</p>"""
 
 def _what_and_where(result: AuditResult) -> str:
     rows = [result.rows[key] for key in ("fixed", "what", "where", "both", "untrained") if key in result.rows]
-    low, high = result.shares.where_ci95
     moved = result.transplant
     compared = f"""<h2>Features or positions?</h2>
 <p>The same decoder, as many steps each, fed the features of the coarsest level unpooled without positions,
-the switches without features, or both. Of what both together explain beyond neither, the switches account for
-<b>{result.shares.where:.0%}</b> ({low:.0%} to {high:.0%}) and the features for {result.shares.what:.0%}
-(Shapley's shares: each part's gain, averaged over adding it first and second). The untrained copy, its
-weights drawn anew, tells whether it is the training that leaks or the architecture.</p>"""
+the switches without features, or both. {_shares(result.shares)} The untrained copy, its weights drawn anew,
+tells whether it is the training that leaks or the architecture.</p>"""
     transplants = f"""<h2>Transplants</h2>
 <p>Switches of the photographs above with the features of others. The result is nearer to the photograph
 that gave the <em>switches</em> in {moved.nearer_to_where:.0%} of pairs (RMSE {moved.rmse_to_where:.3f} to it,
@@ -166,6 +163,17 @@ that gave the <em>switches</em> in {moved.nearer_to_where:.0%} of pairs (RMSE {m
         + _picture(result, "originals", "Switches from here,")
         + _picture(result, "donors", "features from here,")
         + _picture(result, "transplant", "and what the decoder of both makes of them.")
+    )
+
+
+def _shares(found: Shares | None) -> str:
+    if found is None:
+        return "Both together rebuilt too little to share it out among them."
+    low, high = found.where_ci95
+    return (
+        "Of what both together explain beyond neither, the switches account for "
+        f"<b>{found.where:.0%}</b> ({low:.0%} to {high:.0%}) and the features for {found.what:.0%} "
+        "(Shapley's shares: each part's gain, averaged over adding it first and second)."
     )
 
 
@@ -259,17 +267,18 @@ audit.json.</small></p>"""
 
 
 def _table(rows: Sequence[Measured], main: str = "") -> str:
-    most = max(row.rmse for row in rows)
     lines = []
     for row in rows:
         cells = (
-            f"<td>{escape(row.name)}</td><td>{row.rmse:.4f}</td>"
+            f"<td>{escape(row.name)}</td>"
+            f"<td>{row.explained:.1%}</td>"
+            f'<td class="bar"><span style="width:{max(0, row.explained):.0%}"></span></td>'
+            f"<td>{row.rmse:.4f}</td>"
             f"<td>{row.rmse_ci95[0]:.4f} to {row.rmse_ci95[1]:.4f}</td><td>{row.psnr:.2f} dB</td>"
-            f"<td>{row.ssim:.3f}</td><td>{row.explained:.1%}</td>"
-            f'<td class="bar"><span style="width:{row.rmse / most:.0%}"></span></td>'
+            f"<td>{row.ssim:.3f}</td>"
         )
         lines.append(f'<tr class="main">{cells}</tr>' if row.name == main else f"<tr>{cells}</tr>")
-    head = "".join(f"<th>{name}</th>" for name in (*TABLE, "RMSE"))
+    head = "".join(f"<th>{name}</th>" for name in TABLE)
     return f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
 
 

@@ -52,7 +52,7 @@ class Target:
     def record(self, images: Float[Tensor, "n 3 h w"]) -> Record:
         """One forward pass; ValueError, with the model's own words, where that fails."""
         try:
-            with _evaluating(self.model):
+            with evaluating(self.model):
                 found = record(self.model, self.preprocess(images), swap=self.swap)
             if self.levels is not None:
                 if not self.levels or min(self.levels) < 0 or max(self.levels) >= len(found.levels):
@@ -72,8 +72,8 @@ class Target:
             ) from error
 
     def try_out(self, images: Float[Tensor, "n 3 h w"]) -> Record:
-        """`record`, refusing NaN among the outputs."""
-        found = self.record(images[: self.batch])
+        """`record` of as few of the images as will do, refusing NaN among the outputs."""
+        found = self.record(images[torch.arange(self.batch or 1) % len(images)])
         for tensor in tensors_in(found.output):
             if tensor.is_floating_point() and bool(tensor.isnan().any()):
                 raise ValueError(
@@ -190,7 +190,7 @@ def read_preprocess(text: str | None) -> Preprocess:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode for a while; an exported program refuses `model.eval()`."""
     modes = [(module, module.training) for module in model.modules()]
     try:
