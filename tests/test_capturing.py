@@ -221,9 +221,10 @@ def third_party():
     """Networks that nobody here wrote: 2x2 and 3x3 windows with stride 2, one to five levels, functional."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import unet
         from kornia.models.yunet import YuNet
         from monai.networks import nets
+
+        import unet
     return {
         "monai BasicUNet": lambda: nets.BasicUNet(2, 3, 2, features=(8, 8, 16, 16, 16, 8)),
         "monai ResNet": lambda: nets.resnet10(spatial_dims=2, n_input_channels=3),
@@ -272,7 +273,7 @@ def test_third_party_networks(name, levels, kernel, monkeypatch):
 
 def test_an_audit_of_third_party_networks():
     pytest.importorskip("monai")
-    pixels = (images(24, 3, 32, 32) * 255).to(torch.uint8)
+    pixels = (images(24, 3, 64, 64) * 255).to(torch.uint8)
     for name in ("monai ResNet", "kornia YuNet"):
         found = audit(third_party()[name](), pixels, holdout=pixels[:8], config=Config(steps=1, images=8))
         assert len(found.levels) in (1, 5)
