@@ -97,6 +97,7 @@ def call(*arguments):
         ("models.py:build", ["--preprocess", "1,1,1/0,1,1"], "above 0"),
         ("models.py:build", ["--metric", "models.py:metric"], "give --mitigations"),
         ("models.py:build", ["--data", "empty"], "empty"),
+        ("models.py:build", ["--holdout", "photographs/class0"], "share photographs"),
     ],
 )
 def test_what_is_broken_gets_one_line(models, photographs_folder, capsys, target, more, message):

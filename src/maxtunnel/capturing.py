@@ -137,7 +137,7 @@ class Watch:
     """
 
     def __init__(self, model: nn.Module, swap: Swap | None = None) -> None:
-        self.found = Record()
+        self.found, self.in_1d = Record(), False
         self._swap = swap
         self._names = {module: name.replace("_orig_mod.", "") for name, module in model.named_modules()}
         self._running: list[nn.Module] = []
@@ -190,7 +190,9 @@ class Watch:
 
     def leave_out(self, what: str) -> None:
         """Note a pooling that no code describes."""
-        self.found.not_covered.append(f"{what} in {self._place() or 'the model itself'}")
+        text = f"{what} in {self._place() or 'the model itself'}"
+        if text not in self.found.not_covered:
+            self.found.not_covered.append(text)
 
     def among(self, output: Any) -> list[str]:
         """The levels whose indices are part of `output`."""
@@ -222,11 +224,11 @@ class _Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
-        if name in _POOLINGS and not _Functions.one_dimensional:
+        if name in _POOLINGS and not self._watch.in_1d:
             both = self._watch.pool(*args, **(kwargs or {}))
             # Under inference mode the pooling without indices comes this far, and returns only values.
             return both if name == _POOLINGS[0] else both[0]
-        if name in _OTHER_POOLINGS and not _Functions.one_dimensional:
+        if name in _OTHER_POOLINGS and not self._watch.in_1d:
             self._watch.leave_out(name.removesuffix("_with_indices"))
         self._watch.found.unpoolings += name == "max_unpool2d"
         return func(*args, **(kwargs or {}))
@@ -234,8 +236,6 @@ class _Operations(TorchDispatchMode):
 
 class _Functions(TorchFunctionMode):
     """Sees 1-d pooling, which below autograd is 2-d pooling of planes one pixel high."""
-
-    one_dimensional = False
 
     def __init__(self, watch: Watch) -> None:
         super().__init__()
@@ -246,11 +246,11 @@ class _Functions(TorchFunctionMode):
         if name not in _POOLINGS_1D:
             return func(*args, **(kwargs or {}))
         self._watch.leave_out(name.removesuffix("_with_indices"))
-        _Functions.one_dimensional = True
+        self._watch.in_1d = True
         try:
             return func(*args, **(kwargs or {}))
         finally:
-            _Functions.one_dimensional = False
+            self._watch.in_1d = False
 
 
 def tensors_in(output: Any) -> Iterator[Tensor]:

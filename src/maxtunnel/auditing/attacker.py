@@ -1,5 +1,6 @@
 """One who holds switches and trains decoders on them; every decoder has the same layers and the same data."""
 
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from maxtunnel.batches import PIECE, Order
 from maxtunnel.evaluation import measure
 from maxtunnel.progress import OnProgress, silent
 from maxtunnel.recipes import FAST, Recipe
-from maxtunnel.training import fit
+from maxtunnel.training import TrainingDiverged, fit
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,23 @@ class Attacker:
         other.trained = self.trained
         return other
 
-    def train(
-        self, fed: Fed, steps: int, seconds: float | None = None, recipe: Recipe = FAST
-    ) -> MirroredDecoder:
-        """A new decoder, the same initial weights every time: `steps` steps, or as many as `seconds` hold."""
+    def train(self, fed: Fed, steps: int, seconds: float | None = None) -> MirroredDecoder:
+        """A new decoder: `steps` steps, or as many as `seconds` hold.
+
+        Where the loss becomes infinite, which an unusual model can do to it, again at a quarter of the rate.
+        """
+        began, rate = time.monotonic(), FAST.learning_rate
+        while True:
+            try:
+                left = None if seconds is None else seconds - (time.monotonic() - began)
+                return self._train(fed, steps, left, replace(FAST, learning_rate=rate))
+            except TrainingDiverged:
+                if rate < FAST.learning_rate / 100:
+                    raise
+                rate /= 4
+
+    def _train(self, fed: Fed, steps: int, seconds: float | None, recipe: Recipe) -> MirroredDecoder:
+        """One training; the initial weights are the same every time."""
         decoder = MirroredDecoder(
             self.seen.levels, self.seen.template.image_size, self.width, self.seed, recipe.bias_code or 1.0
         )
@@ -82,11 +96,23 @@ class Attacker:
             return codes, what, target.to(decoder.bias_code.device, memory_format=torch.channels_last)
 
         done = fit(
-            Rebuilding(decoder, recipe.scale), decoder, at, replace(recipe, steps=steps), seconds,
-            self._on_progress, fed.name,
-        )  # fmt: skip
+            Rebuilding(decoder, recipe.scale),
+            decoder,
+            at,
+            replace(recipe, steps=steps),
+            seconds,
+            self._on_progress,
+            fed.name,
+        )
         self.trained.append(
-            Trained(fed.name, done.steps, done.seconds, done.curve, still_falling(done.curve))
+            Trained(
+                fed.name,
+                done.steps,
+                done.seconds,
+                recipe.learning_rate,
+                done.curve,
+                still_falling(done.curve),
+            )
         )
         return decoder
 

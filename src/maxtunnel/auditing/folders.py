@@ -46,8 +46,10 @@ def audit_folder(
         The result, the page, and the files that could not be read.
     """
     began = time.monotonic()
-    if holdout is not None and holdout.resolve() == data.resolve():
-        raise ValueError(f"{holdout} is the training data: hold out photographs that were not trained on")
+    if holdout is not None and (
+        holdout.resolve().is_relative_to(data.resolve()) or data.resolve().is_relative_to(holdout.resolve())
+    ):
+        raise ValueError(f"{holdout} and {data} share photographs: hold out some that are not trained on")
     if metric is not None and not config.mitigations:
         raise ValueError("a metric is measured with each mitigation in place: give --mitigations MINUTES too")
     numbers = _numbers(levels)

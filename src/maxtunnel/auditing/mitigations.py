@@ -95,13 +95,15 @@ def mitigate(
         return ()
     code = attacker.seen.template
     todo = measures(code, [stage.number for stage in attacker.seen.levels])
+    seconds = math.inf
     if steps is None:
         # Another pooling is captured too, which may take as long as a training.
         trainings = sum(2 if m.pooling else 1 + m.features for m in todo)
         known_decoder = attacker.trained[0]
-        each = minutes * 60 / trainings
-        steps = max(20, int(0.75 * each / (known_decoder.seconds / known_decoder.steps)))
-    return tuple(_mitigated(measure, target, attacker, steps, metric, on_progress) for measure in todo)
+        seconds = 0.75 * minutes * 60 / trainings
+        steps = max(20, int(seconds / (known_decoder.seconds / known_decoder.steps)))
+    work = _Work(target, attacker, steps, seconds, metric, on_progress)
+    return tuple(work.try_out(measure) for measure in todo)
 
 
 def flipped_bits(cells: int, probability: float) -> float:
@@ -140,67 +142,66 @@ class Altered(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns."""
-        with Watch(self.model, self._swap_observed):
+        with Watch(self.model, self.swap_observed):
             return self.model(*args, **kwargs)
 
-    def _swap_observed(self, number: int, x: Tensor, level: PooledLevel) -> tuple[Tensor, Tensor]:
+    def swap_observed(self, number: int, x: Tensor, level: PooledLevel) -> tuple[Tensor, Tensor]:
         if self._levels is not None and number not in self._levels:
             return level.values, level.switches.codes
         return self._swap(number if self._levels is None else self._levels.index(number), x, level)
 
 
-def _mitigated(
-    measure: Measure,
-    target: Target,
-    attacker: Attacker,
-    steps: int,
-    metric: Metric | None,
-    on_progress: OnProgress,
-) -> Mitigated:
-    leak = features = None
-    if measure.pooling is None:
-        leak = _attack(attacker, Fed(measure.name, (measure.change,)), steps)
-    if measure.features:
-        fed = Fed(f"{measure.name}, with features", (measure.change,), what=True)
-        features = _attack(_attacker_of(measure, target, attacker, steps, on_progress), fed, steps)
-    levels = attacker.seen.template.levels
-    bits = sum(level.codes[0].numel() * measure.bits(level.window, n) for n, level in enumerate(levels))
-    return Mitigated(measure.name, bits, leak, features, _task(measure, target, metric))
+@dataclass(frozen=True)
+class _Work:
+    """What all counter-measures are tried out with.
 
+    Attributes:
+        seconds: for capturing a model that pools otherwise.
+    """
 
-def _attack(attacker: Attacker, fed: Fed, steps: int) -> Measured:
-    return attacker.measure(attacker.train(fed, steps), fed)[0]
+    target: Target
+    attacker: Attacker
+    steps: int
+    seconds: float
+    metric: Metric | None
+    on_progress: OnProgress
 
+    def try_out(self, measure: Measure) -> Mitigated:
+        leak = features = None
+        if measure.pooling is None:
+            leak = self._attack(self.attacker, Fed(measure.name, (measure.change,)))
+        if measure.features:
+            fed = Fed(f"{measure.name}, with features", (measure.change,), what=True)
+            features = self._attack(self._attacker_of(measure), fed)
+        levels = self.attacker.seen.template.levels
+        bits = sum(level.codes[0].numel() * measure.bits(level.window, n) for n, level in enumerate(levels))
+        return Mitigated(measure.name, bits, leak, features, self._task(measure))
 
-def _attacker_of(
-    measure: Measure, target: Target, attacker: Attacker, steps: int, on_progress: OnProgress
-) -> Attacker:
-    """The same attacker; of other features where another pooling made them."""
-    if measure.pooling is None:
-        return attacker
-    other = replace(target, swap=Altered(target, measure.pooling)._swap_observed)
-    known = attacker.trained[0]
-    # As long as the steps take, so that a slow model does not use up the time.
-    seconds = steps * known.seconds / known.steps
-    pixels = attacker.seen.pixels[: steps * FAST.batch]
-    seen = sample(other, pixels, seconds, 256, on_progress=on_progress, phase=measure.name)
-    held = sample(other, attacker.held.pixels[: attacker.rows], rms=seen.rms)
-    return attacker.on(seen, held)
+    def _attack(self, attacker: Attacker, fed: Fed) -> Measured:
+        return attacker.measure(attacker.train(fed, self.steps), fed)[0]
 
+    def _attacker_of(self, measure: Measure) -> Attacker:
+        """The same attacker; of other features where another pooling made them."""
+        if measure.pooling is None:
+            return self.attacker
+        other = replace(self.target, swap=Altered(self.target, measure.pooling).swap_observed)
+        pixels = self.attacker.seen.pixels[: self.steps * FAST.batch]
+        seen = sample(other, pixels, self.seconds, 256, None, self.on_progress, measure.name)
+        held = sample(other, self.attacker.held.pixels[: self.attacker.rows], rms=seen.rms)
+        return self.attacker.on(seen, held)
 
-def _task(measure: Measure, target: Target, metric: Metric | None) -> float | None:
-    if metric is None:
-        return None
-    swap = measure.pooling or _as_swap(measure.change)
-    try:
-        with evaluating(target.model), torch.no_grad():
-            return float(metric(Altered(target, swap)))
-    # A person's function may fail in any way.
-    except Exception as error:
-        text = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"--metric fails with {measure.name} in place ({type(error).__name__}: {text})"
-        ) from error
+    def _task(self, measure: Measure) -> float | None:
+        if self.metric is None:
+            return None
+        try:
+            with evaluating(self.target.model), torch.no_grad():
+                return float(self.metric(Altered(self.target, measure.pooling or _as_swap(measure.change))))
+        # A person's function may fail in any way.
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"--metric fails with {measure.name} in place ({type(error).__name__}: {text})"
+            ) from error
 
 
 def _as_swap(change: Change) -> Swap:

@@ -46,6 +46,7 @@ class Trained:
     """One decoder's training.
 
     Attributes:
+        learning_rate: the recipe's, or a fraction of it where the loss became infinite with that.
         curve: (step, RMSE on the batches since the point before).
         still_falling: over the last tenth of the curve the RMSE was over 1 % below that of the tenth before.
     """
@@ -53,6 +54,7 @@ class Trained:
     name: str
     steps: int
     seconds: float
+    learning_rate: float
     curve: tuple[tuple[int, float], ...]
     still_falling: bool
 
