@@ -67,8 +67,10 @@ class Attacker:
         other.trained = self.trained
         return other
 
-    def train(self, fed: Fed, steps: int, seconds: float | None = None) -> MirroredDecoder:
-        """A new decoder: `steps` steps, or as many as `seconds` hold.
+    def train(
+        self, fed: Fed, steps: int, seconds: float | None = None, start: MirroredDecoder | None = None
+    ) -> MirroredDecoder:
+        """A new decoder: `steps` steps, or as many as `seconds` hold; its weights are those of `start` at first.
 
         Where the loss becomes infinite, which an unusual model can do to it, again at a quarter of the rate.
         """
@@ -76,17 +78,21 @@ class Attacker:
         while True:
             try:
                 left = None if seconds is None else seconds - (time.monotonic() - began)
-                return self._train(fed, steps, left, replace(FAST, learning_rate=rate))
+                return self._train(fed, steps, left, replace(FAST, learning_rate=rate), start)
             except TrainingDiverged:
                 if rate < FAST.learning_rate / 100:
                     raise
                 rate /= 4
 
-    def _train(self, fed: Fed, steps: int, seconds: float | None, recipe: Recipe) -> MirroredDecoder:
-        """One training; the initial weights are the same every time."""
+    def _train(
+        self, fed: Fed, steps: int, seconds: float | None, recipe: Recipe, start: MirroredDecoder | None
+    ) -> MirroredDecoder:
+        """One training; without `start` the initial weights are the same every time."""
         decoder = MirroredDecoder(
             self.seen.levels, self.seen.template.image_size, self.width, self.seed, recipe.bias_code or 1.0
         )
+        if start is not None:
+            decoder.load_state_dict(start.state_dict())
         order = Order(len(self.seen), recipe.batch, self.seed, recipe.reshuffle, recipe.flips)
 
         def at(step: int) -> tuple[list[Tensor], Tensor | None, Tensor]:

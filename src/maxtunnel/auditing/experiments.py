@@ -101,9 +101,10 @@ def audit(
     )
     mean = mean_image(seen.pixels)
     attacker = Attacker(seen, held, mean, config.width, config.seed, config.images, on_progress)
-    result = _Audit(target, attacker, facts, config, began, on_progress).run()
-    steps = max(1, (config.steps or 0) // 4) if config.steps else None
-    found = mitigate(target, attacker, config.mitigations, steps, metric, on_progress)
+    known = attacker.train(KNOWN, config.steps or FAST.steps, None if config.steps else seconds / 2)
+    result = _Audit(target, attacker, facts, config, began, on_progress).run(known)
+    steps = max(1, config.steps // 4) if config.steps else None
+    found = mitigate(target, attacker, known, config.mitigations, steps, metric, on_progress)
     return replace(result, mitigations=found, decoders=tuple(attacker.trained))
 
 
@@ -126,9 +127,8 @@ class _Audit:
         self.shown = torch.arange(min(SHOWN, len(attacker.held)))
         self.pictures: dict[str, Tensor] = {"originals": attacker.held.pixels[self.shown]}
 
-    def run(self) -> AuditResult:
+    def run(self, known: MirroredDecoder) -> AuditResult:
         attacker, held, config = self.attacker, self.attacker.held, self.config
-        known = attacker.train(KNOWN, config.steps or FAST.steps, None if config.steps else self._total / 2)
         took = self._fit_rows(known)
         self.rows["mean"] = attacker.by_mean()
         self._measure("known", known, KNOWN)
@@ -144,7 +144,7 @@ class _Audit:
             size=held.template.image_size[0],
             images={"trained": len(attacker.seen), "measured": attacker.rows, "searched": len(held)},
             rows=self.rows,
-            levels=self._levels(steps),
+            levels=self._levels(known, steps),
             shares=shares(*(self.errors[key] for key in ("fixed", "what", "where", "both"))),
             identified=tuple(identified),
             transplant=self._transplant(both),
@@ -221,8 +221,8 @@ class _Audit:
             bootstrap(nearer),
         )
 
-    def _levels(self, steps: int) -> tuple[AuditedLevel, ...]:
-        """Each level alone and with all coarser ones, by one decoder that learned all these cases."""
+    def _levels(self, known: MirroredDecoder, steps: int) -> tuple[AuditedLevel, ...]:
+        """Each level alone and with all coarser ones, by one decoder that went on to learn all these cases."""
         stages = self.attacker.seen.levels
         numbers = [stage.number for stage in stages]
         alone = {n: Fed(f"{self._name(n)} alone", (only({n}),)) for n in numbers}
@@ -233,7 +233,7 @@ class _Audit:
         # The coarsest one alone is also the first of the sums.
         cases = [*alone.values(), *list(sums.values())[1:]]
         shared = Fed("levels, one decoder for all", tuple(fed.changes[0] for fed in cases))
-        decoder = self.attacker.train(shared, steps)
+        decoder = self.attacker.train(shared, steps, start=known)
         for n in numbers:
             self._show(f"alone {n}", decoder, alone[n])
             self._show(f"from deepest {n}", decoder, sums[n])

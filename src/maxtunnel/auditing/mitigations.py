@@ -21,6 +21,7 @@ from maxtunnel.auditing.changes import (
     rows_only,
     uniform,
 )
+from maxtunnel.auditing.decoder import MirroredDecoder
 from maxtunnel.auditing.outcome import Measured, Mitigated
 from maxtunnel.auditing.samples import sample
 from maxtunnel.auditing.targets import Target, evaluating
@@ -79,6 +80,7 @@ def measures(code: SwitchCode, coarsest_first: list[int]) -> list[Measure]:
 def mitigate(
     target: Target,
     attacker: Attacker,
+    known_decoder: MirroredDecoder,
     minutes: float,
     steps: int | None,
     metric: Metric | None,
@@ -87,6 +89,7 @@ def mitigate(
     """Every counter-measure with decoders of equally many steps, in so many minutes.
 
     Args:
+        known_decoder: that all decoders start from, as an attacker's would.
         minutes: for all of them; 0 does nothing.
         steps: of each decoder, in the place of a time.
         metric: measured with each in place.
@@ -99,10 +102,10 @@ def mitigate(
     if steps is None:
         # Another pooling is captured too, which may take as long as a training.
         trainings = sum(2 if m.pooling else 1 + m.features for m in todo)
-        known_decoder = attacker.trained[0]
+        first = attacker.trained[0]
         seconds = 0.75 * minutes * 60 / trainings
-        steps = max(20, int(seconds / (known_decoder.seconds / known_decoder.steps)))
-    work = _Work(target, attacker, steps, seconds, metric, on_progress)
+        steps = max(20, int(seconds / (first.seconds / first.steps)))
+    work = _Work(target, attacker, known_decoder, steps, seconds, metric, on_progress)
     return tuple(work.try_out(measure) for measure in todo)
 
 
@@ -156,11 +159,13 @@ class _Work:
     """What all counter-measures are tried out with.
 
     Attributes:
+        start: see `mitigate`.
         seconds: for capturing a model that pools otherwise.
     """
 
     target: Target
     attacker: Attacker
+    start: MirroredDecoder
     steps: int
     seconds: float
     metric: Metric | None
@@ -178,7 +183,7 @@ class _Work:
         return Mitigated(measure.name, bits, leak, features, self._task(measure))
 
     def _attack(self, attacker: Attacker, fed: Fed) -> Measured:
-        return attacker.measure(attacker.train(fed, self.steps), fed)[0]
+        return attacker.measure(attacker.train(fed, self.steps, start=self.start), fed)[0]
 
     def _attacker_of(self, measure: Measure) -> Attacker:
         """The same attacker; of other features where another pooling made them."""

@@ -39,6 +39,8 @@ def page(result: AuditResult) -> str:
         f"<h1>{title}</h1>",
         _who_could_read_what(result),
         f'<p class="verdict">{escape(result.verdict)}</p>',
+        "<p><small>RMSE: root of the mean squared error of pixel values between 0 and 1; 0 would be the "
+        "photograph itself.</small></p>",
         _picture(result, "originals", "Photographs that no decoder was trained on."),
         _picture(result, "known", "The same, rebuilt from their pooling indices alone: no feature value."),
         _picture(result, "random", "Rebuilt by a decoder that trained on random indices: it knows nothing."),
@@ -138,8 +140,8 @@ def _levels(result: AuditResult) -> str:
     text = f"""<h2>Level by level</h2>
 <p>All levels: {total:,.0f} bits a photograph at log2(cells) for each switch, {result.bits_per_pixel:.3g}
 per pixel and colour channel. Entropy: what an ideal coder needs that knows how often each code occurs in
-each channel. One decoder learned all these cases, so each row is somewhat worse than a decoder of its own
-would be.</p>"""
+each channel. One decoder, started from the known-switch decoder, learned all these cases, so each row is
+somewhat worse than a decoder of its own would be.</p>"""
     return (
         text + _grid(head, lines) + f"<details><summary>Pictures of every level</summary>{pictures}</details>"
     )
@@ -220,9 +222,10 @@ def _mitigations(result: AuditResult) -> str:
         if found.metric is not None and found.leak
     ]
     text = """<h2>What helps</h2>
-<p>Each counter-measure with a decoder retrained against it, as an attacker would, as many steps each. A
-larger RMSE is less leak. Average pooling and strided convolution leave no switches; what the features then
-give away stands in the column beside. The model itself was not retrained for any of them.</p>"""
+<p>Each counter-measure with a decoder retrained against it, as an attacker would: all start from the
+known-switch decoder and take as many steps. A larger RMSE is less leak. Average pooling and strided
+convolution leave no switches; what the features then give away stands in the column beside. The model itself
+was not retrained for any of them.</p>"""
     return (
         text
         + _grid((*head, "metric") if tasks else head, lines)
@@ -257,7 +260,8 @@ itself.</li>
 <li>Intervals: 95 %, 2,000 bootstrap draws over photographs; they do not cover the draw of a decoder's
 weights.</li>
 <li>Decoders: the captured levels mirrored, coarsest first; unpool, two 3x3 convolutions a level; a learned
-constant in the place of the features. All have the same initial weights. A leak found is a lower bound.</li>
+constant in the place of the features. All have the same initial weights, but those of levels and
+counter-measures, which start from the known-switch decoder. A leak found is a lower bound.</li>
 <li>Still falling: over the last tenth of its curve a decoder's RMSE was more than 1 % below the tenth
 before.</li></ul>
 <p><small>{counts["trained"]:,} photographs to train on, {counts["measured"]:,} others to measure on,

@@ -145,7 +145,7 @@ def load_target(text: str, preprocess: str | None = None) -> Target:
     model = found if isinstance(found, nn.Module) else _call(text, found)
     if not isinstance(model, nn.Module):
         raise ValueError(f"{text} gave a {type(model).__name__}: expected a torch.nn.Module")
-    return Target(model, text.rpartition(":")[2], change)
+    return Target(model, Path(text).name, change)
 
 
 def find(reference: str) -> Any:
