@@ -70,7 +70,7 @@ class Attacker:
     def train(
         self, fed: Fed, steps: int, seconds: float | None = None, start: MirroredDecoder | None = None
     ) -> MirroredDecoder:
-        """A new decoder: `steps` steps, or as many as `seconds` hold; its weights are those of `start` at first.
+        """A new decoder, or `start` taken further: `steps` steps, or as many as `seconds` hold.
 
         Where the loss becomes infinite, which an unusual model can do to it, again at a quarter of the rate.
         """

@@ -222,7 +222,7 @@ class _Audit:
         )
 
     def _levels(self, known: MirroredDecoder, steps: int) -> tuple[AuditedLevel, ...]:
-        """Each level alone and with all coarser ones, by one decoder that went on to learn all these cases."""
+        """Each level alone and with all coarser ones: the known-switch decoder goes on to learn all of it."""
         stages = self.attacker.seen.levels
         numbers = [stage.number for stage in stages]
         alone = {n: Fed(f"{self._name(n)} alone", (only({n}),)) for n in numbers}
