@@ -113,7 +113,7 @@ def test_fixed_and_only():
 def test_the_mirrored_decoder_of_the_papers_network_is_the_papers():
     network = TunnelNetwork(Architecture((4, 6)), torch.full((3, 8, 8), 0.5))
     code = network.encode(torch.rand(2, 3, 16, 16))
-    mirrored = MirroredDecoder(stages(code), (16, 16))
+    mirrored = MirroredDecoder(stages(code), (16, 16), slope=0.0)
     papers = Decoder(Architecture((4, 6)))
     shapes = [p.shape for p in mirrored.parameters()]
     assert shapes == [p.shape for p in papers.parameters()]

@@ -171,7 +171,7 @@ def test_help_is_quick_and_gives_an_example():
     assert "Commands" in output
     # Alone it takes 0.2 to 0.4 s; the bound leaves room for a busy machine.
     assert seconds < 2
-    for command in ("demo", "reconstruct", "evaluate", "train", "import-caffe", "models", "summary"):
+    for command in ("audit", "demo", "reconstruct", "evaluate", "train", "import-caffe", "models", "summary"):
         assert "Example" in call(command, "--help")
 
 

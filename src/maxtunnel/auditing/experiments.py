@@ -21,13 +21,14 @@ from maxtunnel.batches import PIECE, Pixels
 from maxtunnel.capturing import Record
 from maxtunnel.evaluation import bootstrap
 from maxtunnel.images import mean_image, to_float, to_uint8
+from maxtunnel.memory import free_memory
 from maxtunnel.progress import OnProgress, silent
 from maxtunnel.recipes import FAST
 
 SHOWN = 8
 SEARCHED = 1000
 LEAST = 64  # photographs that a row is measured on, however short the time
-MOST = 10_000  # photographs that are read into memory to train on
+MOST = 10_000  # photographs to train on
 KNOWN = Fed("known switches")
 RANDOM = Fed("random switches", (uniform,))
 FIXED = Fed("fixed switches", (fixed,))
@@ -141,7 +142,7 @@ class _Audit:
         self._measure("both", both, BOTH)
         return AuditResult(
             target=self.target.name,
-            size=held.template.image_size[0],
+            size=held.template.image_size,
             images={"trained": len(attacker.seen), "measured": attacker.rows, "searched": len(held)},
             rows=self.rows,
             levels=self._levels(known, steps),
@@ -282,10 +283,15 @@ class _Audit:
         return self.attacker.on(seen, held)
 
 
+def at_most(pixels: int) -> int:
+    """Photographs of so many pixels to read: what is of use, and no more than a quarter of the memory."""
+    return max(16, min(MOST + SEARCHED, free_memory() // (4 * 3 * pixels)))
+
+
 def _split(images: Pixels, holdout: Pixels | None, seed: int) -> tuple[Pixels, Pixels]:
     """Photographs to train on and to measure on, both in an order drawn by `seed`."""
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(images), generator=generator)[: MOST + SEARCHED]
+    order = torch.randperm(len(images), generator=generator)[: at_most(images.shape[-2] * images.shape[-1])]
     if holdout is None:
         count = min(SEARCHED, len(images) // 10)
         seen, held = images[order[count:]], images[order[:count]]

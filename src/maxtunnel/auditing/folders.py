@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from maxtunnel.auditing.experiments import MOST, SEARCHED, Config, audit
+from maxtunnel.auditing.experiments import SEARCHED, Config, at_most, audit
 from maxtunnel.auditing.outcome import AuditResult
 from maxtunnel.auditing.report import write_report
 from maxtunnel.auditing.targets import find, load_target
@@ -32,7 +32,8 @@ def audit_folder(
 
     Args:
         target: what `load_target` takes.
-        data: folder or store to train the decoders on; at most 11,000 photographs are read, evenly spaced.
+        data: folder or store to train the decoders on; at most 11,000 photographs are read, evenly spaced,
+            fewer where memory is short.
         out: folder for audit.html, audit.json and pictures.
         config: time, seed and sizes.
         holdout: folder or store to measure on.
@@ -57,7 +58,7 @@ def audit_folder(
     model = load_target(target, preprocess)
     # A model that cannot be audited is told so before thousands of photographs are read.
     model.seen(numbers, None).try_out(to_float(read_photographs(data, size, resize, 2).pixels[:]))
-    images = read_photographs(data, size, resize, MOST + SEARCHED, on_progress)
+    images = read_photographs(data, size, resize, at_most(size * size), on_progress)
     held = None if holdout is None else read_photographs(holdout, size, resize, SEARCHED, on_progress)
     result = audit(
         model,

@@ -1,6 +1,7 @@
 """What an audit finds, as plain data: rows of a table, curves, bits, and the sentence that sums them up."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -135,6 +136,7 @@ class AuditResult:
 
     Attributes:
         shares: None where too little was rebuilt to share it out.
+        size: (height, width) of the photographs.
         rows: by key: known, mean, random, fixed, other; where, what, both; untrained.
         untrained: why there is no such row; empty where there is.
         images: photographs that the decoders trained on, that rows are measured on, that are searched among.
@@ -145,7 +147,7 @@ class AuditResult:
     """
 
     target: str
-    size: int
+    size: tuple[int, int]
     images: dict[str, int]
     rows: dict[str, Measured]
     levels: tuple[AuditedLevel, ...]
@@ -166,7 +168,7 @@ class AuditResult:
     @property
     def bits_per_pixel(self) -> float:
         """Nominal bits of all audited switches per pixel and colour channel."""
-        return sum(level.nominal_bits for level in self.levels) / (3 * self.size**2)
+        return sum(level.nominal_bits for level in self.levels) / (3 * math.prod(self.size))
 
     @property
     def verdict(self) -> str:
@@ -184,8 +186,9 @@ class AuditResult:
             f"that the decoder had never seen at RMSE {known.rmse:.3f} (95 % interval {low:.3f} to "
             f"{high:.3f}); the mean photograph scores {mean.rmse:.3f}, the switches of another photograph "
             f"{self.rows['other'].rmse:.3f}. They explain {known.explained:.0%} of the pixels' variance. "
-            f"The right photograph was found among {best.among:,} in {best.found:.1%} of cases; a blind "
-            f"guess finds {best.chance:.1%}. A stronger decoder may find more."
+            f"The right photograph was found among {best.among:,}, as the nearest in {best.by}, in "
+            f"{best.found:.1%} of cases; a blind guess finds {best.chance:.1%}. A stronger decoder may find "
+            "more."
         )
 
     def warnings(self) -> list[str]:

@@ -265,8 +265,8 @@ counter-measures, which start from the known-switch decoder. A leak found is a l
 <li>Still falling: over the last tenth of its curve a decoder's RMSE was more than 1 % below the tenth
 before.</li></ul>
 <p><small>{counts["trained"]:,} photographs to train on, {counts["measured"]:,} others to measure on,
-{counts["searched"]:,} to search among, {result.size}x{result.size} pixels; {result.seconds / 60:.1f} minutes
-without mitigations. {escape(settings)}. {escape(versions)}. The same numbers, with the curves, are in
+{counts["searched"]:,} to search among, {result.size[1]}x{result.size[0]} pixels;
+{result.seconds / 60:.1f} minutes without mitigations. {escape(settings)}. {escape(versions)}. The same numbers, with the curves, are in
 audit.json.</small></p>"""
 
 
