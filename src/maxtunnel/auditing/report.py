@@ -266,8 +266,8 @@ counter-measures, which start from the known-switch decoder. A leak found is a l
 before.</li></ul>
 <p><small>{counts["trained"]:,} photographs to train on, {counts["measured"]:,} others to measure on,
 {counts["searched"]:,} to search among, {result.size[1]}x{result.size[0]} pixels;
-{result.seconds / 60:.1f} minutes without mitigations. {escape(settings)}. {escape(versions)}. The same numbers, with the curves, are in
-audit.json.</small></p>"""
+{result.seconds / 60:.1f} minutes without mitigations. {escape(settings)}. {escape(versions)}. The same
+numbers, with the curves, are in audit.json.</small></p>"""
 
 
 def _table(rows: Sequence[Measured], main: str = "") -> str:
