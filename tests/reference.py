@@ -8,7 +8,7 @@ import torch
 from maxtunnel.network import Architecture, TunnelNetwork
 from maxtunnel.phases import Reconstruction
 from maxtunnel.recipes import PAPER
-from maxtunnel.training import Config, _Session
+from maxtunnel.training import Config, Session
 
 
 def fill(network, blob):
@@ -41,7 +41,7 @@ def network_of(widths, mean, scale=255.0, dtype=torch.float64):
 def reference_losses(network, batches, count, run):
     """Losses of `count` steps of the paper's recipe; `batches(step)` gives normalised images."""
     recipe = replace(PAPER, batch=len(batches(0)), steps=count)
-    session = _Session(
+    session = Session(
         network, network, network.decoder, Reconstruction(network), run, Config(recipe=recipe), resume=False
     )
     losses = []

@@ -133,7 +133,8 @@ def test_native_kernels_equal_the_plain_ones(shape, dtype, memory_format, seed):
 
 
 def test_plain_version_takes_over_without_a_compiler(monkeypatch, caplog):
-    native._library.cache_clear()
+    native.library.cache_clear()
+    native._compiler.cache_clear()
     monkeypatch.setenv("CXX", "no-such-compiler")
     x = torch.randn(1, 4, 8, 8)
     with caplog.at_level("WARNING"):
@@ -142,7 +143,8 @@ def test_plain_version_takes_over_without_a_compiler(monkeypatch, caplog):
     assert torch.equal(to_indices(codes), stock(x, Window())[1])
     assert len(caplog.records) == 1
     assert "plain version" in caplog.text
-    native._library.cache_clear()
+    native.library.cache_clear()
+    native._compiler.cache_clear()
 
 
 @pytest.mark.parametrize("window", [Window(), Window(3, 2, 1), Window((3, 2), (2, 1), dilation=2)])

@@ -57,7 +57,7 @@ def pool_plain(
         candidate = _at(padded, window, out, down, right)
         codes = torch.where(candidate > values, code, codes)
         values = torch.maximum(values, candidate)
-    return values, codes.contiguous(memory_format=_format(x))
+    return values, codes.contiguous(memory_format=native.memory_format(x))
 
 
 def put_plain(
@@ -69,7 +69,7 @@ def put_plain(
     """`put`, for every window."""
     out = (codes.shape[-2], codes.shape[-1])
     framed = _framed_size(window, size, out)
-    padded = values.new_zeros(*codes.shape[:2], *framed).contiguous(memory_format=_format(codes))
+    padded = values.new_zeros(*codes.shape[:2], *framed).contiguous(memory_format=native.memory_format(codes))
     for code, down, right in window.cell_offsets():
         cell = _at(padded, window, out, down, right)
         cell += torch.where(codes == code, values, 0)
@@ -113,11 +113,6 @@ def first_inside(window: Window, out: Pair, device: torch.device) -> UInt8[Tenso
         for axis in (0, 1)
     )  # fmt: skip
     return (rows[:, None] * window.kernel[1] + columns).to(torch.uint8)
-
-
-def _format(x: Tensor) -> torch.memory_format:
-    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def _framed_size(window: Window, size: Pair, out: Pair) -> Pair:

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # Of glibc's malloc.h.
@@ -36,3 +37,22 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+def held_memory(*, peak: bool = False) -> int | None:
+    """Bytes that this process holds, or held at most so far; None where the system does not tell."""
+    return _status("VmHWM" if peak else "VmRSS")
+
+
+def forget_peak() -> None:
+    """Count the peak of `held_memory` from here, where the system lets a process do so."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _status(name: str) -> int | None:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)

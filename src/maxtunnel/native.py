@@ -1,7 +1,7 @@
-"""`kernels.cpp`, compiled at first use: pool, put and take for 2x2 windows on a CPU.
+"""C++ kernels, compiled at first use for this processor: `kernels.cpp`, `convolution.cpp` and `planar.cpp`.
 
 Needs a C++ compiler named by $CXX or found as c++. Where there is none, or it fails, the log says so once and
-the plain versions in `kernels.py` do the work, with the same results.
+the plain versions in `kernels.py` and `convolution.py` do the work, with the same results.
 """
 
 import ctypes
@@ -19,10 +19,10 @@ from torch import Tensor
 
 from maxtunnel.files import replacing
 
-_SOURCE = Path(__file__).with_name("kernels.cpp")
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared")
 # PyTorch has its OpenMP runtime loaded already, so the kernels share its threads.
 _FLAG_SETS = ((*_FLAGS, "-fopenmp"), _FLAGS)
+SOURCES = ("kernels", "convolution", "planar")
 _SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
@@ -43,73 +43,128 @@ def can(x: Tensor) -> bool:
 
 def available() -> bool:
     """Whether the kernels are, or can be, compiled here."""
-    return _library() is not None
+    return library("kernels") is not None
 
 
 def pool(x: Tensor) -> tuple[Tensor, Tensor]:
     """See `kernels.pool`; height and width are even."""
-    x = x.contiguous(memory_format=_format(x))
+    x = x.contiguous(memory_format=memory_format(x))
     n, c, h, w = x.shape
-    values = torch.empty((n, c, h // 2, w // 2), dtype=x.dtype, memory_format=_format(x))
+    values = torch.empty((n, c, h // 2, w // 2), dtype=x.dtype, memory_format=memory_format(x))
     codes = torch.empty_like(values, dtype=torch.uint8)
-    _call("pool", x, values, codes, plane=x)
+    _call("kernels", "pool", x, values, codes, plane=x)
     return values, codes
 
 
 def put(values: Tensor, codes: Tensor) -> Tensor:
     """See `kernels.put`; the plane is twice as high and wide. The codes decide the memory format."""
-    codes = codes.contiguous(memory_format=_format(codes))
-    values = values.contiguous(memory_format=_format(codes))
+    codes = codes.contiguous(memory_format=memory_format(codes))
+    values = values.contiguous(memory_format=memory_format(codes))
     n, c, h, w = codes.shape
-    plane = torch.empty((n, c, 2 * h, 2 * w), dtype=values.dtype, memory_format=_format(codes))
-    _call("put", values, codes, plane, plane=plane)
+    plane = torch.empty((n, c, 2 * h, 2 * w), dtype=values.dtype, memory_format=memory_format(codes))
+    _call("kernels", "put", values, codes, plane, plane=plane)
     return plane
 
 
 def take(plane: Tensor, codes: Tensor) -> Tensor:
     """See `kernels.take`; height and width are even."""
-    codes = codes.contiguous(memory_format=_format(codes))
-    plane = plane.contiguous(memory_format=_format(codes))
+    codes = codes.contiguous(memory_format=memory_format(codes))
+    plane = plane.contiguous(memory_format=memory_format(codes))
     values = torch.empty_like(codes, dtype=plane.dtype)
-    _call("take", plane, codes, values, plane=plane)
+    _call("kernels", "take", plane, codes, values, plane=plane)
     return values
 
 
-def _format(x: Tensor) -> torch.memory_format:
+def mask(gradient: Tensor, active: Tensor) -> Tensor:
+    """`gradient` where `active` is above 0, else 0; both of one shape and dtype."""
+    out = torch.empty_like(active)
+    gradient = gradient if gradient.stride() == active.stride() else out.copy_(gradient)
+    function = getattr(library("convolution"), f"mask_{_SUFFIX[active.dtype]}")
+    count, threads = ctypes.c_int64(active.numel()), ctypes.c_int32(torch.get_num_threads())
+    function(*map(_address, (gradient, active, out)), count, threads)
+    return out
+
+
+def convolve_to_colours(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """3x3 convolution to three channels, float32 whatever `x` is; weight (3, c, 3, 3) and bias in float32."""
+    x = x.contiguous(memory_format=torch.channels_last)
+    packed = weight.permute(2, 1, 3, 0).contiguous()
+    n, _, h, w = x.shape
+    out = torch.empty((n, 3, h, w), memory_format=torch.channels_last)
+    _call("convolution", "forward", x, packed, bias.contiguous(), out, plane=x)
+    return out
+
+
+def colours_weight_gradient(x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of weight and bias of `convolve_to_colours`; `gradient` is that of its result, float32."""
+    x = x.contiguous(memory_format=torch.channels_last)
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    packed, bias = torch.zeros(3, x.shape[1], 3, 3), torch.zeros(3)
+    _call("convolution", "weights", x, gradient, packed, bias, plane=x)
+    return packed.permute(3, 1, 0, 2), bias
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """The order in memory that `x` has, or comes nearest to; channels-last only where the two differ."""
     channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if channels_last else torch.contiguous_format
 
 
-def _call(name: str, *tensors: Tensor, plane: Tensor) -> None:
+def _call(source: str, name: str, *tensors: Tensor, plane: Tensor) -> None:
     n, c, h, w = plane.shape
-    innermost = c if _format(plane) == torch.channels_last else 1
-    shape = _Shape(n * c // max(innermost, 1), h, w, innermost, torch.get_num_threads())
-    function = getattr(_library(), f"{name}_{_SUFFIX[plane.dtype]}")
-    function(*(ctypes.c_void_p(t.data_ptr()) for t in tensors), ctypes.byref(shape))
+    if source == "kernels" and memory_format(plane) == torch.contiguous_format:
+        n, c = n * c, 1
+    shape = _Shape(n, h, w, c, torch.get_num_threads())
+    function = getattr(library(source), f"{name}_{_SUFFIX[plane.dtype]}")
+    function(*map(_address, tensors), ctypes.byref(shape))
+
+
+def _address(tensor: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr())
 
 
 @cache
-def _library() -> ctypes.CDLL | None:
-    compiler = shutil.which(os.environ.get("CXX", "c++"))
-    if compiler is None:
-        _explain("there is no C++ compiler")
+def library(name: str) -> ctypes.CDLL | None:
+    """`NAME.cpp` of this folder, compiled; None where that cannot be done, which the log says once."""
+    path = build(name, _cache_folder())
+    try:
+        return None if path is None else ctypes.CDLL(str(path))
+    except OSError as error:
+        _explain(f"{path} cannot be loaded ({error})")
         return None
-    key = hashlib.sha256(_SOURCE.read_bytes() + repr((compiler, _FLAG_SETS, _processor())).encode())
-    path = _cache_folder() / f"kernels-{key.hexdigest()[:16]}.so"
+
+
+def build(name: str, folder: Path) -> Path | None:
+    """The shared library of `NAME.cpp` in `folder`, compiled unless it is there; None where that fails."""
+    compiler = _compiler()
+    if compiler is None:
+        return None
+    source = Path(__file__).with_name(f"{name}.cpp")
+    content = source.read_bytes() + source.with_name("vectors.h").read_bytes()
+    key = hashlib.sha256(content + repr((compiler, _FLAG_SETS, _processor())).encode())
+    path = folder / f"{name}-{key.hexdigest()[:16]}.so"
     try:
         if not path.exists():
             with replacing(path) as temporary:
-                _compile(compiler, temporary)
-        return ctypes.CDLL(str(path))
+                _compile(compiler, source, temporary)
     except (OSError, subprocess.SubprocessError) as error:
-        _explain(f"{Path(compiler).name} could not compile the kernels ({type(error).__name__})")
+        _explain(f"{Path(compiler).name} could not compile {source.name} ({type(error).__name__})")
         return None
+    return path
 
 
-def _compile(compiler: str, target: Path) -> None:
+@cache
+def _compiler() -> str | None:
+    compiler = shutil.which(os.environ.get("CXX", "c++"))
+    if compiler is None:
+        _explain("there is no C++ compiler")
+    return compiler
+
+
+def _compile(compiler: str, source: Path, target: Path) -> None:
     for flags in _FLAG_SETS:
         done = subprocess.run(
-            [compiler, *flags, str(_SOURCE), "-o", str(target)],
+            [compiler, *flags, str(source), "-o", str(target)],
             capture_output=True,
             timeout=120,
             check=False,
@@ -121,7 +176,7 @@ def _compile(compiler: str, target: Path) -> None:
 
 def _explain(reason: str) -> None:
     logging.getLogger("maxtunnel").warning(
-        "%s: pooling runs in its plain version, with the same results, slower", reason
+        "%s: its plain version does the work, with the same results, slower", reason
     )
 
 

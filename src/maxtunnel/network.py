@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maxtunnel import planar
+from maxtunnel.convolution import Conv3x3
 from maxtunnel.files import FormatError, replacing
 from maxtunnel.switches import SwitchCode, SwitchLevel, pool, refuse_nan, unpool
 from maxtunnel.window import Pair, Window
@@ -113,8 +115,9 @@ class Encoder(nn.Module):
 
     def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        self.widths = architecture.widths
         self.convs = nn.ModuleList(
-            _conv(a, b, fan_in=9 * a, generator=generator) for a, b in architecture.encoder_channels()
+            Conv3x3(a, b, 9 * a, relu=True, generator=generator) for a, b in architecture.encoder_channels()
         )
 
     def forward(
@@ -126,14 +129,21 @@ class Encoder(nn.Module):
             ValueError: a NaN arose anywhere; it reaches the deepest features, so they alone are looked at,
                 and not even they with `check=False`.
         """
+        if not torch.is_grad_enabled() and x.dtype == torch.float32 and planar.pays(*self._planar()):
+            features, levels = planar.encode(x, *self._planar())
+            if check:
+                refuse_nan(features)
+            return features, levels
         codes = []
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
-            x = F.relu(second(F.relu(first(x))))
-            x, where = pool(x, check=False)
+            x, where = pool(second(first(x)), check=False)
             codes.append(where)
         if check:
             refuse_nan(x)
         return x, tuple(codes)
+
+    def _planar(self) -> tuple[tuple[int, ...], list[Tensor]]:
+        return self.widths, list(self.parameters())
 
 
 class Decoder(nn.Module):
@@ -149,12 +159,15 @@ class Decoder(nn.Module):
 
     def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        self.widths = architecture.widths
         deepest = architecture.widths[-1]
         self.bias_code = nn.Parameter(torch.empty(deepest).uniform_(-1, 1, generator=generator))
         self.bias_code.data *= math.sqrt(3 / deepest)
+        last = 2 * len(architecture.widths) - 1
         # Caffe keeps a deconvolution's weights as (in, out, 3, 3), so its fan-in counts outputs.
         self.convs = nn.ModuleList(
-            _conv(a, b, fan_in=9 * b, generator=generator) for a, b in architecture.decoder_channels()
+            Conv3x3(a, b, 9 * b, relu=layer < last, generator=generator)
+            for layer, (a, b) in enumerate(architecture.decoder_channels())
         )
 
     def forward(
@@ -164,14 +177,40 @@ class Decoder(nn.Module):
     ) -> Float[Tensor, "n 3 h w"]:
         """Decode codes (finest level first); `what` takes the place of the bias code where given."""
         if what is None:
+            if not torch.is_grad_enabled() and planar.pays(*self._planar()):
+                return planar.decode(codes, *self._planar())
             what = self.bias_code[:, None, None].expand(codes[-1].shape)
         x = what
         for block, where in enumerate(reversed(codes)):
             x = unpool(x, where, check=False)
-            x = self.convs[2 * block + 1](F.relu(self.convs[2 * block](x)))
-            if block < len(codes) - 1:
-                x = F.relu(x)
+            x = self.convs[2 * block + 1](self.convs[2 * block](x))
         return x
+
+    def squared_error(
+        self, codes: Sequence[UInt8[Tensor, "n _ _ _"]], target: Float[Tensor, "n 3 h w"]
+    ) -> Float[Tensor, ""]:
+        """Sum of (decoded codes - target)^2, for training."""
+        if torch.is_grad_enabled() and planar.pays(*self._planar()):
+            return planar.squared_error(codes, target, *self._planar())
+        return _SquaredError.apply(self(codes), target)
+
+    def _planar(self) -> tuple[tuple[int, ...], list[Tensor]]:
+        return self.widths, list(self.parameters())
+
+
+class _SquaredError(torch.autograd.Function):
+    """Sum of (y - x)^2, with a gradient of one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, target: Tensor) -> Tensor:
+        error = output.float() - target
+        ctx.save_for_backward(error)
+        return error.square().sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (error,) = ctx.saved_tensors
+        return error * (2 * gradient), None
 
 
 class Classifier(nn.Module):
@@ -265,6 +304,12 @@ class TunnelNetwork(nn.Module):
         Raises:
             ValueError: the code comes from another architecture.
         """
+        self.check(code)
+        output = self.decoder([level.codes for level in code.to(self.device).levels])
+        return self.denormalise(output, code.image_size)
+
+    def check(self, code: SwitchCode) -> None:
+        """Raise ValueError unless `code` comes from an encoder of this architecture."""
         channels = tuple(level.codes.shape[1] for level in code.levels)
         sizes = [level.size for level in code.levels]
         padded = self.architecture.padded_size(code.image_size)
@@ -274,8 +319,7 @@ class TunnelNetwork(nn.Module):
             or sizes != [(padded[0] >> i, padded[1] >> i) for i in range(len(sizes))]
         ):
             raise ValueError(f"{code} does not fit the network {self.architecture}")
-        output = self.decoder([level.codes for level in code.check().to(self.device).levels])
-        return self.denormalise(output, code.image_size)
+        code.check()
 
     def reconstruct(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Images rebuilt from their own switches, float32, not clipped."""
@@ -296,11 +340,12 @@ class TunnelNetwork(nn.Module):
         images = output.float() / self.scale + self.mean_at((output.shape[-2], output.shape[-1]))
         return images[..., : size[0], : size[1]].contiguous()
 
-    def mean_at(self, size: Pair) -> Float[Tensor, "3 h w"]:
-        """The mean image, resized bilinearly."""
-        if self.mean.shape[-2:] == size:
-            return self.mean
-        return F.interpolate(self.mean[None], size, mode="bilinear", align_corners=False)[0]
+    def mean_at(
+        self, size: Pair, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> Float[Tensor, "3 h w"]:
+        """The mean image, resized bilinearly to `size`, or some rows and columns of that."""
+        resized = _stretch(self.mean, -2, size[0], rows)
+        return _stretch(resized, -1, size[1], columns)
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file with the weights, the mean, the scale and `info`, in one step."""
@@ -354,18 +399,19 @@ def _level(codes: Tensor, size: Pair) -> SwitchLevel:
     return SwitchLevel(codes, Window(), size)
 
 
-def _conv(
-    channels_in: int, channels_out: int, *, fan_in: int, generator: torch.Generator | None
-) -> nn.Conv2d:
-    # The default device may be "meta", where nothing is allocated.
-    conv = nn.utils.skip_init(
-        nn.Conv2d, channels_in, channels_out, 3, padding=1, device=torch.get_default_device()
-    )
-    bound = math.sqrt(3 / fan_in)
-    with torch.no_grad():
-        conv.weight.uniform_(-bound, bound, generator=generator)
-        conv.bias.zero_()
-    return conv
+def _stretch(image: Tensor, axis: int, size: int, part: slice) -> Tensor:
+    """Some places of an axis resized bilinearly to `size`, as `interpolate` with `align_corners=False`."""
+    start, stop, _ = part.indices(size)
+    length = image.shape[axis]
+    if length == size:
+        return image.narrow(axis, start, stop - start)
+    place = torch.arange(start, stop, device=image.device, dtype=torch.float64)
+    place = ((place + 0.5) * (length / size) - 0.5).clamp(0, length - 1)
+    below = place.long()
+    above = (below + 1).clamp(max=length - 1)
+    share = (place - below).to(image.dtype)
+    share = share[:, None] if axis == -2 else share
+    return torch.lerp(image.index_select(axis, below), image.index_select(axis, above), share)
 
 
 def _line(error: BaseException) -> str:

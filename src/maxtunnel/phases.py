@@ -39,8 +39,8 @@ class Reconstruction(Phase):
         self, codes: list[UInt8[Tensor, "n _ _ _"]], target: Float[Tensor, "n 3 h w"]
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Loss and mean squared error, values in [0, 1], of one batch."""
-        error = (self.decoder(codes).float() - target).square()
-        return error.sum() / (2 * len(target)), error.detach().mean() / self._scale**2
+        squares = self.decoder.squared_error(codes, target)
+        return squares / (2 * len(target)), squares.detach() / (target.numel() * self._scale**2)
 
     def summarise(self, mean: float) -> float:
         """RMSE from the mean of the batches' squared errors."""

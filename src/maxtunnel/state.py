@@ -25,20 +25,16 @@ class State:
 
     def __init__(self, module: nn.Module, trained: nn.Module, recipe: Recipe) -> None:
         self.module, self.recipe, self.step = module, recipe, 0
-        groups = [
-            {
-                "params": [p],
-                "lr": recipe.learning_rate,
-                "factor": recipe.bias_rate if p.ndim == 1 else (8 / p.shape[1]) ** recipe.width_rate,
-            }
-            for p in trained.parameters()
-        ]
+        groups: dict[float, dict[str, Any]] = {}
+        for p in trained.parameters():
+            factor = recipe.bias_rate if p.ndim == 1 else (8 / p.shape[1]) ** recipe.width_rate
+            groups.setdefault(factor, {"params": [], "factor": factor})["params"].append(p)
         self.optimizer: torch.optim.Optimizer
         if recipe.optimizer == "adagrad":
-            self.optimizer = torch.optim.Adagrad(groups, eps=recipe.epsilon)
+            self.optimizer = torch.optim.Adagrad(groups.values(), eps=recipe.epsilon)
         else:
             self.optimizer = torch.optim.AdamW(
-                groups, betas=recipe.betas, eps=recipe.epsilon, weight_decay=0.0, foreach=True
+                groups.values(), betas=recipe.betas, eps=recipe.epsilon, weight_decay=0.0, fused=True
             )
         self._parameters = list(trained.parameters())
 

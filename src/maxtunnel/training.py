@@ -117,7 +117,7 @@ def train(
         ValueError: there are no photographs, or `run` holds another run.
         FormatError: there is nothing sound to resume.
     """
-    session = _Session(network, network, network.decoder, Reconstruction(network), Path(run), config, resume)
+    session = Session(network, network, network.decoder, Reconstruction(network), Path(run), config, resume)
     pixels = _resident(_at_least_one(photographs), session.fabric.device)
     feed = SwitchFeed(network, pixels, session.order(len(pixels)), session.most_steps, on_progress)
     shown = pixels if val is None else val
@@ -176,7 +176,7 @@ def pretrain(
     network.encoder.requires_grad_(True)
     task = Classification(network, classifier)
     whole = nn.ModuleDict({"network": network, "classifier": classifier})
-    session = _Session(network, whole, task, task, Path(run), config, resume)
+    session = Session(network, whole, task, task, Path(run), config, resume)
     pixels = _resident(photographs, session.fabric.device)
     feed = LabelFeed(network, pixels, labels, session.order(len(pixels)))
     session.fit(feed, on_progress)
@@ -255,7 +255,7 @@ def fit(
     return Fit(len(done), time.monotonic() - began, tuple(curve))
 
 
-class _Session:
+class Session:
     """One run in one process: the engine, the state, and the loop that all phases share.
 
     Args:
@@ -474,7 +474,7 @@ def _at_least_one(items: Any) -> Any:
 
 
 @torch.no_grad()
-def _rmse(session: _Session, feed: SwitchFeed, images: int) -> float:
+def _rmse(session: Session, feed: SwitchFeed, images: int) -> float:
     """RMSE of the first `images` images of a feed, in the precision of training."""
     task = session.task
     squares = [task(*feed.at(step))[1] for step in range(max(1, images // PIECE))]
@@ -489,7 +489,7 @@ def _write_samples(network: TunnelNetwork, pixels: Pixels, run: Path, step: int)
     write_png(run / "samples" / f"{step:06d}.png", torch.cat(rows, dim=-2).cpu())
 
 
-def _info(session: _Session, photographs: int) -> dict[str, Any]:
+def _info(session: Session, photographs: int) -> dict[str, Any]:
     """What model.safetensors says of how the network came about."""
     config = session.config
     return {

@@ -1,0 +1,120 @@
+"""What a machine can do at most, and what an operation therefore takes at least."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from maxtunnel.benchmark.turns import timed
+from maxtunnel.network import Architecture
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What this machine reached just now.
+
+    Attributes:
+        float32, bfloat16: operations a second in a large matrix product.
+        copy: bytes a second, read and written, of a large copy into memory that is there already.
+    """
+
+    float32: float
+    bfloat16: float
+    copy: float
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Work of one call, counted from the architecture, and the time below which it cannot be done.
+
+    Attributes:
+        operations: multiplications and additions of all convolutions.
+        bytes: every layer's input read and output written once, codes included.
+        seconds: sum over the layers of what takes longer, the operations or the bytes.
+    """
+
+    operations: float
+    bytes: float
+    seconds: float
+
+    def __add__(self, other: "Floor") -> "Floor":
+        return Floor(
+            self.operations + other.operations, self.bytes + other.bytes, self.seconds + other.seconds
+        )
+
+
+def measure_ceilings(repeats: int = 7) -> Ceilings:
+    """Time large matrix products and a large copy; the best of `repeats`."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    side = 8192 if device.type == "cuda" else 2048
+    rates = []
+    for dtype in (torch.float32, torch.bfloat16):
+        a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+        rates.append(2 * side**3 / _fastest(lambda a=a, b=b: a @ b, repeats))  # type: ignore[misc]
+    source = torch.ones(1 << 26, device=device)
+    target = torch.zeros_like(source)
+    copied = 2 * source.numel() * source.element_size()
+    return Ceilings(rates[0], rates[1], copied / _fastest(lambda: target.copy_(source), repeats))
+
+
+def floor(
+    architecture: Architecture,
+    operation: str,
+    batch: int,
+    side: int,
+    ceilings: Ceilings,
+    encoder_runs: bool = True,
+    decoder_bytes: int = 4,
+) -> Floor:
+    """The floor of one operation on a batch.
+
+    Args:
+        architecture: filters per block.
+        operation: encode, decode, reconstruct, or train: a step of the decoder.
+        batch: images.
+        side: of the square images, in pixels.
+        ceilings: of the machine.
+        encoder_runs: whether a training step makes its switches.
+        decoder_bytes: of a number in the decoder: 4 for float32, 2 for bfloat16. The encoder has 4.
+    """
+    total = Floor(0.0, 0.0, 0.0)
+    if operation in ("encode", "reconstruct") or (operation == "train" and encoder_runs):
+        for layer, (a, b) in enumerate(architecture.encoder_channels()):
+            pixels = batch * (side >> layer // 2) ** 2
+            total += _convolution(a, b, pixels, 4, 1, ceilings)
+            if layer % 2:
+                # Values and codes of the pooled quarter.
+                total += _moved(b * pixels * 4 + b * pixels / 4 * 5, ceilings)
+    if operation in ("train", "decode", "reconstruct"):
+        blocks = len(architecture.widths)
+        passes = 3 if operation == "train" else 1
+        for layer, (a, b) in enumerate(architecture.decoder_channels()):
+            pixels = batch * (side >> (blocks - 1 - layer // 2)) ** 2
+            total += _convolution(a, b, pixels, decoder_bytes, passes, ceilings)
+            if layer % 2 == 0:
+                plane = a * pixels * decoder_bytes
+                total += _moved((1 if passes == 1 else 2) * (plane * 1.25 + a * pixels / 4), ceilings)
+        if operation == "train":
+            total += _moved(3.0 * batch * side**2 * (4 + 4 + decoder_bytes), ceilings)
+    return total
+
+
+def pooling_floor(planes: int, side: int, bytes_a_value: int, ceilings: Ceilings) -> Floor:
+    """Pooling planes of side x side pixels to codes, and unpooling them."""
+    plane = float(planes * side**2 * bytes_a_value)
+    return _moved(2 * (plane * 1.25 + planes * side**2 / 4), ceilings)
+
+
+def _convolution(a: int, b: int, pixels: int, size: int, passes: int, ceilings: Ceilings) -> Floor:
+    """A 3x3 layer; training passes three times: forward, gradient of the input, gradient of the weights."""
+    operations, moved = passes * 18.0 * a * b * pixels, passes * float(a + b) * pixels * size
+    rate = ceilings.float32 if size == 4 else ceilings.bfloat16
+    return Floor(operations, moved, max(operations / rate, moved / ceilings.copy))
+
+
+def _moved(count: float, ceilings: Ceilings) -> Floor:
+    return Floor(0.0, count, count / ceilings.copy)
+
+
+def _fastest(call: Callable[[], object], repeats: int) -> float:
+    return min(timed(call) for _ in range(repeats))
