@@ -119,7 +119,7 @@ def test_the_mirrored_decoder_of_the_papers_network_is_the_papers():
     assert shapes == [p.shape for p in papers.parameters()]
     papers.load_state_dict(dict(zip(papers.state_dict(), mirrored.parameters(), strict=True)))
     codes = [level.codes for level in code.levels]
-    assert torch.equal(mirrored(codes), papers(codes))
+    assert torch.allclose(mirrored(codes), papers(codes), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (31, 45)])
