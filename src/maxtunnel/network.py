@@ -135,6 +135,7 @@ class Encoder(nn.Module):
                 refuse_nan(features)
             return features, levels
         codes = []
+        x = x.contiguous(memory_format=torch.channels_last)
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
             x, where = pool(second(first(x)), check=False)
             codes.append(where)
@@ -192,7 +193,7 @@ class Decoder(nn.Module):
         """Sum of (decoded codes - target)^2, for training."""
         if torch.is_grad_enabled() and planar.pays(*self._planar()):
             return planar.squared_error(codes, target, *self._planar())
-        return _SquaredError.apply(self(codes), target)
+        return _SquaredError.apply(self(codes), target.contiguous(memory_format=torch.channels_last))
 
     def _planar(self) -> tuple[tuple[int, ...], list[Tensor]]:
         return self.widths, list(self.parameters())
@@ -332,8 +333,7 @@ class TunnelNetwork(nn.Module):
         images = images.to(self.device, torch.float32)
         if padded != (height, width):
             images = F.pad(images, (0, padded[1] - width, 0, padded[0] - height), mode="replicate")
-        x = (images - self.mean_at(padded)) * self.scale
-        return x.contiguous(memory_format=torch.channels_last)
+        return (images - self.mean_at(padded)).mul_(self.scale)
 
     def denormalise(self, output: Float[Tensor, "n 3 ph pw"], size: Pair) -> Float[Tensor, "n 3 h w"]:
         """Undo `normalise` for images of `size`."""

@@ -269,13 +269,24 @@ struct Layer {
         : offset(offset), forward(parameters + offset, out, in, false), backward(parameters + offset, out, in, true) {}
 };
 
-// Pixels of images in channels-last order to planes and back.
-static void read_image(const float* image, Planes& planes) {
-    for (int64_t y = 0; y < planes.height; y++)
-        for (int64_t x = 0; x < planes.width; x++)
-            for (int64_t c = 0; c < planes.channels; c++)
-                planes.line(c, y)[x] = image[(y * planes.width + x) * planes.channels + c];
+// A batch of images, wherever its pixels lie.
+struct Images {
+    const float* at;
+    int64_t image, channel, row, column;
+};
+
+static void read_image(const Images& images, int64_t n, Planes& planes) {
+    for (int64_t c = 0; c < planes.channels; c++)
+        for (int64_t y = 0; y < planes.height; y++) {
+            const float* from = images.at + n * images.image + c * images.channel + y * images.row;
+            float* to = planes.line(c, y);
+            if (images.column == 1) std::copy_n(from, planes.width, to);
+            else
+                for (int64_t x = 0; x < planes.width; x++) to[x] = from[x * images.column];
+        }
 }
+
+// Planes to an image in channels-last order.
 
 static void write_image(const Planes& planes, float* image) {
     for (int64_t y = 0; y < planes.height; y++)
@@ -284,7 +295,7 @@ static void write_image(const Planes& planes, float* image) {
                 image[(y * planes.width + x) * planes.channels + c] = planes.line(c, y)[x];
 }
 
-extern "C" void encode(const float* images, const float* parameters, float* features, const Network* network) {
+extern "C" void encode(const Images* images, const float* parameters, float* features, const Network* network) {
     const Network& net = *network;
     std::vector<Layer> layers;
     int64_t offset = 0;
@@ -296,7 +307,7 @@ extern "C" void encode(const float* images, const float* parameters, float* feat
 #pragma omp parallel for num_threads(net.across()) schedule(static)
     for (int64_t n = 0; n < net.batch; n++) {
         auto x = std::make_unique<Planes>(3, net.height, net.width);
-        read_image(images + n * 3 * net.height * net.width, *x);
+        read_image(*images, n, *x);
         for (int64_t b = 0; b < net.blocks; b++) {
             const int64_t height = net.height >> b, width = net.width >> b;
             Planes first(net.widths[b], height, width), second(net.widths[b], height, width);
@@ -361,7 +372,7 @@ extern "C" void decode(const float* parameters, float* images, const Network* ne
 }
 
 // The sum of (output - target)^2, and its gradients, which are added to `gradients`.
-extern "C" double squared_error(const float* parameters, const float* targets, float* gradients, const Network* network) {
+extern "C" double squared_error(const float* parameters, const Images* targets, float* gradients, const Network* network) {
     const Network& net = *network;
     const auto layers = decoder_layers(net, parameters);
     const int64_t count = net.parameters(), parts = net.across();
@@ -374,7 +385,7 @@ extern "C" double squared_error(const float* parameters, const float* targets, f
         float* mine = partial[part].data();
         for (int64_t n = net.batch * part / parts; n < net.batch * (part + 1) / parts; n++) {
             const Planes& output = forward(net, layers, parameters, n, passage);
-            read_image(targets + n * 3 * net.height * net.width, target);
+            read_image(*targets, n, target);
             for (int64_t c = 0; c < 3; c++)
                 for (int64_t y = 0; y < net.height; y++) {
                     Floats total = {};

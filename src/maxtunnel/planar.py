@@ -33,6 +33,10 @@ class _Network(ctypes.Structure):
     )
 
 
+class _Images(ctypes.Structure):
+    _fields_ = (("at", ctypes.c_void_p), ("strides", ctypes.c_int64 * 4))
+
+
 def pays(widths: Sequence[int], parameters: Iterable[Tensor]) -> bool:
     """Whether a network of such widths and parameters is one for `planar.cpp`."""
     widest = WIDEST_BFLOAT16 if torch.is_autocast_enabled("cpu") else WIDEST_FLOAT32
@@ -62,8 +66,8 @@ def encode(
         for level, c in enumerate(widths, 1)
     )
     features = torch.empty(codes[-1].shape, memory_format=torch.channels_last)
-    x, flat = x.float().contiguous(memory_format=torch.channels_last), _flat(parameters)
-    _library().encode(*map(_address, (x, flat, features)), _network(codes, widths, (h, w)))
+    flat = _flat(parameters)
+    _library().encode(_images(x), _address(flat), _address(features), _network(codes, widths, (h, w)))
     return features, codes
 
 
@@ -92,12 +96,13 @@ class _SquaredError(torch.autograd.Function):
     def forward(
         ctx: Any, codes: Sequence[Tensor], target: Tensor, widths: Sequence[int], *parameters: Tensor
     ) -> Tensor:
-        flat, target = _flat(parameters), target.contiguous(memory_format=torch.channels_last)
+        flat = _flat(parameters)
         gradients = torch.zeros_like(flat)
         function = _library().squared_error
         function.restype = ctypes.c_double
         size = (target.shape[-2], target.shape[-1])
-        squares = function(*map(_address, (flat, target, gradients)), _network(codes, widths, size))
+        network = _network(codes, widths, size)
+        squares = function(_address(flat), _images(target), _address(gradients), network)
         ctx.save_for_backward(gradients)
         ctx.shapes = [p.shape for p in parameters]
         return torch.tensor(squares, dtype=torch.float32)
@@ -141,6 +146,12 @@ def _network(codes: Sequence[Tensor], widths: Sequence[int], size: tuple[int, in
             torch.get_num_threads(),
         )
     )
+
+
+def _images(x: Tensor) -> Any:
+    if x.dtype != torch.float32:
+        raise ValueError(f"images are {x.dtype}: expected float32")
+    return ctypes.byref(_Images(x.data_ptr(), (ctypes.c_int64 * 4)(*x.stride())))
 
 
 def _address(tensor: Tensor) -> ctypes.c_void_p:

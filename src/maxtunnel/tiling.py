@@ -133,7 +133,6 @@ def encode(
     )
 
 
-@torch.no_grad()
 def decode(
     network: TunnelNetwork,
     code: SwitchCode,
@@ -151,7 +150,6 @@ def decode(
     return output
 
 
-@torch.no_grad()
 def decode_pieces(
     network: TunnelNetwork, code: SwitchCode, side: int = SIDE, on_progress: OnProgress = silent
 ) -> Iterator[tuple[slice, slice, Float[Tensor, "3 _ _"]]]:
@@ -196,10 +194,10 @@ def _normalised(network: TunnelNetwork, image: UInt8[Tensor, "3 h w"], piece: Pi
     if below or right:
         part = F.pad(part, (0, right, 0, below), mode="replicate")
     size = network.architecture.padded_size((image.shape[-2], image.shape[-1]))
-    x = (part - network.mean_at(size, rows, columns)) * network.scale
-    return x.contiguous(memory_format=torch.channels_last)
+    return (part - network.mean_at(size, rows, columns)).mul_(network.scale)
 
 
+@torch.no_grad()
 def _rebuilt(network: TunnelNetwork, codes: Sequence[Tensor], piece: Piece, size: Pair) -> Tensor:
     """The part of the image that a piece is for, (3, h, w), on the CPU."""
     rows, columns = piece.inner()
