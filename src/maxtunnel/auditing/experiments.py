@@ -129,17 +129,14 @@ class _Audit:
         self.pictures: dict[str, Tensor] = {"originals": attacker.held.pixels[self.shown]}
 
     def run(self, known: MirroredDecoder) -> AuditResult:
-        attacker, held, config = self.attacker, self.attacker.held, self.config
+        attacker, held = self.attacker, self.attacker.held
         took = self._fit_rows(known)
         self.rows["mean"] = attacker.by_mean()
         self._measure("known", known, KNOWN)
         self.rows["other"], _ = attacker.measure(known, KNOWN, "switches of another photograph", other=True)
         identified = self._identify(known)
         steps = self._steps(took)
-        for key, fed in (("random", RANDOM), ("fixed", FIXED), ("where", WHERE), ("what", WHAT)):
-            self._measure(key, attacker.train(fed, steps), fed)
-        both = attacker.train(BOTH, steps)
-        self._measure("both", both, BOTH)
+        both = self._equals(steps)
         return AuditResult(
             target=self.target.name,
             size=held.template.image_size,
@@ -155,7 +152,7 @@ class _Audit:
             returned=tuple(self.facts.returned),
             unpoolings=self.facts.unpoolings,
             not_covered=tuple(self.facts.not_covered),
-            config=asdict(config),
+            config=asdict(self.config),
             seconds=time.monotonic() - self.began,
             versions={
                 "maxtunnel": __version__,
@@ -164,6 +161,14 @@ class _Audit:
             },
             pictures=self.pictures,
         )
+
+    def _equals(self, steps: int) -> MirroredDecoder:
+        """The rows of decoders with equally many steps; the one of features and switches."""
+        for key, fed in (("random", RANDOM), ("fixed", FIXED), ("where", WHERE), ("what", WHAT)):
+            self._measure(key, self.attacker.train(fed, steps), fed)
+        both = self.attacker.train(BOTH, steps)
+        self._measure("both", both, BOTH)
+        return both
 
     @property
     def _total(self) -> float:
