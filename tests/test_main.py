@@ -176,6 +176,7 @@ def test_help_is_quick_and_gives_an_example():
     # Alone it takes 0.2 to 0.4 s; the bound leaves room for a busy machine.
     assert seconds < 2
     for command in (
+        "audit",
         "demo",
         "reconstruct",
         "evaluate",

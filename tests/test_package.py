@@ -24,6 +24,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_is_whole_and_small(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
+        "auditing/report.css",
         "kernels.cpp",
         "codec/codec.cpp",
         "priors/8-8-8.safetensors",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from maxtunnel.auditing import audit as audit
+    from maxtunnel.capturing import capture as capture
     from maxtunnel.evaluation import evaluate as evaluate
     from maxtunnel.mxt import decode as decode
     from maxtunnel.mxt import encode as encode
@@ -24,6 +26,8 @@ _HOMES = {
     "SwitchCode": "switches",
     "TunnelNetwork": "network",
     "Window": "window",
+    "audit": "auditing",
+    "capture": "capturing",
     "decode": "mxt",
     "encode": "mxt",
     "evaluate": "evaluation",

@@ -428,6 +428,90 @@ def export(
 
 
 @app.command(
+    epilog="Example: `maxtunnel audit mymodel.py:build --data photographs --preprocess imagenet --out audit`"
+)
+def audit(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="package.module:callable or file.py:callable that returns an nn.Module, a torch.export file "
+            "(.pt2), or a network of ours.",
+            metavar="TARGET",
+            show_default=False,
+        ),
+    ],
+    data: Data,
+    holdout: Annotated[
+        Path | None,
+        typer.Option(help="Photographs to measure on; by default a tenth of --data.", show_default=False),
+    ] = None,
+    size: Size = 128,
+    resize: Resize = Resizing.bilinear,
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            help="The model's own: imagenet, or three numbers each; or file.py:callable.",
+            metavar="MEAN/STD",
+            show_default=False,
+        ),
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="For all but the mitigations.", min=0.01)] = 10.0,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the known-switch decoder, a quarter for others: instead of minutes, repeatable.", min=1
+        ),
+    ] = None,
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            help="The poolings that an observer sees, by number in call order: 1,3.",
+            metavar="N,...",
+            show_default=False,
+        ),
+    ] = None,
+    mitigations: Annotated[
+        float, typer.Option(help="Minutes to try out counter-measures; 0 leaves them out.", min=0)
+    ] = 0.0,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="The model's own task, for the mitigations: takes a module to call like the model, gives a "
+            "number.",
+            metavar="FILE.py:CALLABLE",
+            show_default=False,
+        ),
+    ] = None,
+    width: Annotated[int, typer.Option(help="Most channels inside the decoders' blocks.", min=1)] = 32,
+    seed: Annotated[int, typer.Option(help="Draws split, decoders and order.", min=0)] = 0,
+    out: Out = Path("audit"),
+) -> None:
+    """Measure what the pooling indices of your model give away; write audit.html and audit.json."""
+    from maxtunnel.auditing import Config
+    from maxtunnel.auditing.folders import audit_folder
+    from maxtunnel.console import finish_with_skipped, print_audit, progress, say
+
+    config = Config(minutes, steps, mitigations, width=width, seed=seed)
+    with progress() as on_progress:
+        result, page, skipped = audit_folder(
+            target,
+            data,
+            out,
+            config,
+            holdout=holdout,
+            size=size,
+            resize=resize.value,
+            preprocess=preprocess,
+            levels=levels,
+            metric=metric,
+            on_progress=on_progress,
+        )
+    print_audit(result)
+    say(f"Report: {page}")
+    finish_with_skipped(skipped)
+
+
+@app.command(
     "import-caffe",
     epilog="Example: `maxtunnel import-caffe net8_8_8.caffemodel 8-8-8.safetensors --mean photographs`",
 )

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -91,7 +91,7 @@ class KeptSwitches:
                     for shape in self._shapes
                 ]
             for packed, codes in zip(self._packed, levels, strict=True):
-                packed[start : start + PIECE] = _pack(codes)
+                packed[start : start + PIECE] = pack(codes)
             on_progress(min(start + PIECE, total), total)
 
     def at(
@@ -99,9 +99,7 @@ class KeptSwitches:
     ) -> list[UInt8[Tensor, "b c h w"]]:
         """The codes of some images, finest level first, in channels-last memory format."""
         rows = (numbers + mirrored * self.images).to(self._packed[0].device)
-        return [
-            _unpack(packed[rows], shape) for packed, shape in zip(self._packed, self._shapes, strict=True)
-        ]
+        return [unpack(packed[rows], shape) for packed, shape in zip(self._packed, self._shapes, strict=True)]
 
     @staticmethod
     def fit(network: TunnelNetwork, images: int, size: tuple[int, int]) -> bool:
@@ -127,13 +125,17 @@ def cut(
     return torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(-1), images)
 
 
-def _pack(codes: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n bytes"]:
+def pack(codes: UInt8[Tensor, "n c h w"], bits: int = 2) -> UInt8[Tensor, "n bytes"]:
+    """Codes below 2^bits, channels last, several in a byte; `bits` divides 8."""
     flat = codes.permute(0, 2, 3, 1).flatten(1)
-    quarter = -(-flat.shape[1] // 4)
-    a, b, c, d = torch.nn.functional.pad(flat, (0, 4 * quarter - flat.shape[1])).split(quarter, dim=1)
-    return a | b << 2 | c << 4 | d << 6
+    part = -(-flat.shape[1] * bits // 8)
+    parts = torch.nn.functional.pad(flat, (0, part * 8 // bits - flat.shape[1])).split(part, dim=1)
+    return reduce(
+        torch.bitwise_or, (codes << shift for codes, shift in zip(parts, range(0, 8, bits), strict=True))
+    )
 
 
-def _unpack(packed: UInt8[Tensor, "b bytes"], shape: Sequence[int]) -> UInt8[Tensor, "b c h w"]:
-    flat = torch.cat([packed >> shift & 3 for shift in (0, 2, 4, 6)], dim=1)
+def unpack(packed: UInt8[Tensor, "b bytes"], shape: Sequence[int], bits: int = 2) -> UInt8[Tensor, "b c h w"]:
+    """What `pack` was given, in channels-last memory format; `shape` is (h, w, c)."""
+    flat = torch.cat([packed >> shift & 2**bits - 1 for shift in range(0, 8, bits)], dim=1)
     return flat[:, : math.prod(shape)].view(-1, *shape).permute(0, 3, 1, 2)

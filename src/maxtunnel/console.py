@@ -17,6 +17,7 @@ from maxtunnel.progress import OnProgress
 from maxtunnel.window import Window
 
 if TYPE_CHECKING:
+    from maxtunnel.auditing import AuditResult
     from maxtunnel.benchmark import Benchmark
     from maxtunnel.dataset import Manifest
     from maxtunnel.evaluation import Evaluation
@@ -130,6 +131,28 @@ def print_evaluations(evaluations: "Sequence[Evaluation]", title: str) -> None:
             f"{result.ssim:.3f}",
         )
     _output.print(table)
+
+
+def print_audit(result: "AuditResult") -> None:
+    """The verdict, the rows behind it, and what to know before trusting them."""
+    table = Table(title=f"Pooling switches of {escape(result.target)}", title_justify="left")
+    table.add_column("rebuilt from")
+    for column in ("RMSE", "95 % interval", "PSNR", "SSIM", "explained"):
+        table.add_column(column, justify="right")
+    for row in result.rows.values():
+        low, high = row.rmse_ci95
+        table.add_row(
+            escape(row.name),
+            f"{row.rmse:.4f}",
+            f"{low:.4f}–{high:.4f}",
+            f"{row.psnr:.2f} dB",
+            f"{row.ssim:.3f}",
+            f"{row.explained:.1%}",
+        )
+    _output.print(table)
+    say(result.verdict)
+    for warning in result.warnings():
+        say(f"Note: {warning}")
 
 
 def print_models(models: "Sequence[Shipped]") -> None:

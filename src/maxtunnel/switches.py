@@ -148,11 +148,13 @@ class SwitchLevel:
         codes: uint8, (n, c, oh, ow).
         window: the layer's geometry.
         size: (height, width) of the plane that was pooled.
+        name: of the layer, where it is known.
     """
 
     codes: UInt8[Tensor, "n c oh ow"]
     window: Window
     size: Pair
+    name: str = ""
 
     def __post_init__(self) -> None:
         if self.codes.dtype != torch.uint8 or self.codes.ndim != 4:

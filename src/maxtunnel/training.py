@@ -192,6 +192,69 @@ def pretrain(
     return network
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How a training went that leaves no run behind.
+
+    Attributes:
+        steps: batches.
+        seconds: how long they took.
+        curve: up to 60 points of (step, measure): means over the steps since the point before.
+    """
+
+    steps: int
+    seconds: float
+    curve: tuple[tuple[int, float], ...]
+
+
+def fit(
+    task: Phase,
+    trained: nn.Module,
+    at: Callable[[int], tuple[Any, ...]],
+    recipe: Recipe,
+    seconds: float | None = None,
+    on_progress: OnProgress = silent,
+    what: str = "train",
+) -> Fit:
+    """Train a task in memory, in this process: no folder, no resume.
+
+    Args:
+        task: gives loss and measure of a batch.
+        trained: the part of it that is trained; moved to the best device there is.
+        at: the batch of each step.
+        recipe: its steps are done, or with `seconds` as many as fit, the rate following the clock.
+        what: names the training in progress and errors.
+
+    Raises:
+        TrainingDiverged: the loss became NaN or infinite.
+    """
+    fabric = _fabric(Config(recipe=recipe))
+    task.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward, optimizer = fabric.setup(task, State(task, trained, recipe).optimizer)
+    began, share = time.monotonic(), 0.0
+    done: list[Tensor] = []
+    while share < 1:
+        rate = recipe.rate(round(share * recipe.steps))
+        done.append(_update(fabric, forward, optimizer, rate, at(len(done))))
+        passed = time.monotonic() - began
+        share = len(done) / recipe.steps if seconds is None else passed / seconds
+        if len(done) % ROW == 0 or share >= 1:
+            loss, measure = torch.stack(done[-ROW:]).mean(0).tolist()
+            if not math.isfinite(loss):
+                raise TrainingDiverged(
+                    f"the loss of {what} became {loss} before step {len(done)}: the values may be too large; "
+                    f"try a learning rate below {recipe.learning_rate}"
+                )
+            steps = max(len(done), round(len(done) / share))
+            on_progress(what, len(done), steps, f"{task.measure} {task.summarise(measure):.4f}")
+    measures, each = torch.stack(done)[:, 1].cpu(), -(-len(done) // 60)
+    curve = [
+        (i + len(p), task.summarise(float(p.mean())))
+        for i, p in zip(range(0, len(done), each), measures.split(each), strict=True)
+    ]
+    return Fit(len(done), time.monotonic() - began, tuple(curve))
+
+
 class Session:
     """One run in one process: the engine, the state, and the loop that all phases share.
 
@@ -248,13 +311,7 @@ class Session:
 
     def step(self, number: int, batch: tuple[Any, ...]) -> Float[Tensor, "2"]:
         """Do step `number`, counted from 0: rate, loss, gradient, update; loss and measure of the batch."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.config.recipe.rate(number) * group["factor"]
-        loss, measure = self._step(*batch)
-        self._optimizer.zero_grad()
-        self.fabric.backward(loss)
-        self._optimizer.step()
-        return torch.stack([loss.detach().float(), measure.detach().float()])
+        return _update(self.fabric, self._step, self._optimizer, self.config.recipe.rate(number), batch)
 
     def fit(
         self,
@@ -364,6 +421,23 @@ class Session:
             return here
         flag = torch.tensor(float(here), device=self.fabric.device)
         return float(self.fabric.all_reduce(flag, reduce_op="sum")) > 0
+
+
+def _update(
+    fabric: Any,
+    forward: Callable[..., tuple[Tensor, Tensor]],
+    optimizer: Any,
+    rate: float,
+    batch: tuple[Any, ...],
+) -> Float[Tensor, "2"]:
+    """One step of any training: rate, loss, gradient, update; loss and measure of the batch."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+    loss, measure = forward(*batch)
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    optimizer.step()
+    return torch.stack([loss.detach().float(), measure.detach().float()])
 
 
 def _fabric(config: Config) -> Any:
