@@ -1,3 +1,6 @@
+import subprocess
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -91,6 +94,28 @@ def test_any_number_of_threads(monkeypatch):
     assert results[0][0] == results[1][0]
     for a, b in zip(results[0][1:], results[1][1:], strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_it_stays_in_its_memory(tmp_path):
+    """A vector may reach over the last pixel of a line; what it reads there must be ours, and finite."""
+    flags = [
+        "-O1",
+        "-march=native",
+        "-std=c++17",
+        "-fopenmp",
+        "-fsanitize=address,undefined",
+        "-static-libasan",
+    ]
+    compiled = subprocess.run(
+        ["c++", *flags, str(Path(__file__).with_name("bounds.cpp")), "-o", str(tmp_path / "bounds")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if compiled.returncode:
+        pytest.skip(f"this compiler has no address sanitizer: {compiled.stderr[-200:]}")
+    done = subprocess.run([tmp_path / "bounds"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:2000] + done.stdout
 
 
 def test_refusals():

@@ -1,7 +1,7 @@
 """Learn the prior of an encoder's switches (src/maxtunnel/codec/prior.py) from photographs.
 
     python tools/learn_prior.py 8-8-8 STORE --out src/maxtunnel/priors/8-8-8.safetensors \
-        --rounds 12000x16+14000x32,7000x16+5000x32,6000x16
+        --rounds 12000x16+14000x32,7000x16,6000x16
 
 A round is so many steps of Adam on so many blocks of 8x8 windows each, with the rate on a cosine.
 docs/codec.md has the rounds of the priors that ship.

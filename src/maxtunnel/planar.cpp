@@ -25,7 +25,7 @@ struct Planes {
 
     Planes(int64_t channels, int64_t height, int64_t width)
         : channels(channels), height(height), width(width), length((width + L) / L * L), size((height + 2) * length),
-          buffer((channels * size + L) / L, Floats{}) {}
+          buffer((channels * size + 2 * L) / L, Floats{}) {}
 
     float* line(int64_t channel, int64_t y) { return (float*)buffer.data() + L + channel * size + (y + 1) * length; }
     const float* line(int64_t channel, int64_t y) const { return const_cast<Planes*>(this)->line(channel, y); }
