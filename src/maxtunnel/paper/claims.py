@@ -1,0 +1,232 @@
+"""The paper's claims: each a question, what was measured, an answer with its uncertainty, and the command."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from maxtunnel.files import replacing
+from maxtunnel.hub import table
+from maxtunnel.paper.colour_claims import dull, why
+from maxtunnel.paper.evidence import NOT_MEASURED, Claim, Evidence
+from maxtunnel.paper.results import Result, TableRow, difference, mean_interval
+
+
+def hold(evidence: Evidence) -> list[Claim]:
+    """Every claim of the paper against the evidence."""
+    makers: tuple[Callable[[Evidence], Claim], ...] = (
+        _filters,
+        _doubling,
+        _pretraining,
+        dull,
+        why,
+        _rough,
+        _fixed,
+    )
+    return [make(evidence) for make in makers]
+
+
+def _filters(evidence: Evidence) -> Claim:
+    rows = []
+    for constant in (True, False):
+        found = [line for line in _random(evidence) if line.row.constant is constant]
+        for fewer, more in itertools.pairwise(found):
+            a, b = _both(fewer, more)
+            rows.append((fewer, more, *difference(a, b)))
+    better = sum(low > 0 for *_, (low, _) in rows)
+    answer = (
+        f"Yes, in {better} of {len(rows)} steps to more filters."
+        if rows
+        else f"{NOT_MEASURED}: it takes two sizes."
+    )
+    if 0 < better < len(rows) or (rows and better == 0):
+        answer = f"Not always: the error falls in {better} of {len(rows)} steps to more filters."
+    return Claim(
+        "Do more filters give a lower error?",
+        answer,
+        f"RMSE on {evidence.photographs[0]:,} photographs, random encoders; intervals are over photographs, "
+        "for one draw of each encoder.",
+        ("from", "to", "RMSE falls by", "95 % interval"),
+        tuple((a.row.name, b.row.name, f"{gain:.4f}", _span(low, high)) for a, b, gain, (low, high) in rows),
+        evidence.command,
+    )
+
+
+def _doubling(evidence: Evidence) -> Claim:
+    found = _random(evidence)
+    rows: list[tuple[str, ...]] = []
+    verdicts = []
+    for constant in (line for line in found if line.row.constant):
+        for doubling in (line for line in found if not line.row.constant):
+            if doubling.row.bits_per_pixel == constant.row.bits_per_pixel:
+                cells, verdict = _compare_doubling(constant, doubling)
+                rows.append(cells)
+                verdicts.append(verdict)
+    better, worse = verdicts.count("better"), verdicts.count("worse")
+    answer = (
+        f"{better} of {len(rows)} doubling networks are better, {worse} worse, {len(rows) - better - worse} "
+        "undecided. Where an interval over draws is given, it decides: with one draw of each, luck of the "
+        "draw is not excluded."
+        if rows
+        else f"{NOT_MEASURED}: it takes both networks of one size."
+    )
+    return Claim(
+        "Does doubling the filters from block to block beat constant filters at equal bits?",
+        answer,
+        f"RMSE on {evidence.photographs[0]:,} photographs, random encoders. The interval over photographs "
+        "holds for these two encoders; the one over draws (the same seeds for both, Student's t) for "
+        "encoders in general.",
+        (
+            "constant",
+            "doubling",
+            "RMSE falls by",
+            "95 % over photographs",
+            "mean over draws",
+            "95 % over draws",
+        ),
+        tuple(rows),
+        evidence.command,
+    )
+
+
+def _compare_doubling(constant: TableRow, doubling: TableRow) -> tuple[tuple[str, ...], str]:
+    a, b = _both(constant, doubling)
+    gain, interval = difference(a, b)
+    cells = (constant.row.name, doubling.row.name, f"{gain:.4f}", _span(*interval))
+    pairs = _by_seed(constant.runs, doubling.runs)
+    if len(pairs) >= 2:
+        gain, interval = mean_interval(pairs)
+        cells += (f"{gain:.4f} ({len(pairs)})", _span(*interval))
+    else:
+        cells += ("one draw", "–")
+    return cells, "better" if interval[0] > 0 else "worse" if interval[1] < 0 else "undecided"
+
+
+def _pretraining(evidence: Evidence) -> Claim:
+    by_name = {line.row.name: line for line in evidence.table}
+    rows: list[tuple[str, ...]] = []
+    verdicts = []
+    for line in (line for line in evidence.table if line.row.pretrained):
+        random = by_name[str(line.row.architecture)]
+        pairs = _by_seed(line.runs, random.runs)
+        paper = f"{line.row.rmse - random.row.rmse:+.4f}"
+        if len(pairs) >= 2:
+            mean, (low, high) = mean_interval(pairs)
+            rows.append(
+                (str(line.row.architecture), paper, f"{mean:+.4f}", _span(low, high), f"{len(pairs)} seeds")
+            )
+        elif line.ours is not None and random.ours is not None:
+            mean, (low, high) = difference(line.ours, random.ours)
+            rows.append(
+                (
+                    str(line.row.architecture),
+                    paper,
+                    f"{mean:+.4f}",
+                    _span(low, high),
+                    "1 seed: photographs only",
+                )
+            )
+        else:
+            continue
+        verdicts.append("raises" if low > 0 else "lowers" if high < 0 else "is undecided for")
+    names = [row[0] for row in rows]
+    said = "; ".join(f"it {verdict} {name}" for verdict, name in zip(verdicts, names, strict=True))
+    return Claim(
+        "Does pretraining the encoder for classification raise the error?",
+        f"Against a random encoder of the same seed and recipe, by the sign of the interval: {said}."
+        if rows
+        else f"{NOT_MEASURED}: it takes a network with a random and with a pretrained encoder.",
+        "RMSE with the pretrained encoder less that with the random one. Over seeds: both encoders start "
+        "from the same seed, paired, Student's t; the paper had one run of each. Our pretraining is on the "
+        "classes of the training store, far fewer than the paper's 100.",
+        ("architecture", "Table II", "ours", "95 % interval", "over"),
+        tuple(rows),
+        evidence.command,
+    )
+
+
+def _rough(evidence: Evidence) -> Claim:
+    rows = tuple(
+        (name, layer, f"{error:.4f}", f"{floor:.4f}")
+        for name, layers in evidence.read_outs.items()
+        for layer, error, floor in layers
+    )
+    falls = [
+        all(a[1] > b[1] for a, b in itertools.pairwise(layers)) for layers in evidence.read_outs.values()
+    ]
+    return Claim(
+        "Do the deepest layers give a rough picture that grows finer block by block?",
+        f"The error of the read-out falls with every block in {sum(falls)} of {len(falls)} networks."
+        if falls
+        else NOT_MEASURED + ".",
+        "A linear read-out (one position's channels to its colours) is fitted by least squares on half of "
+        f"{evidence.photographs[1]:,} photographs and measured on the other half, enlarged without "
+        "smoothing. The last column is the original itself at that size: no read-out can be better.",
+        ("network", "read out after", "RMSE", "original at that size"),
+        rows,
+        evidence.command,
+    )
+
+
+def _fixed(evidence: Evidence) -> Claim:
+    rows = tuple(
+        (name, *(f"{value:.4f}" for value in (r.known, r.zeros, r.retrained, r.mean, r.other, r.random)))
+        for name, r in evidence.replaced.items()
+    )
+    worse = sum(r.zeros > 1.5 * r.known and r.retrained > 1.5 * r.known for r in evidence.replaced.values())
+    return Claim(
+        "Do fixed switches instead of known ones destroy the reconstruction?",
+        f"Yes, in both meanings, in {worse} of {len(rows)} networks (more than 1.5 times the error). A "
+        "decoder retrained for fixed switches gives one picture for every photograph, at best the mean "
+        "image; a decoder trained on known switches and shown fixed ones gives something else again, and "
+        "not better."
+        if rows
+        else NOT_MEASURED + ".",
+        f"RMSE on {evidence.photographs[1]:,} photographs. Known: their own switches. Shown: every code 0 "
+        "for the decoder that was trained on known switches. Retrained: every code 0, the decoder trained "
+        "for that (its loss over all training photographs is, up to a constant, its distance to their mean "
+        "image). Controls: the mean image, the switches of another photograph, random switches.",
+        (
+            "network",
+            "known",
+            "fixed, shown",
+            "fixed, retrained",
+            "mean image",
+            "another photograph's",
+            "random",
+        ),
+        rows,
+        evidence.command,
+    )
+
+
+def _random(evidence: Evidence) -> list[TableRow]:
+    return [line for line in evidence.table if not line.row.pretrained and line.ours is not None]
+
+
+def _both(a: TableRow, b: TableRow) -> tuple[Result, Result]:
+    if a.ours is None or b.ours is None:
+        raise ValueError(f"{a.row.name} and {b.row.name} are not both there")
+    return a.ours, b.ours
+
+
+def _by_seed(first: Sequence[Result], second: Sequence[Result]) -> list[float]:
+    """RMSE of the first less that of the second, for the seeds that both have."""
+    other = {result.origin: result.evaluation.rmse for result in second}
+    return [r.evaluation.rmse - other[r.origin] for r in first if r.origin in other]
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.4f} to {high:.4f}"
+
+
+def write_claims(claims: Sequence[Claim], path: Path, provenance: Sequence[tuple[str, str]]) -> None:
+    """Write the claims as Markdown."""
+    lines = ["# The paper's claims, held against evidence", "", "Written by `maxtunnel reproduce`.", ""]
+    for claim in claims:
+        lines += [f"## {claim.question}", "", claim.answer, "", claim.measurement, ""]
+        if claim.evidence:
+            lines += [*table(claim.columns, claim.evidence), ""]
+        lines += [f"    {claim.command}", ""]
+    lines += ["## Where these numbers come from", "", *table(("what", "value"), provenance), ""]
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(lines), encoding="utf-8")
