@@ -152,6 +152,9 @@ def test_import_caffe_says_what_a_missing_mean_costs(shared, tmp_path):
         (["train", "8-8", "--data", ".", "--out", "r", "--steps", "5", "--minutes", "1"], "one of them"),
         (["summary", "big"], "no architecture"),
         (["import-caffe", "nowhere.caffemodel", "x.safetensors"], "nowhere.caffemodel"),
+        (["reproduce", "--test", ".", "--out", "r"], "no prepared store"),
+        (["figure", "3"], "--data"),
+        (["figure", "2", "-m", "big"], "no architecture"),
         (["sing"], "sing"),
     ],
 )
@@ -171,7 +174,17 @@ def test_help_is_quick_and_gives_an_example():
     assert "Commands" in output
     # Alone it takes 0.2 to 0.4 s; the bound leaves room for a busy machine.
     assert seconds < 2
-    for command in ("demo", "reconstruct", "evaluate", "train", "import-caffe", "models", "summary"):
+    for command in (
+        "demo",
+        "reconstruct",
+        "evaluate",
+        "train",
+        "import-caffe",
+        "models",
+        "summary",
+        "reproduce",
+        "figure",
+    ):
         assert "Example" in call(command, "--help")
 
 

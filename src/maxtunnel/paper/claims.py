@@ -91,7 +91,7 @@ def _doubling(evidence: Evidence) -> Claim:
 def _compare_doubling(constant: TableRow, doubling: TableRow) -> tuple[tuple[str, ...], str]:
     a, b = _both(constant, doubling)
     gain, interval = difference(a, b)
-    cells = (constant.row.name, doubling.row.name, f"{gain:.4f}", _span(*interval))
+    cells: tuple[str, ...] = (constant.row.name, doubling.row.name, f"{gain:.4f}", _span(*interval))
     pairs = _by_seed(constant.runs, doubling.runs)
     if len(pairs) >= 2:
         gain, interval = mean_interval(pairs)

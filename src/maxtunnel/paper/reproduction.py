@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 
 import maxtunnel
+from maxtunnel.batches import Pixels
 from maxtunnel.dataset import Store, is_store, open_store
 from maxtunnel.files import replacing
 from maxtunnel.network import TunnelNetwork
 from maxtunnel.paper import claims, figures
 from maxtunnel.paper.cards import write_cards
 from maxtunnel.paper.drawing import draw_all
-from maxtunnel.paper.evidence import gather
+from maxtunnel.paper.evidence import Evidence, gather
 from maxtunnel.paper.figures import Named
 from maxtunnel.paper.jobs import (
     Job,
@@ -30,7 +31,7 @@ from maxtunnel.paper.jobs import (
     share,
 )
 from maxtunnel.paper.report import Report, write_report
-from maxtunnel.paper.results import TableRow, measure_once, tabulate, write_table
+from maxtunnel.paper.results import Result, TableRow, measure_once, tabulate, write_table
 from maxtunnel.paper.table import ROWS, Row, find_snapshots, select
 from maxtunnel.progress import OnProgress, silent
 from maxtunnel.zoo import load, shipped
@@ -97,44 +98,55 @@ def reproduce(
     snapshots = {} if asked.snapshots is None else find_snapshots(asked.snapshots)
     training = None if train is None else _training(asked, train)
     jobs, training = _plan(asked, rows, training)
-    announce(_estimate(jobs, training, rows, len(snapshots), len(test.pixels), test.manifest.size))
+    there = [row for row, _, _ in _networks(asked)]
+    announce(_estimate(jobs, training, there, [row for row in ROWS if row.name in snapshots], test))
     if training is not None:
         do_all(jobs, training, on_progress)
-    photographs = test.pixels
-    networks = _networks(asked, training)
+    networks = _networks(asked)
     if not networks:
         raise ValueError(f"there is no network to measure: {_what_to_do(asked)}")
-    kept = asked.out / "evaluations"
-    sha256 = test.manifest.content_sha256
-    results = [
-        measure_once(load(path), row, origin, photographs, sha256, kept, on_progress)
-        for row, origin, path in networks
-    ]
-    if snapshots:
-        mean = _mean(train, networks)
-        results += [
-            measure_once(
-                load(snapshots[row.name], mean), row, "snapshot", photographs, sha256, kept, on_progress
-            )
-            for row in ROWS
-            if row.name in snapshots
-        ]
-    table = tabulate(results)
-    shown = [Named(row.name, load(path)) for row, _, path in _best(table, networks)]
-    few = figures.choose(photographs, asked.photographs, asked.seed)
+    models = [(row, origin, load(path)) for row, origin, path in networks]
+    mean = models[0][2].mean if train is None else train.mean
+    models += [(row, "snapshot", load(snapshots[row.name], mean)) for row in ROWS if row.name in snapshots]
+    table = tabulate(_measure_all(models, test, asked.out / "evaluations", on_progress))
+    best = {(line.row, line.ours.origin) for line in table if line.ours is not None}
+    shown = [Named(row.name, model) for row, origin, model in models if (row, origin) in best]
+    few = figures.choose(test.pixels, asked.photographs, asked.seed)
     pair = _colourful_pair(training)
-    evidence = gather(table, shown, pair, few, len(photographs), asked.command, on_progress)
-    on_progress("figures", 0, 1, "")
+    evidence = gather(table, shown, pair, few, len(test.pixels), asked.command, on_progress)
+    provenance = _provenance(asked, test, train, table, time.monotonic() - began)
+    return _write(asked, table, evidence, shown, test.pixels, provenance), table
+
+
+def _measure_all(
+    models: Sequence[tuple[Row, str, TunnelNetwork]], test: Store, folder: Path, on_progress: OnProgress
+) -> list[Result]:
+    """Every network on every test photograph; told of is how many are done."""
+    results = []
+    for done, (row, origin, model) in enumerate(models):
+        on_progress("networks measured", done, len(models), row.name)
+        sha256 = test.manifest.content_sha256
+        results.append(measure_once(model, row, origin, test.pixels, sha256, folder, on_progress))
+    return results
+
+
+def _write(
+    asked: Reproduction,
+    table: list[TableRow],
+    evidence: Evidence,
+    shown: Sequence[Named],
+    photographs: Pixels,
+    provenance: list[tuple[str, str]],
+) -> Path:
+    """Draw the figures and write every file; the page comes last."""
     drawn = draw_all(shown, photographs, asked.out, asked.seed)
     drawn.append(figures.save(figures.curve(_points(table)), asked.out / "rmse-and-bits"))
-    on_progress("figures", 1, 1, "")
     found = claims.hold(evidence)
-    provenance = _provenance(asked, test, train, table, time.monotonic() - began)
     write_table(table, asked.out, dict(provenance))
     claims.write_claims(found, asked.out / "claims.md", provenance)
     write_cards(table, asked.out / "models.md", asked.command, len(photographs))
     report = Report(table, found, drawn, provenance, len(photographs), asked.seed)
-    return write_report(report, asked.out / "report.html"), table
+    return write_report(report, asked.out / "report.html")
 
 
 def _store(path: Path) -> Store:
@@ -213,21 +225,18 @@ def _plan(
 def _estimate(
     jobs: Sequence[Job],
     training: Training | None,
-    rows: Sequence[Row],
-    snapshots: int,
-    images: int,
-    size: int,
+    there: Sequence[Row],
+    snapshots: Sequence[Row],
+    test: Store,
 ) -> str:
     """What there is to do, and about how long it takes on this machine."""
     train = sum(training.seconds(job) for job in jobs) if training is not None else 0.0
-    runs = {(job.row, job.seed) for job in jobs}
-    measured = [row for row, _ in runs] + [row for row in rows if row not in {row for row, _ in runs}]
-    evaluate = sum(evaluation_seconds(row.architecture, images, size) for row in measured)
-    evaluate *= 1 + snapshots / max(1, len(measured))
+    coming = [job.row for job in jobs if job.phase == "train" and job.chroma == 1]
+    rows, images = [*there, *coming, *snapshots], test.manifest.images
+    measure = sum(evaluation_seconds(row.architecture, images, test.manifest.size) for row in rows)
     return (
-        f"{len(jobs)} runs to train, about {_minutes(train)}; then {len(measured) + snapshots} networks at "
-        f"the most to measure on {images:,} photographs, about {_minutes(evaluate)}; what is measured "
-        "already is not measured again"
+        f"{len(jobs)} runs to train, about {_minutes(train)}; then {len(rows)} networks to measure on "
+        f"{images:,} photographs, about {_minutes(measure)} less what was measured before"
     )
 
 
@@ -235,7 +244,7 @@ def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def _networks(asked: Reproduction, training: Training | None) -> list[tuple[Row, str, str]]:
+def _networks(asked: Reproduction) -> list[tuple[Row, str, str]]:
     """Row, origin and model of every network that there is: the shipped ones and all finished runs."""
     found: list[tuple[Row, str, str]] = []
     rows = select(asked.only)
@@ -247,17 +256,6 @@ def _networks(asked: Reproduction, training: Training | None) -> list[tuple[Row,
         by_seed = sorted(folders, key=lambda path: int(path.name.removeprefix("seed")))
         found += [(row, folder.name, str(folder)) for folder in by_seed if is_finished(folder)]
     return found
-
-
-def _best(table: Sequence[TableRow], networks: Sequence[tuple[Row, str, str]]) -> list[tuple[Row, str, str]]:
-    """Of every row the network that stands in the table."""
-    chosen = {(line.row, line.ours.origin) for line in table if line.ours is not None}
-    return [entry for entry in networks if (entry[0], entry[1]) in chosen]
-
-
-def _mean(train: Store | None, networks: Sequence[tuple[Row, str, str]]) -> torch.Tensor:
-    """The mean image for snapshots: the training store's, or else that of our first network."""
-    return train.mean if train is not None else load(networks[0][2]).mean
 
 
 def _colourful_pair(training: Training | None) -> tuple[TunnelNetwork, TunnelNetwork] | None:

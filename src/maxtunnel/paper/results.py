@@ -89,11 +89,6 @@ def measure_once(
             network, photographs, model=name, on_progress=counter(on_progress, f"evaluate {name}")
         )
         evaluation.save(path, sha256=sha256, test_sha256=test_sha256)
-    if evaluation.bits_per_pixel["nominal"] != row.bits_per_pixel and evaluation.size == 128:
-        raise ValueError(
-            f"{row.name} takes {evaluation.bits_per_pixel['nominal']} bits per pixel, but Table II says "
-            f"{row.bits_per_pixel}"
-        )
     return Result(row, origin, evaluation, network.info, sha256)
 
 
