@@ -1,19 +1,22 @@
 import csv
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
+from maxtunnel import training
 from maxtunnel.evaluation import evaluate
-from maxtunnel.files import FormatError
+from maxtunnel.files import FormatError, replacing
 from maxtunnel.images import demo_photographs, resize
+from maxtunnel.memory import held_memory
 from maxtunnel.network import Architecture, TunnelNetwork
 from maxtunnel.phases import LabelFeed, SwitchFeed
 from maxtunnel.recipes import FAST, PAPER
@@ -147,23 +150,71 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch)
     assert steps[-1] == "400"
 
 
-def test_a_killed_run_goes_on_too(tmp_path, photographs_folder):
-    """SIGKILL at any moment: what the run folder then holds resumes, from its start if need be."""
-    arguments = ["train", "4-4", "--data", str(photographs_folder), "--steps", "600", "--size", "16", "--out"]
-    run, whole = tmp_path / "run", tmp_path / "whole"
-    command = [sys.executable, "-m", "maxtunnel"]
-    subprocess.run([*command, *arguments, str(whole)], check=True, capture_output=True)
-    process = subprocess.Popen(
-        [*command, *arguments, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while not (run / "metrics.csv").exists() or len((run / "metrics.csv").read_text().splitlines()) < 3:
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    subprocess.run([*command, "train", "--resume", str(run)], check=True, capture_output=True)
-    models = [TunnelNetwork.load(folder / "model.safetensors") for folder in (run, whole)]
-    assert torch.equal(weights(models[0]), weights(models[1]))
+def train_until_killed(run, config, step, while_saving):
+    """In a process of its own: go on with a run, and die before `step`, or while its state is saved."""
+    torch.set_num_threads(1)
+    training.CHECKPOINT_SECONDS = 0.0
+    at, save = SwitchFeed.at, TunnelNetwork.save
+
+    def die_at(feed, number):
+        if number == step and not while_saving:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return at(feed, number)
+
+    def die_while_saving(network, path):
+        # The state is written already, the network half.
+        if while_saving and step <= int(safe_open(run / "state.safetensors", "pt").metadata()["step"]):
+            with replacing(path) as temporary:
+                temporary.write_bytes(b"half")
+                os.kill(os.getpid(), signal.SIGKILL)
+        save(network, path)
+
+    SwitchFeed.at = die_at
+    resume = (run / "config.json").exists()
+    if resume:
+        TunnelNetwork.save = die_while_saving
+    train(new_network(), pictures(), run, config, resume=resume)
+
+
+def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path):
+    """SIGKILL at random steps: before the first checkpoint, twice after the same one, and while saving."""
+    config, run = Config(recipe=short(400)), tmp_path / "run"
+    whole = train(new_network(), pictures(), tmp_path / "whole", config)
+    steps = sorted(np.random.default_rng(0).integers(60, 400, 3).tolist())
+    kills = [(20, False), *((step, False) for step in steps), (steps[-1] // 50 * 50, True)]
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["maxtunnel.training", "maxtunnel.benchmark.ways"])
+    for step, while_saving in kills:
+        process = processes.Process(target=train_until_killed, args=(run, config, step, while_saving))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    resumed = train(new_network(), pictures(), run, config, resume=True)
+    assert torch.equal(weights(resumed), weights(whole))
+    assert torch.equal(weights(TunnelNetwork.load(run / "model.safetensors")), weights(whole))
+    metrics_of = [(folder / "metrics.csv").read_text().splitlines() for folder in (run, tmp_path / "whole")]
+    # But for the speed, the logs agree too.
+    assert [line.rsplit(",", 1)[0] for line in metrics_of[0]] == [
+        line.rsplit(",", 1)[0] for line in metrics_of[1]
+    ]
+
+
+def test_memory_stays_flat(tmp_path, monkeypatch):
+    """Over 2,000 steps; the first 500 fill the caches."""
+    held = []
+    at = SwitchFeed.at
+
+    def watched(feed, step):
+        if step in (500, 1999):
+            held.append(held_memory())
+        return at(feed, step)
+
+    monkeypatch.setattr(SwitchFeed, "at", watched)
+    train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(2000)))
+    if held[0] is None:
+        pytest.skip("this system does not tell how much memory a process holds")
+    # A tensor that is kept each step would be 4 x 3 x 32 x 32 x 4 bytes at least: 70 MB in 1,500 steps.
+    assert held[1] - held[0] < 8 << 20
 
 
 def test_divergence_stops_with_the_step_and_advice(tmp_path):

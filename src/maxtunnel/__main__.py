@@ -495,6 +495,39 @@ def summary(
     print_summary(architecture_of(what), size)
 
 
+@app.command(epilog="Example: `maxtunnel bench --models 8-8-8,16-16-16 --json result.json`")
+def bench(
+    models: Annotated[
+        str, typer.Option(help="Architectures, separated by commas.", metavar="ARCH,...")
+    ] = "8-8-8,16-16-16,24-48-96,64-64-64",
+    large: Annotated[
+        str,
+        typer.Option(help="Architectures that rebuild 1, 12 and 48 megapixels.", metavar="ARCH,..."),
+    ] = "",
+    repeats: Annotated[int, typer.Option(help="Rounds; every way has a turn in each.", min=1)] = 7,
+    json: Annotated[Path | None, typer.Option(help="Write the result here too.", metavar="FILE")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write tables here too.", metavar="FILE")] = None,
+) -> None:
+    """Time every operation against stock PyTorch and against the limits of the machine."""
+    from maxtunnel.benchmark import run_benchmark
+    from maxtunnel.benchmark.tables import markdown as to_markdown
+    from maxtunnel.console import print_benchmark, progress
+    from maxtunnel.files import replacing
+
+    with progress() as on_progress:
+        result = run_benchmark(
+            [model for model in models.split(",") if model],
+            repeats,
+            [model for model in large.split(",") if model],
+            json,
+            on_progress,
+        )
+    if markdown is not None:
+        with replacing(markdown) as temporary:
+            temporary.write_text(to_markdown(result))
+    print_benchmark(result)
+
+
 def main() -> int:
     """Run the command line; an error is one line on standard error and exit status 2."""
     from maxtunnel.console import explain

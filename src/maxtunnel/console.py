@@ -16,6 +16,7 @@ from rich.table import Table
 from maxtunnel.progress import OnProgress
 
 if TYPE_CHECKING:
+    from maxtunnel.benchmark import Benchmark
     from maxtunnel.dataset import Manifest
     from maxtunnel.evaluation import Evaluation
     from maxtunnel.network import Architecture
@@ -167,6 +168,36 @@ def print_models(models: "Sequence[Shipped]") -> None:
             model.measured_on,
         )
     _output.print(table)
+
+
+def print_benchmark(benchmark: "Benchmark") -> None:
+    """One table an operation."""
+    ceilings = benchmark.ceilings
+    say(
+        f"{benchmark.machine['device']}, {benchmark.machine['threads']} threads: "
+        f"{ceilings.float32 / 1e9:.0f} GFLOP/s in float32, {ceilings.bfloat16 / 1e9:.0f} in bfloat16, "
+        f"{ceilings.copy / 1e9:.0f} GB/s"
+    )
+    for operation in dict.fromkeys(timing.operation for timing in benchmark.timings):
+        table = Table(title=operation, title_justify="left")
+        for column in ("network", "way"):
+            table.add_column(column)
+        for column in ("ms", "10-90 %", "x stock", "x floor", "peak MB"):
+            table.add_column(column, justify="right")
+        for timing in benchmark.timings:
+            if timing.operation != operation:
+                continue
+            median, low, high = (1e3 * seconds for seconds in timing.seconds)
+            above = "" if timing.floor is None else f"{timing.seconds[0] / timing.floor.seconds:.1f}"
+            peak = "" if timing.peak is None else f"{timing.peak / 1e6:.0f}"
+            table.add_row(
+                timing.model, timing.way, f"{median:.1f}", f"{low:.1f}-{high:.1f}",
+                f"{timing.ratio:.2f}", above, peak,
+            )  # fmt: skip
+        _output.print(table)
+    for large in benchmark.large:
+        peak = "" if large.peak is None else f", {large.peak / 1e6:.0f} MB beyond the photograph"
+        say(f"{large.model}, {large.megapixels:g} megapixels: {large.seconds:.1f} s{peak}")
 
 
 def print_manifest(store: Path, manifest: "Manifest") -> None:

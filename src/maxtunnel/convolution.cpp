@@ -5,10 +5,9 @@
 // come in channels-last order, float32 or bfloat16; row by row they are turned into one line of float32 a
 // channel, so that a vector is L neighbouring pixels and no channel is wasted.
 #include <algorithm>
-#include <cstdint>
-#include <cstring>
-#include <utility>
 #include <vector>
+
+#include "vectors.h"
 
 struct Shape {
     int64_t batch, height, width, channels;
@@ -16,34 +15,13 @@ struct Shape {
 };
 
 constexpr int L = 16, COLOURS = 3, TAPS = 9, WEIGHTS = TAPS * COLOURS;
-template <int N> using Floats [[gnu::vector_size(4 * N)]] = float;
-template <int N> using Halves [[gnu::vector_size(2 * N)]] = uint16_t;
-template <int N> using Words [[gnu::vector_size(4 * N)]] = uint32_t;
-
-template <int N> static inline Floats<N> load(const float* from) {
-    Floats<N> value;
-    std::memcpy(&value, from, sizeof value);
-    return value;
-}
-
-template <int N> static inline Floats<N> load(const uint16_t* from) {
-    Halves<N> bits;
-    std::memcpy(&bits, from, sizeof bits);
-    return (Floats<N>)(__builtin_convertvector(bits, Words<N>) << 16);
-}
+template <int N> using Floats = Vector<float, N>;
 
 // Where fewer than N values are left.
 template <int N, class T> static inline Floats<N> load_rest(const T* from, int64_t left) {
     T values[N] = {};
     std::copy_n(from, left, values);
     return load<N>(values);
-}
-
-template <int N> static inline void store(Floats<N> value, float* to) { std::memcpy(to, &value, sizeof value); }
-
-// The values of two vectors in turn: the first half of that, or the second.
-template <int Half, class V, int... I> static inline V turns(V a, V b, std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(a, b, Half * int(sizeof...(I)) / 2 + I / 2 + I % 2 * int(sizeof...(I))...);
 }
 
 // N pixels of up to N channels each to N lines of N pixels: taking turns log2(N) times transposes.

@@ -1,8 +1,8 @@
 """The layer of encoder and decoder: a 3x3 convolution with a ReLU, as one operation with one gradient.
 
-What it saves over the two apart is passes over memory: the ReLU works in place, and its gradient is one pass
-of ours. The last layer of a decoder, whose three channels leave a general convolution mostly idle, has kernels
-of its own on a CPU (`convolution.cpp`), which give float32 whatever they are given.
+What it saves over the two apart is passes over memory: the ReLU works in place, and its gradient is one
+pass of ours. The last layer of a decoder, whose three channels leave a general convolution mostly idle, has
+kernels of its own on a CPU (`convolution.cpp`), which give float32 whatever they are given.
 """
 
 import math

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import torch
 
-from maxtunnel.evaluation import Evaluation, evaluate, rmse
+from maxtunnel.evaluation import Evaluation, evaluate
 from maxtunnel.figures import Row, sheet
 from maxtunnel.files import FormatError, replacing
 from maxtunnel.images import demo_photographs, list_images, read_image, to_float, write_png
 from maxtunnel.progress import OnProgress, silent
+from maxtunnel.tiling import reconstruct
 from maxtunnel.zoo import load, shipped
 
 
@@ -61,16 +62,16 @@ def reconstruct_files(
     taken: set[str] = set()
     for done, file in enumerate(files, 1):
         try:
-            images = to_float(read_image(file))[None]
+            image = read_image(file)
         except FormatError as error:
             if [file] == list(paths):
                 raise
             skipped.append((file, str(error)))
             continue
-        output = network.reconstruct(images)
+        output, rmse = reconstruct(network, image)
         target = Path(out) / f"{_free_name(f'{file.stem}-{label}', taken)}.png"
-        write_png(target, torch.cat([images, output], dim=-1)[0] if side_by_side else output[0])
-        written.append((target, rmse(output, images)))
+        write_png(target, torch.cat([image, output], dim=-1) if side_by_side else output)
+        written.append((target, rmse))
         on_progress("reconstruct", done, len(files), "")
     return written, skipped
 

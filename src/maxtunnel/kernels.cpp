@@ -3,56 +3,13 @@
 // kernels.py compiles this file at first use and holds the plain versions, which are its oracle.
 // A plane is height x width and is pooled to half of both, rounded down. L windows are worked on at a time:
 // neighbouring channels in channels-last order; in the other order neighbouring columns (channels is 1 there
-// and batch counts planes). The compiler cuts the vectors to what the processor has.
-#include <cstdint>
-#include <cstring>
-#include <utility>
+// and batch counts planes).
+#include "vectors.h"
 
 struct Shape {
     int64_t batch, height, width, channels;
     int32_t threads;
 };
-
-template <class T, int L> using Vector [[gnu::vector_size(sizeof(T) * L)]] = T;
-
-// All values pass as float32; the way to bfloat16 and back loses nothing of one that came from there.
-template <int L> static inline Vector<float, L> load(const float* from) {
-    Vector<float, L> value;
-    std::memcpy(&value, from, sizeof value);
-    return value;
-}
-
-template <int L> static inline Vector<float, L> load(const uint16_t* from) {
-    Vector<uint16_t, L> bits;
-    std::memcpy(&bits, from, sizeof bits);
-    return (Vector<float, L>)(__builtin_convertvector(bits, Vector<uint32_t, L>) << 16);
-}
-
-template <int L> static inline void store(Vector<float, L> value, float* to) {
-    std::memcpy(to, &value, sizeof value);
-}
-
-template <int L> static inline void store(Vector<float, L> value, uint16_t* to) {
-    const auto bits = __builtin_convertvector((Vector<uint32_t, L>)value >> 16, Vector<uint16_t, L>);
-    std::memcpy(to, &bits, sizeof bits);
-}
-
-template <int L> static inline Vector<int32_t, L> load_codes(const uint8_t* from) {
-    Vector<uint8_t, L> codes;
-    std::memcpy(&codes, from, sizeof codes);
-    return __builtin_convertvector(codes, Vector<int32_t, L>);
-}
-
-// Every other value of two vectors laid end to end; and two vectors' values in turn.
-template <class V, int... I> static inline V evens(V low, V high, std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(low, high, 2 * I...);
-}
-template <class V, int... I> static inline V odds(V low, V high, std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(low, high, 2 * I + 1 ...);
-}
-template <int Half, class V, int... I> static inline V turns(V a, V b, std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(a, b, Half * int(sizeof...(I)) / 2 + I / 2 + I % 2 * int(sizeof...(I))...);
-}
 
 // The left and the right cell of L windows in one row of the plane.
 template <int L, class T>
@@ -60,9 +17,7 @@ static inline void read(const T* row, int64_t channels, Vector<float, L>& left, 
     if (channels > 1 || L == 1) {
         left = load<L>(row), right = load<L>(row + channels);
     } else {
-        const auto low = load<L>(row), high = load<L>(row + L);
-        left = evens(low, high, std::make_integer_sequence<int, L>{});
-        right = odds(low, high, std::make_integer_sequence<int, L>{});
+        read_pairs<L>(row, left, right);
     }
 }
 
@@ -71,16 +26,8 @@ static inline void write(T* row, int64_t channels, Vector<float, L> left, Vector
     if (channels > 1 || L == 1) {
         store<L>(left, row), store<L>(right, row + channels);
     } else {
-        store<L>(turns<0>(left, right, std::make_integer_sequence<int, L>{}), row);
-        store<L>(turns<1>(left, right, std::make_integer_sequence<int, L>{}), row + L);
+        write_pairs<L>(row, left, right);
     }
-}
-
-// A later cell wins only where it is greater, so the first maximum stays; a NaN, once met, stays too.
-template <int L>
-static inline void challenge(Vector<float, L> cell, int number, Vector<float, L>& value, Vector<int32_t, L>& code) {
-    code = cell > value ? code * 0 + number : code;
-    value = ((cell > value) | (cell != cell)) ? cell : value;
 }
 
 struct Pool {
@@ -91,8 +38,7 @@ struct Pool {
         Vector<int32_t, L> code = {};
         challenge<L>(b, 1, a, code), challenge<L>(c, 2, a, code), challenge<L>(d, 3, a, code);
         store<L>(a, values);
-        const auto bytes = __builtin_convertvector(code, Vector<uint8_t, L>);
-        std::memcpy(codes, &bytes, sizeof bytes);
+        store_codes<L>(code, codes);
     }
 };
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # Of glibc's malloc.h.
@@ -41,6 +42,12 @@ def keep_freed_memory() -> None:
 def held_memory(*, peak: bool = False) -> int | None:
     """Bytes that this process holds, or held at most so far; None where the system does not tell."""
     return _status("VmHWM" if peak else "VmRSS")
+
+
+def forget_peak() -> None:
+    """Count the peak of `held_memory` from here, where the system lets a process do so."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _status(name: str) -> int | None:

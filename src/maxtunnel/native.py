@@ -1,4 +1,4 @@
-"""C++ kernels, compiled at first use for this processor: `kernels.cpp` and `convolution.cpp`.
+"""C++ kernels, compiled at first use for this processor: `kernels.cpp`, `convolution.cpp` and `planar.cpp`.
 
 Needs a C++ compiler named by $CXX or found as c++. Where there is none, or it fails, the log says so once and
 the plain versions in `kernels.py` and `convolution.py` do the work, with the same results.
@@ -22,6 +22,7 @@ from maxtunnel.files import replacing
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared")
 # PyTorch has its OpenMP runtime loaded already, so the kernels share its threads.
 _FLAG_SETS = ((*_FLAGS, "-fopenmp"), _FLAGS)
+SOURCES = ("kernels", "convolution", "planar")
 _SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
@@ -125,20 +126,31 @@ def _address(tensor: Tensor) -> ctypes.c_void_p:
 @cache
 def library(name: str) -> ctypes.CDLL | None:
     """`NAME.cpp` of this folder, compiled; None where that cannot be done, which the log says once."""
+    path = build(name, _cache_folder())
+    try:
+        return None if path is None else ctypes.CDLL(str(path))
+    except OSError as error:
+        _explain(f"{path} cannot be loaded ({error})")
+        return None
+
+
+def build(name: str, folder: Path) -> Path | None:
+    """The shared library of `NAME.cpp` in `folder`, compiled unless it is there; None where that fails."""
     compiler = _compiler()
     if compiler is None:
         return None
     source = Path(__file__).with_name(f"{name}.cpp")
-    key = hashlib.sha256(source.read_bytes() + repr((compiler, _FLAG_SETS, _processor())).encode())
-    path = _cache_folder() / f"{name}-{key.hexdigest()[:16]}.so"
+    content = source.read_bytes() + source.with_name("vectors.h").read_bytes()
+    key = hashlib.sha256(content + repr((compiler, _FLAG_SETS, _processor())).encode())
+    path = folder / f"{name}-{key.hexdigest()[:16]}.so"
     try:
         if not path.exists():
             with replacing(path) as temporary:
                 _compile(compiler, source, temporary)
-        return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError) as error:
         _explain(f"{Path(compiler).name} could not compile {source.name} ({type(error).__name__})")
         return None
+    return path
 
 
 @cache

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maxtunnel import planar
 from maxtunnel.convolution import Conv3x3
 from maxtunnel.files import FormatError, replacing
 from maxtunnel.hub import WEIGHTS, find_weights, model_card, write_layout
@@ -115,6 +116,7 @@ class Encoder(nn.Module):
 
     def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        self.widths = architecture.widths
         self.convs = nn.ModuleList(
             Conv3x3(a, b, 9 * a, relu=True, generator=generator) for a, b in architecture.encoder_channels()
         )
@@ -128,13 +130,22 @@ class Encoder(nn.Module):
             ValueError: a NaN arose anywhere; it reaches the deepest features, so they alone are looked at,
                 and not even they with `check=False`.
         """
+        if not torch.is_grad_enabled() and x.dtype == torch.float32 and planar.pays(*self._planar()):
+            features, levels = planar.encode(x, *self._planar())
+            if check:
+                refuse_nan(features)
+            return features, levels
         codes = []
+        x = x.contiguous(memory_format=torch.channels_last)
         for first, second in zip(self.convs[::2], self.convs[1::2], strict=True):
             x, where = pool(second(first(x)), check=False)
             codes.append(where)
         if check:
             refuse_nan(x)
         return x, tuple(codes)
+
+    def _planar(self) -> tuple[tuple[int, ...], list[Tensor]]:
+        return self.widths, list(self.parameters())
 
 
 class Decoder(nn.Module):
@@ -150,6 +161,7 @@ class Decoder(nn.Module):
 
     def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        self.widths = architecture.widths
         deepest = architecture.widths[-1]
         self.bias_code = nn.Parameter(torch.empty(deepest).uniform_(-1, 1, generator=generator))
         self.bias_code.data *= math.sqrt(3 / deepest)
@@ -167,12 +179,40 @@ class Decoder(nn.Module):
     ) -> Float[Tensor, "n 3 h w"]:
         """Decode codes (finest level first); `what` takes the place of the bias code where given."""
         if what is None:
+            if not torch.is_grad_enabled() and planar.pays(*self._planar()):
+                return planar.decode(codes, *self._planar())
             what = self.bias_code[:, None, None].expand(codes[-1].shape)
         x = what
         for block, where in enumerate(reversed(codes)):
             x = unpool(x, where, check=False)
             x = self.convs[2 * block + 1](self.convs[2 * block](x))
         return x
+
+    def squared_error(
+        self, codes: Sequence[UInt8[Tensor, "n _ _ _"]], target: Float[Tensor, "n 3 h w"]
+    ) -> Float[Tensor, ""]:
+        """Sum of (decoded codes - target)^2, for training."""
+        if torch.is_grad_enabled() and planar.pays(*self._planar()):
+            return planar.squared_error(codes, target, *self._planar())
+        return _SquaredError.apply(self(codes), target.contiguous(memory_format=torch.channels_last))
+
+    def _planar(self) -> tuple[tuple[int, ...], list[Tensor]]:
+        return self.widths, list(self.parameters())
+
+
+class _SquaredError(torch.autograd.Function):
+    """Sum of (y - x)^2, with a gradient of one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, target: Tensor) -> Tensor:
+        error = output.float() - target
+        ctx.save_for_backward(error)
+        return error.square().sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (error,) = ctx.saved_tensors
+        return error * (2 * gradient), None
 
 
 class Classifier(nn.Module):
@@ -266,6 +306,12 @@ class TunnelNetwork(nn.Module):
         Raises:
             ValueError: the code comes from another architecture.
         """
+        self.check(code)
+        output = self.decoder([level.codes for level in code.to(self.device).levels])
+        return self.denormalise(output, code.image_size)
+
+    def check(self, code: SwitchCode) -> None:
+        """Raise ValueError unless `code` comes from an encoder of this architecture."""
         channels = tuple(level.codes.shape[1] for level in code.levels)
         sizes = [level.size for level in code.levels]
         padded = self.architecture.padded_size(code.image_size)
@@ -275,8 +321,7 @@ class TunnelNetwork(nn.Module):
             or sizes != [(padded[0] >> i, padded[1] >> i) for i in range(len(sizes))]
         ):
             raise ValueError(f"{code} does not fit the network {self.architecture}")
-        output = self.decoder([level.codes for level in code.check().to(self.device).levels])
-        return self.denormalise(output, code.image_size)
+        code.check()
 
     def reconstruct(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Images rebuilt from their own switches, float32, not clipped."""
@@ -289,19 +334,19 @@ class TunnelNetwork(nn.Module):
         images = images.to(self.device, torch.float32)
         if padded != (height, width):
             images = F.pad(images, (0, padded[1] - width, 0, padded[0] - height), mode="replicate")
-        x = (images - self.mean_at(padded)) * self.scale
-        return x.contiguous(memory_format=torch.channels_last)
+        return (images - self.mean_at(padded)).mul_(self.scale)
 
     def denormalise(self, output: Float[Tensor, "n 3 ph pw"], size: Pair) -> Float[Tensor, "n 3 h w"]:
         """Undo `normalise` for images of `size`."""
         images = output.float() / self.scale + self.mean_at((output.shape[-2], output.shape[-1]))
         return images[..., : size[0], : size[1]].contiguous()
 
-    def mean_at(self, size: Pair) -> Float[Tensor, "3 h w"]:
-        """The mean image, resized bilinearly."""
-        if self.mean.shape[-2:] == size:
-            return self.mean
-        return F.interpolate(self.mean[None], size, mode="bilinear", align_corners=False)[0]
+    def mean_at(
+        self, size: Pair, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> Float[Tensor, "3 h w"]:
+        """The mean image, resized bilinearly to `size`, or some rows and columns of that."""
+        resized = _stretch(self.mean, -2, size[0], rows)
+        return _stretch(resized, -1, size[1], columns)
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file with the weights, the mean, the scale and `info`, in one step."""
@@ -381,6 +426,21 @@ class TunnelNetwork(nn.Module):
 
 def _level(codes: Tensor, size: Pair) -> SwitchLevel:
     return SwitchLevel(codes, Window(), size)
+
+
+def _stretch(image: Tensor, axis: int, size: int, part: slice) -> Tensor:
+    """Some places of an axis resized bilinearly to `size`, as `interpolate` with `align_corners=False`."""
+    start, stop, _ = part.indices(size)
+    length = image.shape[axis]
+    if length == size:
+        return image.narrow(axis, start, stop - start)
+    place = torch.arange(start, stop, device=image.device, dtype=torch.float64)
+    place = ((place + 0.5) * (length / size) - 0.5).clamp(0, length - 1)
+    below = place.long()
+    above = (below + 1).clamp(max=length - 1)
+    share = (place - below).to(image.dtype)
+    share = share[:, None] if axis == -2 else share
+    return torch.lerp(image.index_select(axis, below), image.index_select(axis, above), share)
 
 
 def _line(error: BaseException) -> str:

@@ -4,7 +4,6 @@ A phase is a module whose `forward` takes a batch and gives its loss, and a feed
 """
 
 import math
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -40,27 +39,12 @@ class Reconstruction(Phase):
         self, codes: list[UInt8[Tensor, "n _ _ _"]], target: Float[Tensor, "n 3 h w"]
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Loss and mean squared error, values in [0, 1], of one batch."""
-        squares = _SquaredError.apply(self.decoder(codes), target)
+        squares = self.decoder.squared_error(codes, target)
         return squares / (2 * len(target)), squares.detach() / (target.numel() * self._scale**2)
 
     def summarise(self, mean: float) -> float:
         """RMSE from the mean of the batches' squared errors."""
         return math.sqrt(mean)
-
-
-class _SquaredError(torch.autograd.Function):
-    """Sum of (y - x)^2, with a gradient of one pass."""
-
-    @staticmethod
-    def forward(ctx: Any, output: Tensor, target: Tensor) -> Tensor:
-        error = output.float() - target
-        ctx.save_for_backward(error)
-        return error.square().sum()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (error,) = ctx.saved_tensors
-        return error * (2 * gradient), None
 
 
 class Classification(Phase):

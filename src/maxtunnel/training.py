@@ -368,6 +368,12 @@ class Session:
 
 def _fabric(config: Config) -> Any:
     from lightning.fabric import Fabric
+    from lightning.fabric.plugins import MixedPrecision
+
+    class Autocast(MixedPrecision):
+        def convert_input(self, data: Any) -> Any:
+            # Targets keep their precision; layers take what they need.
+            return data
 
     # It announces its precision to everyone.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
@@ -376,7 +382,9 @@ def _fabric(config: Config) -> Any:
         devices=config.devices,
         num_nodes=config.nodes,
         strategy="ddp" if config.devices * config.nodes > 1 else "auto",
-        precision="bf16-mixed" if config.recipe.precision == "bf16" else "32-true",
+        plugins=Autocast("bf16-mixed", "cuda" if torch.cuda.is_available() else "cpu")
+        if config.recipe.precision == "bf16"
+        else None,
     )
     fabric.launch()
     return fabric

@@ -1,8 +1,9 @@
-"""Fair timings: what a PyTorch user writes by hand, the same tuned, and ours, turn and turn about in one run."""
+"""Fair timings: what a PyTorch user writes by hand, the same tuned, and ours, turn and turn about."""
 
 import json
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +12,9 @@ from typing import Any
 
 import torch
 
+from maxtunnel import native
 from maxtunnel.benchmark.floors import Ceilings, Floor, floor, measure_ceilings, pooling_floor
+from maxtunnel.benchmark.large import Large, time_large
 from maxtunnel.benchmark.turns import Measured, take_turns
 from maxtunnel.benchmark.ways import (
     BATCH,
@@ -66,6 +69,7 @@ class Benchmark:
     machine: dict[str, Any]
     ceilings: Ceilings
     timings: tuple[Timing, ...]
+    large: tuple[Large, ...] = ()
 
     def save(self, path: str | Path) -> None:
         """Write everything as JSON."""
@@ -76,6 +80,7 @@ class Benchmark:
 def run_benchmark(
     models: Sequence[str] = MODELS,
     repeats: int = 7,
+    large: Sequence[str] = (),
     json_file: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> Benchmark:
@@ -84,13 +89,14 @@ def run_benchmark(
     Args:
         models: architectures; their weights are random, which changes no time.
         repeats: rounds, in each of which every way has its turn.
+        large: architectures to rebuild photographs of 1, 12 and 48 megapixels with.
         json_file: where to write the result too.
         on_progress: told the operations done and their total.
 
     Raises:
         ValueError: a model is no architecture.
     """
-    for model in models:
+    for model in (*models, *large):
         Architecture.parse(model)
     began, ceilings = time.monotonic(), measure_ceilings()
     todo = [(model, operation) for model in models for operation in WAYS if operation != POOLING]
@@ -104,7 +110,9 @@ def run_benchmark(
         )
         timings += _timings(model, operation, measured, ceilings)
     on_progress("bench", len(todo), len(todo), "")
-    result = Benchmark(_machine(repeats, time.monotonic() - began), ceilings, tuple(timings))
+    photographs = tuple(time_large(large))
+    machine = _machine(repeats, time.monotonic() - began)
+    result = Benchmark(machine, ceilings, tuple(timings), photographs)
     if json_file is not None:
         result.save(json_file)
     return result
@@ -155,9 +163,19 @@ def _machine(repeats: int, seconds: float) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
+        "kernels_compile_seconds": _compile_seconds(),
         "repeats": repeats,
         "minutes": round(seconds / 60, 1),
     }
+
+
+def _compile_seconds() -> float | None:
+    """What the first use on a machine costs once; None without a compiler."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        if not all(native.build(name, Path(folder)) for name in native.SOURCES):
+            return None
+    return round(time.perf_counter() - began, 1)
 
 
 def _processor() -> str:

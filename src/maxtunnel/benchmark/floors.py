@@ -46,7 +46,7 @@ class Floor:
 def measure_ceilings(repeats: int = 7) -> Ceilings:
     """Time large matrix products and a large copy; the best of `repeats`."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    side = 8192 if device.type == "cuda" else 3072
+    side = 8192 if device.type == "cuda" else 2048
     rates = []
     for dtype in (torch.float32, torch.bfloat16):
         a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
@@ -77,7 +77,7 @@ def floor(
         encoder_runs: whether a training step makes its switches.
         decoder_bytes: of a number in the decoder: 4 for float32, 2 for bfloat16. The encoder has 4.
     """
-    total = Floor(0, 0, 0)
+    total = Floor(0.0, 0.0, 0.0)
     if operation in ("encode", "reconstruct") or (operation == "train" and encoder_runs):
         for layer, (a, b) in enumerate(architecture.encoder_channels()):
             pixels = batch * (side >> layer // 2) ** 2
@@ -95,13 +95,13 @@ def floor(
                 plane = a * pixels * decoder_bytes
                 total += _moved((1 if passes == 1 else 2) * (plane * 1.25 + a * pixels / 4), ceilings)
         if operation == "train":
-            total += _moved(batch * 3 * side**2 * (4 + 4 + decoder_bytes), ceilings)
+            total += _moved(3.0 * batch * side**2 * (4 + 4 + decoder_bytes), ceilings)
     return total
 
 
 def pooling_floor(planes: int, side: int, bytes_a_value: int, ceilings: Ceilings) -> Floor:
     """Pooling planes of side x side pixels to codes, and unpooling them."""
-    plane = planes * side**2 * bytes_a_value
+    plane = float(planes * side**2 * bytes_a_value)
     return _moved(2 * (plane * 1.25 + planes * side**2 / 4), ceilings)
 
 
@@ -113,7 +113,7 @@ def _convolution(a: int, b: int, pixels: int, size: int, passes: int, ceilings: 
 
 
 def _moved(count: float, ceilings: Ceilings) -> Floor:
-    return Floor(0, count, count / ceilings.copy)
+    return Floor(0.0, count, count / ceilings.copy)
 
 
 def _fastest(call: Callable[[], object], repeats: int) -> float:

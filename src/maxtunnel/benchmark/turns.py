@@ -1,4 +1,4 @@
-"""Timing several ways turn and turn about, each in a fresh process of its own, as a person's program would be.
+"""Timing several ways turn and turn about, each in a fresh process of its own, like a person's program.
 
 What a process has allocated before decides how fast its memory is, so ways that share one colour each other.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from maxtunnel.memory import held_memory, keep_freed_memory
+from maxtunnel.memory import forget_peak, held_memory, keep_freed_memory
 
 TURN_SECONDS = 0.15
 FEWEST_CALLS = 3
@@ -48,7 +48,9 @@ def take_turns(
     Raises:
         RuntimeError: a process failed; the message holds its error.
     """
-    context = multiprocessing.get_context("forkserver" if hasattr(multiprocessing, "reduction") else "spawn")
+    # Forked from one that has imported everything and done nothing yet.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["maxtunnel.benchmark.ways"])
     with ExitStack() as stack:
         pipes = []
         for way in ways:
@@ -96,6 +98,7 @@ def _work(pipe: Connection, build: Callable[..., Callable[[], object]], way: tup
         if str(way[-1]).startswith("ours"):
             keep_freed_memory()
         call = build(*way)
+        forget_peak()
         before = _held(peak=False)
         first = timed(call)
         timed(call)

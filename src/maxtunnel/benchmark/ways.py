@@ -88,7 +88,7 @@ def _stock(architecture: Architecture, operation: str, fast: bool, x: Tensor) ->
 
 
 def _training_step(network: TunnelNetwork, pixels: Tensor, steps: int) -> Callable[[], object]:
-    """A step of `maxtunnel train --recipe fast`; a run of many steps keeps its switches, one of none does not."""
+    """A step of `maxtunnel train --recipe fast`, in a run so long that switches are kept, or of none."""
     with tempfile.TemporaryDirectory() as run:
         config = Config(recipe=replace(FAST, batch=BATCH))
         task = Reconstruction(network)
