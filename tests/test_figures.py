@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
+from maxtunnel.images import read_image
 from maxtunnel.network import Architecture, TunnelNetwork
 from maxtunnel.paper import draw_figure, figures
 from maxtunnel.paper.figures import Named
@@ -105,6 +105,6 @@ def test_figures_by_number(tmp_path, photographs_folder):
     for number in (1, 2, 3, 4):
         paths = draw_figure(number, tmp_path / "out", photographs_folder, ("8-8-8",), count=2, size=32)
         assert [path.name for path in paths] == [f"figure{number}.png", f"figure{number}.pdf"]
-        assert Image.open(paths[0]).width > 300
+        assert read_image(paths[0]).shape[2] > 300
     with pytest.raises(ValueError, match="Figure 1 shows photographs"):
         draw_figure(1, tmp_path)

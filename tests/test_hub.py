@@ -64,7 +64,7 @@ def test_what_is_neither_folder_nor_name(name, tmp_path, monkeypatch):
 
 
 def test_a_folder_without_weights(tmp_path):
-    with pytest.raises(FormatError, match="holds no model.safetensors"):
+    with pytest.raises(FormatError, match=r"holds no model\.safetensors"):
         TunnelNetwork.from_pretrained(tmp_path)
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from maxtunnel.batches import Pixels
 from maxtunnel.network import TunnelNetwork
+from maxtunnel.paper.colours import Colours, measure_colours
 from maxtunnel.paper.figures import Named
-from maxtunnel.paper.measurements import Colours, Replaced, measure_colours, read_out, replace_switches
+from maxtunnel.paper.measurements import ReadOut, Replaced, read_out, replace_switches
 from maxtunnel.paper.results import TableRow
 from maxtunnel.progress import OnProgress
 
@@ -48,7 +49,7 @@ class Evidence:
 
     table: Sequence[TableRow]
     colours: Mapping[str, Colours]
-    read_outs: Mapping[str, list[tuple[str, float, float]]]
+    read_outs: Mapping[str, list[ReadOut]]
     replaced: Mapping[str, Replaced]
     colourful: tuple[Colours, Colours] | None
     photographs: tuple[int, int]

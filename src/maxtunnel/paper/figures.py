@@ -13,7 +13,7 @@ from maxtunnel.batches import Pixels
 from maxtunnel.files import replacing
 from maxtunnel.images import to_float, to_uint8
 from maxtunnel.network import Architecture, TunnelNetwork
-from maxtunnel.paper.measurements import gradient
+from maxtunnel.paper.colours import gradient
 from maxtunnel.switches import unpool
 
 INK, FAINT, RED, BLUE = "#1a1a1a", "#666666", "#c0392b", "#2166ac"
@@ -191,9 +191,9 @@ class _Place:
 
 
 def curve(points: Sequence[tuple[str, float, float]]) -> Any:
-    """RMSE against bits per pixel: (series, bits, RMSE) as dots joined by series."""
-    looks = {"random": ("o-", INK), "pretrained": ("s-", BLUE), "paper, random": ("o:", "#999999")}
-    looks |= {"paper, pretrained": ("s:", "#9ecae1"), "snapshot, random": ("x", RED)}
+    """RMSE against bits per pixel: (series, bits, RMSE) one mark a network."""
+    looks = {"random": ("o", INK), "pretrained": ("s", BLUE), "paper, random": ("o", "#aaaaaa")}
+    looks |= {"paper, pretrained": ("s", "#9ecae1"), "snapshot, random": ("x", RED)}
     looks |= {"snapshot, pretrained": ("+", RED)}
     plt = _pyplot()
     with plt.rc_context(_STYLE):
@@ -201,7 +201,7 @@ def curve(points: Sequence[tuple[str, float, float]]) -> Any:
         for series, (marker, colour) in looks.items():
             mine = sorted((bits, rmse) for name, bits, rmse in points if name == series)
             if mine:
-                axis.plot(*zip(*mine, strict=True), marker, color=colour, label=series, ms=5, lw=1.1)
+                axis.plot(*zip(*mine, strict=True), marker, color=colour, label=series, ms=5)
         axis.set_xscale("log", base=2)
         axis.set_xticks([1.75, 3.5, 7, 14], ["1.75", "3.5", "7", "14"])
         axis.set_xlabel("bits of switches per pixel and colour channel (nominal)")

@@ -1,6 +1,7 @@
 """The training runs that a reproduction needs: which are left, how long they take, and doing them."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from safetensors import safe_open
 from maxtunnel.dataset import open_store
 from maxtunnel.evaluation import measure
 from maxtunnel.network import Architecture, Classifier, TunnelNetwork
-from maxtunnel.paper.measurements import more_colourful
+from maxtunnel.paper.colours import more_colourful
 from maxtunnel.paper.table import Row
 from maxtunnel.phases import Classification, Phase, Reconstruction
 from maxtunnel.progress import OnProgress
@@ -190,11 +191,11 @@ def _per_step(job: Job, training: Training) -> float:
 def do_all(jobs: Sequence[Job], training: Training, on_progress: OnProgress) -> None:
     """Do runs one after the other; told of are each run's progress and, in estimated seconds, that of all."""
     seconds = [training.seconds(job) for job in jobs]
-    total, done = max(1, round(sum(seconds))), 0.0
+    total, done = math.ceil(sum(seconds)), 0.0
     for job, expected in zip(jobs, seconds, strict=True):
         training.run(job, _along(on_progress, job, done, expected, total))
         done += expected
-        on_progress("all runs, seconds", round(done), total, "")
+        on_progress("all runs, seconds", math.ceil(done), total, "")
 
 
 def _along(on_progress: OnProgress, job: Job, before: float, expected: float, total: int) -> OnProgress:

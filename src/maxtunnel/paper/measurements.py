@@ -1,4 +1,4 @@
-"""What the claims rest on: colours and edges, pictures read out half way, and switches replaced.
+"""What the claims rest on: pictures read out half way, and switches replaced.
 
 All take uint8 photographs, a few hundred of them, and go through them in batches.
 """
@@ -12,128 +12,55 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maxtunnel.batches import Pixels
+from maxtunnel.evaluation import Interval, bootstrap
 from maxtunnel.images import to_float
 from maxtunnel.network import TunnelNetwork
 from maxtunnel.switches import SwitchCode, unpool
 
 _BATCH = 25
-# Rows: luma (ITU-R BT.601), and two colour differences that are 0 for every grey.
-_YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.14713, -0.28886, 0.436], [0.615, -0.51499, -0.10001]])
-BLOCKS = (16, 4)  # pixels a side, of the means that split a picture into coarse, middle and fine
 
 
 @dataclass(frozen=True)
-class Colours:
-    """How colours and edges of reconstructions compare with the originals'.
-
-    Sums over photographs of the mean-free parts t (original) and r (reconstruction), per part (luma,
-    chroma), for each scale (coarse, middle, fine).
+class ReadOut:
+    """A picture read out of a decoder layer.
 
     Attributes:
-        saturation: mean chroma of the reconstructions over that of the originals; one value an image.
-        edges: correlation of gradient magnitudes of luma with the original's; one value an image.
-        edges_other: the same with another image's reconstruction, a control.
-        power: sum of t * t, (2 parts, 3 scales, n).
-        shared: sum of t * r.
-        own: sum of r * r.
-        grey_flips: share of the switches that change when the photograph turns grey.
+        layer: its name.
+        rmse: of the read-out.
+        rmse_ci95: bootstrap interval over photographs.
+        floor: RMSE of the original itself shrunk to that layer's size by averaging: what no read-out of
+            that size can beat.
     """
 
-    saturation: Float64[Tensor, " n"]
-    edges: Float64[Tensor, " n"]
-    edges_other: Float64[Tensor, " n"]
-    power: Float64[Tensor, "2 3 n"]
-    shared: Float64[Tensor, "2 3 n"]
-    own: Float64[Tensor, "2 3 n"]
-    grey_flips: float
-
-    def explained(self) -> Float64[Tensor, "2 3"]:
-        """Share of the variance around the mean image that the reconstructions explain, part by scale."""
-        error = (self.power - 2 * self.shared + self.own).sum(-1)
-        return 1 - error / self.power.sum(-1)
-
-    def explained_in_all(self) -> Float64[Tensor, "2"]:
-        """The same over all scales: luma, chroma."""
-        error = (self.power - 2 * self.shared + self.own).sum((-1, -2))
-        return 1 - error / self.power.sum((-1, -2))
-
-    def returned(self) -> Float64[Tensor, "2"]:
-        """Slope of the reconstructions on the originals, luma and chroma: 1 is full strength, 0 is none."""
-        return self.shared.sum((-1, -2)) / self.power.sum((-1, -2))
-
-    def best_gain(self, draws: int = 1000) -> tuple[float, float, float]:
-        """By what to multiply the reconstructions' chroma for the least error, with its 95 % interval."""
-        shared, own = self.shared[1].sum(0), self.own[1].sum(0)
-        generator = torch.Generator().manual_seed(0)
-        rows = torch.randint(len(own), (draws, len(own)), generator=generator)
-        low, high = (shared[rows].sum(1) / own[rows].sum(1)).quantile(torch.tensor([0.025, 0.975]).double())
-        return float(shared.sum() / own.sum()), float(low), float(high)
-
-    def spectrum(self) -> Float64[Tensor, "2 3"]:
-        """Share of each part's variance that lies in each scale."""
-        power = self.power.sum(-1)
-        return power / power.sum(-1, keepdim=True)
+    layer: str
+    rmse: float
+    rmse_ci95: Interval
+    floor: float
 
 
 @torch.no_grad()
-def measure_colours(network: TunnelNetwork, photographs: Pixels) -> Colours:
-    """Compare colours and edges of reconstructions with the originals'."""
-    saturation, edges, others, sums, flips = [], [], [], [], []
-    for images in _batches(photographs):
-        code = network.encode(images)
-        rebuilt = network.decode(code)
-        true, ours = _yuv(images), _yuv(rebuilt.clamp(0, 1))
-        saturation.append(_chroma(ours).mean((1, 2)) / _chroma(true).mean((1, 2)).clamp(min=1e-3))
-        sharp, rough = gradient(true[:, 0]), gradient(ours[:, 0])
-        edges.append(_correlation(sharp, rough))
-        others.append(_correlation(sharp, rough.roll(1, 0)))
-        mean = network.mean_at((images.shape[-2], images.shape[-1]))
-        t, r = _scales(_yuv(images - mean)), _scales(_yuv(rebuilt - mean))
-        sums.append(torch.stack([_parts(t * t), _parts(t * r), _parts(r * r)]))
-        grey = network.encode(_yuv(images)[:, :1].expand_as(images).clamp(0, 1).contiguous())
-        flips.append(_changed(code, grey))
-    power, shared, own = torch.cat(sums, dim=-1)
-    return Colours(
-        saturation=torch.cat(saturation).double(),
-        edges=torch.cat(edges).double(),
-        edges_other=torch.cat(others).double(),
-        power=power,
-        shared=shared,
-        own=own,
-        grey_flips=sum(flips) / len(flips),
-    )
-
-
-@torch.no_grad()
-def read_out(network: TunnelNetwork, photographs: Pixels) -> list[tuple[str, float, float]]:
+def read_out(network: TunnelNetwork, photographs: Pixels) -> list[ReadOut]:
     """Error of a picture read out after the bias code and after each decoder block.
 
     A read-out is the linear map of one position's channels to its three colours that errs least on the
     first half of the photographs; it is measured on the second half, enlarged without smoothing.
-
-    Returns:
-        Name of the layer, RMSE of its read-out, and RMSE of the original itself shrunk to that layer's size
-        by averaging: what no read-out of that size can beat.
     """
-    names = [
-        "bias code",
-        *(f"decoder block {block}" for block in range(len(network.architecture.widths), 0, -1)),
-    ]
+    blocks = range(len(network.architecture.widths), 0, -1)
+    names = ["bias code", *(f"decoder block {block}" for block in blocks)]
     half = len(photographs) // 2
     weights = _fit(network, photographs[:half])
-    errors = torch.zeros(2, len(names), dtype=torch.float64)
-    count = 0
-    for images in _batches(photographs[half:]):
+    errors: list[list[Tensor]] = [[] for _ in names]
+    floors: list[list[Tensor]] = [[] for _ in names]
+    for images in batches(photographs[half:]):
+        size = images.shape[-2], images.shape[-1]
         for layer, x in enumerate(activations(network, images)):
-            output = network.denormalise(
-                _apply(weights[layer], x, images.shape[-1]), (images.shape[-2], images.shape[-1])
-            )
-            floor = F.interpolate(_shrink(images, x.shape[-1]), images.shape[-2:])
-            errors[0, layer] += (output - images).double().square().sum()
-            errors[1, layer] += (floor - images).double().square().sum()
-        count += images.numel()
-    rmse = (errors / count).sqrt()
-    return [(name, float(a), float(b)) for name, a, b in zip(names, rmse[0], rmse[1], strict=True)]
+            output = network.denormalise(_apply(weights[layer], x, size[1]), size)
+            errors[layer].append(_squared(output, images))
+            floors[layer].append(_squared(F.interpolate(_shrink(images, x.shape[-1]), size), images))
+    return [
+        ReadOut(name, _root(error), bootstrap(torch.cat(error), lambda mean: mean.sqrt()), _root(floor))
+        for name, error, floor in zip(names, errors, floors, strict=True)
+    ]
 
 
 @torch.no_grad()
@@ -159,6 +86,8 @@ class Replaced:
         random: every code drawn.
         other: the switches of another photograph.
         mean: the mean image, without any network.
+        zeros_times, retrained_times: how many times the error of known switches they have, as a 95 %
+            bootstrap interval over photographs, paired.
     """
 
     known: float
@@ -167,15 +96,17 @@ class Replaced:
     random: float
     other: float
     mean: float
+    zeros_times: Interval
+    retrained_times: Interval
 
 
+@torch.no_grad()
 def replace_switches(network: TunnelNetwork, photographs: Pixels, steps: int = 200) -> Replaced:
     """Measure both meanings of fixed switches beside the controls."""
     generator = torch.Generator().manual_seed(0)
     retrained = _retrain_for_zeros(network, photographs, steps)
-    names = ("known", "zeros", "retrained", "random", "other", "mean")
-    squares, count = dict.fromkeys(names, 0.0), 0
-    for images in _batches(photographs):
+    squares: dict[str, list[Tensor]] = {}
+    for images in batches(photographs):
         code = network.encode(images)
         outputs = {
             "known": network.decode(code),
@@ -186,9 +117,28 @@ def replace_switches(network: TunnelNetwork, photographs: Pixels, steps: int = 2
             "mean": network.mean_at((images.shape[-2], images.shape[-1])).expand_as(images),
         }
         for name, output in outputs.items():
-            squares[name] += float((output - images).double().square().sum())
-        count += images.numel()
-    return Replaced(**{name: (value / count) ** 0.5 for name, value in squares.items()})
+            squares.setdefault(name, []).append(_squared(output, images))
+    known = torch.cat(squares["known"])
+    return Replaced(
+        **{name: _root(values) for name, values in squares.items()},
+        zeros_times=_times(torch.cat(squares["zeros"]), known),
+        retrained_times=_times(torch.cat(squares["retrained"]), known),
+    )
+
+
+def _squared(output: Float[Tensor, "n 3 h w"], images: Float[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+    return (output - images).double().square().mean(dim=(1, 2, 3))
+
+
+def _root(squares: list[Float64[Tensor, " _"]]) -> float:
+    return float(torch.cat(squares).mean().sqrt())
+
+
+def _times(squares: Float64[Tensor, " n"], known: Float64[Tensor, " n"], draws: int = 1000) -> Interval:
+    rows = torch.randint(len(known), (draws, len(known)), generator=torch.Generator().manual_seed(0))
+    times = (squares[rows].mean(1) / known[rows].mean(1)).sqrt()
+    low, high = times.quantile(torch.tensor([0.025, 0.975]).double())
+    return float(low), float(high)
 
 
 def _retrain_for_zeros(network: TunnelNetwork, photographs: Pixels, steps: int) -> Float[Tensor, "1 3 h w"]:
@@ -199,18 +149,18 @@ def _retrain_for_zeros(network: TunnelNetwork, photographs: Pixels, steps: int) 
     0 on its inner scale; every step therefore follows the gradient of the whole training set.
     """
     code = _zeros(network.encode(to_float(photographs[:1])))
-    decoder = _copy(network).decoder
+    decoder = copy(network).decoder
     optimizer = torch.optim.Adam(decoder.parameters(), lr=0.003)
     codes = [level.codes for level in code.levels]
-    for _ in range(steps):
-        optimizer.zero_grad()
-        decoder(codes).square().mean().backward()
-        optimizer.step()
-    with torch.no_grad():
-        return network.denormalise(decoder(codes), code.image_size)
+    with torch.enable_grad():
+        for _ in range(steps):
+            optimizer.zero_grad()
+            decoder(codes).square().mean().backward()
+            optimizer.step()
+    return network.denormalise(decoder(codes), code.image_size)
 
 
-def _copy(network: TunnelNetwork) -> TunnelNetwork:
+def copy(network: TunnelNetwork) -> TunnelNetwork:
     copy = TunnelNetwork(network.architecture, network.mean, network.scale)
     copy.load_state_dict(network.state_dict())
     return copy
@@ -233,57 +183,11 @@ def _rolled(code: SwitchCode) -> SwitchCode:
     return replace(code, levels=tuple(level.with_codes(level.codes.roll(1, 0)) for level in code.levels))
 
 
-def _changed(code: SwitchCode, other: SwitchCode) -> float:
-    differ = [a.codes != b.codes for a, b in zip(code.levels, other.levels, strict=True)]
-    return sum(float(d.sum()) for d in differ) / sum(d.numel() for d in differ)
-
-
-def _batches(photographs: Pixels) -> Iterator[Float[Tensor, "n 3 h w"]]:
+def batches(photographs: Pixels) -> Iterator[Float[Tensor, "n 3 h w"]]:
     for start in range(0, len(photographs), _BATCH):
         images = to_float(photographs[start : start + _BATCH])
         if len(images) > 1:  # a last one alone has no other beside it
             yield images
-
-
-def more_colourful(network: TunnelNetwork, gain: float) -> TunnelNetwork:
-    """The same network but that its encoder sees `gain` times the chroma: one linear map before conv1_1."""
-    copy = _copy(network)
-    turn = torch.linalg.inv(_YUV) @ torch.diag(torch.tensor([1.0, gain, gain])) @ _YUV
-    first = copy.encoder.convs[0].weight
-    first.data = torch.einsum("okhw,kc->ochw", first.data, turn).contiguous()
-    return copy
-
-
-def _yuv(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    return torch.einsum("kc,nchw->nkhw", _YUV.to(images.device), images)
-
-
-def _chroma(yuv: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
-    return yuv[:, 1:].norm(dim=1)
-
-
-def gradient(luma: Float[Tensor, "n h w"]) -> Float[Tensor, "n _ _"]:
-    """Magnitude of the central differences."""
-    across = luma[:, 1:-1, 2:] - luma[:, 1:-1, :-2]
-    down = luma[:, 2:, 1:-1] - luma[:, :-2, 1:-1]
-    return (across**2 + down**2).sqrt()
-
-
-def _correlation(a: Float[Tensor, "n h w"], b: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
-    a, b = (x.flatten(1) - x.flatten(1).mean(1, keepdim=True) for x in (a, b))
-    return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp(min=1e-12)
-
-
-def _scales(x: Float[Tensor, "n 3 h w"]) -> Float64[Tensor, "3 n 3 h w"]:
-    """Coarse, middle and fine parts: they add up to `x` and are orthogonal."""
-    x = x.double()
-    coarse, middle = (F.interpolate(F.avg_pool2d(x, block), x.shape[-2:]) for block in BLOCKS)
-    return torch.stack([coarse, middle - coarse, x - middle])
-
-
-def _parts(product: Float64[Tensor, "3 n 3 h w"]) -> Float64[Tensor, "2 3 n"]:
-    sums = product.sum((-1, -2))  # scale, image, channel
-    return torch.stack([sums[..., 0], sums[..., 1] + sums[..., 2]])
 
 
 def _shrink(images: Tensor, side: int) -> Tensor:
@@ -294,7 +198,7 @@ def _fit(network: TunnelNetwork, photographs: Pixels) -> list[Float64[Tensor, "_
     """Least-squares read-outs (channels and a constant to colours), one a layer."""
     grams: dict[int, Tensor] = {}
     moments: dict[int, Tensor] = {}
-    for images in _batches(photographs):
+    for images in batches(photographs):
         target = network.normalise(images)
         for layer, x in enumerate(activations(network, images)):
             rows, wanted = _features(x), _shrink(target, x.shape[-1]).double()

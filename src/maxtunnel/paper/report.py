@@ -147,7 +147,7 @@ def _table(columns: Sequence[str], rows: Sequence[str]) -> list[str]:
 
 def _figure(png: Path) -> list[str]:
     data = base64.b64encode(png.read_bytes()).decode()
-    wide = " class=wide" if png.stem in _WIDE else ""
+    wide = " class=wide" if png.stem in _WIDE else " class=plot"
     caption = _CAPTIONS[png.stem]
     return [
         f"<figure><img{wide} alt='{escape(caption)}' src='data:image/png;base64,{data}'>",
