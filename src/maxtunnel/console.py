@@ -132,19 +132,18 @@ def print_evaluations(evaluations: "Sequence[Evaluation]", title: str) -> None:
 
 def print_table2(lines: "Sequence[TableRow]") -> None:
     """Table II with ours beside the paper's; a row without a network says so."""
-    table = Table(title="Table II, RMSE", title_justify="left")
+    table = Table(title="Table II, RMSE (–: not trained, shipped or asked for)", title_justify="left")
     table.add_column("network", no_wrap=True)
-    for column in ("bits", "paper", "ours", "95 % interval", "over seeds", "snapshot"):
-        table.add_column(column, justify="right")
+    for column in ("bits", "paper", "ours", "seeds", "snapshot"):
+        table.add_column(column, justify="right", no_wrap=True)
     for line in lines:
         ours = None if line.ours is None else line.ours.evaluation
         table.add_row(
             line.row.name,
             f"{line.row.bits_per_pixel:g}",
             f"{line.row.rmse:.4f}",
-            "not here" if ours is None else f"{ours.rmse:.4f}",
-            "" if ours is None else f"{ours.rmse_ci95[0]:.4f}–{ours.rmse_ci95[1]:.4f}",
-            "" if line.spread is None else f"{line.spread[0]:.4f} ± {line.spread[1]:.4f}",
+            "–" if ours is None else f"{ours.rmse:.4f}",
+            "" if line.spread is None else f"{line.spread[0]:.4f}±{line.spread[1]:.4f}",
             "" if line.snapshot is None else f"{line.snapshot.evaluation.rmse:.4f}",
         )
     _output.print(table)

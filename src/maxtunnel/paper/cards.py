@@ -36,7 +36,7 @@ def write_cards(lines: Sequence[TableRow], path: Path, command: str, images: int
             [_line(line) for line in shipped],
         ),
         "",
-        f"    {command}",
+        *(f"    {line}" for line in command.splitlines()),
         "",
     ]
     if missing:

@@ -235,7 +235,8 @@ def write_claims(claims: Sequence[Claim], path: Path, provenance: Sequence[tuple
         lines += [f"## {claim.question}", "", claim.answer, "", claim.measurement, ""]
         if claim.evidence:
             lines += [*table(claim.columns, claim.evidence), ""]
-        lines += [f"    {claim.command}", ""]
-    lines += ["## Where these numbers come from", "", *table(("what", "value"), provenance), ""]
+        lines += [*(f"    {line}" for line in claim.command.splitlines()), ""]
+    facts = [(what, value.replace("\n", "<br>")) for what, value in provenance]
+    lines += ["## Where these numbers come from", "", *table(("what", "value"), facts), ""]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How colours and edges of reconstructions compare with the originals', and an encoder that sees more colour."""
+"""How colours and edges of reconstructions compare with the originals'."""
 
 from dataclasses import dataclass
 
@@ -101,11 +101,11 @@ def measure_colours(network: TunnelNetwork, photographs: Pixels) -> Colours:
 
 def more_colourful(network: TunnelNetwork, gain: float) -> TunnelNetwork:
     """The same network but that its encoder sees `gain` times the chroma: one linear map before conv1_1."""
-    copy = copy(network)
+    rich = copy(network)
     turn = torch.linalg.inv(_YUV) @ torch.diag(torch.tensor([1.0, gain, gain])) @ _YUV
-    first = copy.encoder.convs[0].weight
+    first = rich.encoder.convs[0].weight
     first.data = torch.einsum("okhw,kc->ochw", first.data, turn).contiguous()
-    return copy
+    return rich
 
 
 def _yuv(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:

@@ -75,7 +75,6 @@ def _table_part(report: Report) -> list[str]:
     stored = any(_stored(line) is not None for line in report.table)
     columns = [
         "network",
-        "encoder",
         "bits per pixel",
         *(["stored bits"] if stored else []),
         "RMSE, paper",
@@ -102,7 +101,8 @@ def _table_part(report: Report) -> list[str]:
 
 
 def _row(line: TableRow, some: bool, seeds: bool, stored: bool) -> str:
-    cells = [f"<td>{line.row.architecture}", f"<td>{'pretrained' if line.row.pretrained else 'random'}"]
+    encoder = "pretrained" if line.row.pretrained else "random"
+    cells = [f"<td>{line.row.architecture}<small>{encoder} encoder</small>"]
     cells.append(f"<td>{line.row.bits_per_pixel:g}")
     if stored:
         bits = _stored(line)

@@ -5,7 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -112,7 +112,8 @@ def reproduce(
     best = {(line.row, line.ours.origin) for line in table if line.ours is not None}
     shown = [Named(row.name, model) for row, origin, model in models if (row, origin) in best]
     few = figures.choose(test.pixels, asked.photographs, asked.seed)
-    pair = _colourful_pair(training)
+    pair = _colourful_pair(asked.out)
+    asked = replace(asked, command=_remember(asked))
     evidence = gather(table, shown, pair, few, len(test.pixels), asked.command, on_progress)
     provenance = _provenance(asked, test, train, table, time.monotonic() - began)
     return _write(asked, table, evidence, shown, test.pixels, provenance), table
@@ -258,11 +259,19 @@ def _networks(asked: Reproduction) -> list[tuple[Row, str, str]]:
     return found
 
 
-def _colourful_pair(training: Training | None) -> tuple[TunnelNetwork, TunnelNetwork] | None:
+def _remember(asked: Reproduction) -> str:
+    """The commands that made this folder, this one last, a line each: runs of earlier ones count too."""
+    path = asked.out / "commands.txt"
+    before = path.read_text().splitlines() if path.exists() else []
+    commands = [line for line in before if line != asked.command] + [asked.command]
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(commands) + "\n")
+    return "\n".join(commands)
+
+
+def _colourful_pair(out: Path) -> tuple[TunnelNetwork, TunnelNetwork] | None:
     """8-8-8 of seed 0 trained here, and the same with an encoder that sees more chroma."""
-    if training is None:
-        return None
-    folders = training.folder(ROWS[0], 0), training.colourful(ROWS[0]).folder
+    folders = [out / "runs" / name / "seed0" for name in ("8-8-8", "8-8-8-colourful")]
     return (load(folders[0]), load(folders[1])) if all(map(is_finished, folders)) else None
 
 
@@ -283,7 +292,7 @@ def _provenance(
 ) -> list[tuple[str, str]]:
     """What a reader needs to judge or repeat the numbers; nothing about who ran it."""
     trained = sum(result.info.get("seconds", 0.0) for line in table for result in line.runs)
-    found = [("command", asked.command)]
+    found = [("commands", asked.command)]
     for name, store in (("test photographs", test), ("training photographs", train)):
         if store is not None:
             manifest = store.manifest
