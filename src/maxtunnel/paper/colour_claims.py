@@ -57,6 +57,7 @@ def why(evidence: Evidence) -> Claim:
         swapped = float((spectrum[1] * known[0]).sum())
         variance = colours.power.sum((-1, -2))
         cells = (f"{luma:.2f}", f"{chroma:.2f}", f"{swapped:.2f}", f"{float(variance[0] / variance[1]):.1f}")
+        cells += (f"{colours.grey_flips:.2f}",)
         rows.append((name, f"{gain:.2f}", f"{low:.2f} to {high:.2f}", *cells))
     return Claim(
         "Why do colours turn dull? (The paper: “We do not fully understand why this happens.”)",
@@ -70,7 +71,7 @@ def why(evidence: Evidence) -> Claim:
         "explain more of the chroma and less of the luma.",
         (
             *("network", "best factor", "95 %", "luma explained", "chroma explained"),
-            *("chroma at luma's shares", "variance, luma : chroma"),
+            *("chroma at luma's shares", "variance, luma : chroma", "switches that grey changes"),
         ),
         tuple(rows),
         evidence.command,
@@ -80,7 +81,7 @@ def why(evidence: Evidence) -> Claim:
 def _why_answer(evidence: Evidence, rows: Sequence[tuple[str, ...]]) -> str:
     if not rows:
         return f"{NOT_MEASURED}."
-    name, _, _, luma, chroma, swapped, variance = rows[0]
+    name, _, _, luma, chroma, swapped, variance, flips = rows[0]
     near = sum(abs(float(row[1]) - 1) < 0.1 for row in rows)
     text = (
         "Because the switches know less of colour than of brightness, and the decoder draws only what is "
@@ -88,7 +89,7 @@ def _why_answer(evidence: Evidence, rows: Sequence[tuple[str, ...]]) -> str:
         f"of 1 in {near} of {len(rows)} networks. (2) {name} explains {_percent(luma)} of the variance of "
         f"luma and {_percent(chroma)} of chroma's; with luma's shares at each scale chroma would come to "
         f"{_percent(swapped)}, so the scale is not the cause. Chroma varies {variance} times less than "
-        "luma, so much the same noise drowns more of it."
+        f"luma, and turning a photograph grey changes {_percent(flips)} of its switches."
     )
     if evidence.colourful is None:
         return text + " (3) was not measured here."
