@@ -338,10 +338,24 @@ def test_claims_say_what_the_numbers_say():
     )
     assert more.answer == "Yes, in 1 of 1 steps to more filters."
     assert "0 of 1 doubling networks are better, 0 worse, 1 undecided" in doubling.answer
-    assert "raises 8-8-8" in pretraining.answer
-    assert "lowers 16-16-16" in pretraining.answer
-    assert pretraining.evidence[0][2:] == ("+0.0200", "0.0200 to 0.0200", "3 seeds")
+    assert "8-8-8: raises" in pretraining.answer
+    assert "16-16-16: lowers" in pretraining.answer
+    assert pretraining.evidence[0][3:] == ("+0.0200", "0.0200 to 0.0200", "3 seeds")
     assert all("Not measured" in claim.answer for claim in rest)
+
+
+def test_unequal_training_decides_nothing():
+    random, pretrained = (
+        result("8-8-8", "shipped", [0.1] * 5),
+        result("8-8-8-pretrained", "shipped", [0.2] * 5),
+    )
+    random.info["recipe"], pretrained.info["recipe"] = {"steps": 6000}, {"steps": 1000}
+    claim = hold(evidence([random, pretrained]))[2]
+    assert "8-8-8: undecided" in claim.answer
+    assert claim.evidence[0][2] == "1,000 / 6,000"
+    # A shipped network and a run of another seed's folder are not compared at all.
+    claim = hold(evidence([random, result("8-8-8-pretrained", "seed0", [0.2] * 5)]))[2]
+    assert "Not measured" in claim.answer
 
 
 def test_claims_without_networks_say_so():

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from maxtunnel.evaluation import Interval
 from maxtunnel.files import replacing
 from maxtunnel.hub import table
 from maxtunnel.paper.colour_claims import dull, why
@@ -31,8 +32,9 @@ def _filters(evidence: Evidence) -> Claim:
     for constant in (True, False):
         found = [line for line in _random(evidence) if line.row.constant is constant]
         for fewer, more in itertools.pairwise(found):
-            a, b = _both(fewer, more)
-            rows.append((fewer, more, *difference(a, b)))
+            pair = _alike(fewer, more)
+            if pair is not None:
+                rows.append((*pair, *difference(*pair)))
     better = sum(low > 0 for *_, (low, _) in rows)
     answer = (
         f"Yes, in {better} of {len(rows)} steps to more filters."
@@ -46,8 +48,11 @@ def _filters(evidence: Evidence) -> Claim:
         answer,
         f"RMSE on {evidence.photographs[0]:,} photographs, random encoders; intervals are over photographs, "
         "for one draw of each encoder.",
-        ("from", "to", "RMSE falls by", "95 % interval"),
-        tuple((a.row.name, b.row.name, f"{gain:.4f}", _span(low, high)) for a, b, gain, (low, high) in rows),
+        ("from", "to", "steps", "RMSE falls by", "95 % interval"),
+        tuple(
+            (a.row.name, b.row.name, _lengths(a, b), f"{gain:.4f}", _span(low, high))
+            for a, b, gain, (low, high) in rows
+        ),
         evidence.command,
     )
 
@@ -58,8 +63,9 @@ def _doubling(evidence: Evidence) -> Claim:
     verdicts = []
     for constant in (line for line in found if line.row.constant):
         for doubling in (line for line in found if not line.row.constant):
-            if doubling.row.bits_per_pixel == constant.row.bits_per_pixel:
-                cells, verdict = _compare_doubling(constant, doubling)
+            pair = _alike(constant, doubling)
+            if pair is not None and doubling.row.bits_per_pixel == constant.row.bits_per_pixel:
+                cells, verdict = _compare_doubling(*pair, _by_seed(constant.runs, doubling.runs))
                 rows.append(cells)
                 verdicts.append(verdict)
     better, worse = verdicts.count("better"), verdicts.count("worse")
@@ -79,6 +85,7 @@ def _doubling(evidence: Evidence) -> Claim:
         (
             "constant",
             "doubling",
+            "steps",
             "RMSE falls by",
             "95 % over photographs",
             "mean over draws",
@@ -89,17 +96,14 @@ def _doubling(evidence: Evidence) -> Claim:
     )
 
 
-def _compare_doubling(constant: TableRow, doubling: TableRow) -> tuple[tuple[str, ...], str]:
-    a, b = _both(constant, doubling)
+def _compare_doubling(a: Result, b: Result, by_seed: list[float]) -> tuple[tuple[str, ...], str]:
     gain, interval = difference(a, b)
-    cells: tuple[str, ...] = (constant.row.name, doubling.row.name, f"{gain:.4f}", _span(*interval))
-    pairs = _by_seed(constant.runs, doubling.runs)
-    if len(pairs) >= 2:
-        gain, interval = mean_interval(pairs)
-        cells += (f"{gain:.4f} ({len(pairs)})", _span(*interval))
-    else:
-        cells += ("one draw", "–")
-    return cells, "better" if interval[0] > 0 else "worse" if interval[1] < 0 else "undecided"
+    cells: tuple[str, ...] = (a.row.name, b.row.name, _lengths(a, b), f"{gain:.4f}", _span(*interval))
+    if len(by_seed) >= 2:
+        gain, interval = mean_interval(by_seed)
+        return (*cells, f"{gain:.4f} ({len(by_seed)})", _span(*interval)), _sign(interval, "worse", "better")
+    verdict = _sign(interval, "worse", "better") if _steps(a) == _steps(b) else "undecided"
+    return (*cells, "one draw", "–"), verdict
 
 
 def _pretraining(evidence: Evidence) -> Claim:
@@ -108,38 +112,31 @@ def _pretraining(evidence: Evidence) -> Claim:
     verdicts = []
     for line in (line for line in evidence.table if line.row.pretrained):
         random = by_name[str(line.row.architecture)]
-        pairs = _by_seed(line.runs, random.runs)
-        paper = f"{line.row.rmse - random.row.rmse:+.4f}"
-        if len(pairs) >= 2:
-            mean, (low, high) = mean_interval(pairs)
-            rows.append(
-                (str(line.row.architecture), paper, f"{mean:+.4f}", _span(low, high), f"{len(pairs)} seeds")
-            )
-        elif line.ours is not None and random.ours is not None:
-            mean, (low, high) = difference(line.ours, random.ours)
-            rows.append(
-                (
-                    str(line.row.architecture),
-                    paper,
-                    f"{mean:+.4f}",
-                    _span(low, high),
-                    "1 seed: photographs only",
-                )
-            )
-        else:
+        alike = _alike(line, random)
+        if alike is None:
             continue
-        verdicts.append("raises" if low > 0 else "lowers" if high < 0 else "is undecided for")
+        pairs, over = _by_seed(line.runs, random.runs), "photographs, 1 draw"
+        if len(pairs) >= 2:
+            (mean, span), over = mean_interval(pairs), f"{len(pairs)} seeds"
+        else:
+            mean, span = difference(*alike)
+        equal = len(pairs) >= 2 or _steps(alike[0]) == _steps(alike[1])
+        paper = f"{line.row.rmse - random.row.rmse:+.4f}"
+        name = str(line.row.architecture)
+        rows.append((name, paper, _lengths(*alike), f"{mean:+.4f}", _span(*span), over))
+        verdicts.append(_sign(span, "lowers", "raises") if equal else "undecided")
     names = [row[0] for row in rows]
-    said = "; ".join(f"it {verdict} {name}" for verdict, name in zip(verdicts, names, strict=True))
+    said = "; ".join(f"{name}: {verdict}" for verdict, name in zip(verdicts, names, strict=True))
     return Claim(
         "Does pretraining the encoder for classification raise the error?",
-        f"Against a random encoder of the same seed and recipe, by the sign of the interval: {said}."
+        "Against a random encoder of the same seed and length of training, by the sign of the "
+        f"interval: {said}."
         if rows
         else f"{NOT_MEASURED}: it takes a network with a random and with a pretrained encoder.",
         "RMSE with the pretrained encoder less that with the random one. Over seeds: both encoders start "
         "from the same seed, paired, Student's t; the paper had one run of each. Our pretraining is on the "
         "classes of the training store, far fewer than the paper's 100.",
-        ("architecture", "Table II", "ours", "95 % interval", "over"),
+        ("architecture", "Table II", "steps", "ours", "95 % interval", "interval over"),
         tuple(rows),
         evidence.command,
     )
@@ -212,16 +209,35 @@ def _random(evidence: Evidence) -> list[TableRow]:
     return [line for line in evidence.table if not line.row.pretrained and line.ours is not None]
 
 
-def _both(a: TableRow, b: TableRow) -> tuple[Result, Result]:
-    if a.ours is None or b.ours is None:
-        raise ValueError(f"{a.row.name} and {b.row.name} are not both there")
-    return a.ours, b.ours
+def _alike(a: TableRow, b: TableRow) -> tuple[Result, Result] | None:
+    """A network of each row that may be compared: of one origin, and trained equally long if there are such."""
+    pairs = [
+        (x, y)
+        for x in (a.ours, *a.runs)
+        for y in (b.ours, *b.runs)
+        if x is not None and y is not None and x.origin == y.origin
+    ]
+    return min(pairs, key=lambda pair: _steps(pair[0]) != _steps(pair[1]), default=None)
+
+
+def _steps(result: Result) -> int | None:
+    return result.info["recipe"]["steps"] if "recipe" in result.info else None
+
+
+def _lengths(a: Result, b: Result) -> str:
+    return " / ".join("?" if _steps(x) is None else f"{_steps(x):,}" for x in (a, b))
+
+
+def _sign(interval: Interval, below: str, above: str) -> str:
+    """What an interval says of a difference."""
+    return above if interval[0] > 0 else below if interval[1] < 0 else "undecided"
 
 
 def _by_seed(first: Sequence[Result], second: Sequence[Result]) -> list[float]:
-    """RMSE of the first less that of the second, for the seeds that both have."""
-    other = {result.origin: result.evaluation.rmse for result in second}
-    return [r.evaluation.rmse - other[r.origin] for r in first if r.origin in other]
+    """RMSE of the first less that of the second, for the seeds that both have, trained equally long."""
+    other = {(result.origin, _steps(result)): result.evaluation.rmse for result in second}
+    keys = [(result.origin, _steps(result)) for result in first]
+    return [r.evaluation.rmse - other[key] for r, key in zip(first, keys, strict=True) if key in other]
 
 
 def _span(low: float, high: float) -> str:

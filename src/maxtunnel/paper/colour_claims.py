@@ -56,7 +56,12 @@ def why(evidence: Evidence) -> Claim:
         luma, chroma = colours.explained_in_all().tolist()
         swapped = float((spectrum[1] * known[0]).sum())
         variance = colours.power.sum((-1, -2))
-        cells = (f"{luma:.2f}", f"{chroma:.2f}", f"{swapped:.2f}", f"{float(variance[0] / variance[1]):.1f}")
+        cells: tuple[str, ...] = (
+            f"{luma:.2f}",
+            f"{chroma:.2f}",
+            f"{swapped:.2f}",
+            f"{float(variance[0] / variance[1]):.1f}",
+        )
         cells += (f"{colours.grey_flips:.2f}",)
         rows.append((name, f"{gain:.2f}", f"{low:.2f} to {high:.2f}", *cells))
     return Claim(

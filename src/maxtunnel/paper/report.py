@@ -102,7 +102,7 @@ def _table_part(report: Report) -> list[str]:
 
 def _row(line: TableRow, some: bool, seeds: bool, stored: bool) -> str:
     encoder = "pretrained" if line.row.pretrained else "random"
-    cells = [f"<td>{line.row.architecture}<small>{encoder} encoder</small>"]
+    cells = [f"<td>{line.row.architecture}<small>{encoder}</small>"]
     cells.append(f"<td>{line.row.bits_per_pixel:g}")
     if stored:
         bits = _stored(line)
