@@ -210,7 +210,7 @@ def _random(evidence: Evidence) -> list[TableRow]:
 
 
 def _alike(a: TableRow, b: TableRow) -> tuple[Result, Result] | None:
-    """A network of each row that may be compared: of one origin, and trained equally long if there are such."""
+    """A network of each row that may be compared: of one origin, and trained equally long if possible."""
     pairs = [
         (x, y)
         for x in (a.ours, *a.runs)
