@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.stats import entropy
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from maxtunnel.codec import dumps, is_fast
 from maxtunnel.evaluation import bootstrap, evaluate, evaluate_folder, measure
@@ -61,6 +62,23 @@ def test_psnr_and_ssim_are_scikit_images():
             use_sample_covariance=False,
         )
         assert ssim[i].item() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [(11, 11), (64, 64), (40, 61)])
+def test_ssim_is_torchmetrics_too(size):
+    generator = torch.Generator().manual_seed(0)
+    # Noise, and a smooth picture with flat parts, where the variances nearly vanish.
+    smooth = torch.rand(3, 3, 4, 4, generator=generator).round()
+    for images in (
+        torch.rand(3, 3, *size, generator=generator),
+        torch.nn.functional.interpolate(smooth, size, mode="bilinear"),
+    ):
+        outputs = (images + 0.1 * torch.randn(images.shape, generator=generator)).clamp(0, 1)
+        _, everywhere = structural_similarity_index_measure(
+            outputs, images, data_range=1.0, reduction="none", return_full_image=True
+        )
+        expected = everywhere[..., 5 : size[0] - 5, 5 : size[1] - 5].double().mean(dim=(1, 2, 3))
+        assert torch.allclose(measure(outputs, images)[2], expected, atol=1e-5)
 
 
 def test_a_perfect_reconstruction():

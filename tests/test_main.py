@@ -156,6 +156,9 @@ def test_import_caffe_says_what_a_missing_mean_costs(shared, tmp_path):
         (["decode", "nowhere.mxt"], "nowhere.mxt"),
         (["decode", "nowhere.mxt", "--levels", "deep"], "expected all"),
         (["inspect", "."], "give a switch file"),
+        (["reproduce", "--test", ".", "--out", "r"], "no prepared store"),
+        (["figure", "3"], "--data"),
+        (["figure", "2", "-m", "big"], "no architecture"),
         (["sing"], "sing"),
     ],
 )
@@ -186,6 +189,8 @@ def test_help_is_quick_and_gives_an_example():
         "summary",
         "encode",
         "decode",
+        "reproduce",
+        "figure",
     ):
         assert "Example" in call(command, "--help")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "maxtunnel"
 ORDER = [
     "files",
+    "hub",
     "memory",
     "progress",
     "window",
@@ -34,6 +35,7 @@ ORDER = [
     "auditing",
     "figures",
     "demo",
+    "paper",
     "console",
     "__main__",
 ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from maxtunnel.evaluation import Evaluation
     from maxtunnel.mxt import Inspection
     from maxtunnel.network import Architecture
+    from maxtunnel.paper.results import TableRow
     from maxtunnel.zoo import Shipped
 
 Skipped = Sequence[tuple[Path, str]]
@@ -153,6 +154,25 @@ def print_audit(result: "AuditResult") -> None:
     say(result.verdict)
     for warning in result.warnings():
         say(f"Note: {warning}")
+
+
+def print_table2(lines: "Sequence[TableRow]") -> None:
+    """Table II with ours beside the paper's; a row without a network says so."""
+    table = Table(title="Table II, RMSE (–: not trained, shipped or asked for)", title_justify="left")
+    table.add_column("network", no_wrap=True)
+    for column in ("bits", "paper", "ours", "seeds", "snapshot"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for line in lines:
+        ours = None if line.ours is None else line.ours.evaluation
+        table.add_row(
+            line.row.name,
+            f"{line.row.bits_per_pixel:g}",
+            f"{line.row.rmse:.4f}",
+            "–" if ours is None else f"{ours.rmse:.4f}",
+            "" if line.spread is None else f"{line.spread[0]:.4f}±{line.spread[1]:.4f}",
+            "" if line.snapshot is None else f"{line.snapshot.evaluation.rmse:.4f}",
+        )
+    _output.print(table)
 
 
 def print_models(models: "Sequence[Shipped]") -> None:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from maxtunnel import planar
 from maxtunnel.convolution import Conv3x3
 from maxtunnel.files import FormatError, replacing
+from maxtunnel.hub import WEIGHTS, find_weights, model_card, write_layout
 from maxtunnel.switches import SwitchCode, SwitchLevel, pool, refuse_nan, unpool
 from maxtunnel.window import Pair, Window
 
@@ -394,6 +395,34 @@ class TunnelNetwork(nn.Module):
             return cls._build(metadata, tensors)
         except (ValueError, KeyError, RuntimeError) as error:
             raise FormatError(f"{path} is a damaged network: {_line(error)}") from None
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder in the hub's layout: model.safetensors, config.json and a model card."""
+        size = self.mean.shape[-2], self.mean.shape[-1]
+        bits = self.architecture.bits_per_pixel(size)
+        config = {
+            "model_type": "maxtunnel",
+            "format": FORMAT,
+            "architecture": str(self.architecture),
+            "widths": self.architecture.widths,
+            "scale": self.scale,
+            "size": size,
+            "bits_per_pixel": bits,
+            "info": self.info,
+        }
+        parameters = sum(p.numel() for p in self.parameters())
+        self.save(Path(folder) / WEIGHTS)
+        card = model_card(str(self.architecture), parameters, bits, self.architecture.widths, self.info)
+        write_layout(Path(folder), config, card)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> "TunnelNetwork":
+        """Read what `save_pretrained` wrote, from a folder or, by `owner/name`, from the hub.
+
+        Raises:
+            FormatError: there is no such folder or name, or it holds no network of ours.
+        """
+        return cls.load(find_weights(source))
 
     @classmethod
     def _build(cls, metadata: dict[str, str], tensors: dict[str, Tensor]) -> "TunnelNetwork":

@@ -1,0 +1,92 @@
+"""The figures by number: for the report all four, for the command line one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from maxtunnel.batches import Pixels
+from maxtunnel.dataset import read_photographs
+from maxtunnel.images import Resize
+from maxtunnel.network import Architecture
+from maxtunnel.paper import figures
+from maxtunnel.paper.figures import Named
+from maxtunnel.progress import OnProgress, silent
+from maxtunnel.zoo import architecture_of, load, shipped
+
+# What the paper drew: Figures 1, 2 and 4.
+_FIGURE_1, _FIGURE_2, _FIGURE_4 = "48-96-192", "12-24-48", "12-24-48"
+
+
+def draw_figure(
+    number: int,
+    out: Path,
+    data: Path | None = None,
+    models: Sequence[str] = (),
+    count: int = 8,
+    seed: int = 0,
+    size: int = 128,
+    resize: Resize = "bilinear",
+    on_progress: OnProgress = silent,
+) -> tuple[Path, Path]:
+    """Draw Figure 1, 2, 3 or 4 of the paper.
+
+    Args:
+        number: which.
+        out: folder for the PNG and the PDF.
+        data: folder or store that photographs are drawn from; Figure 2 needs none.
+        models: what `load` takes, or for Figure 2 an architecture; by default the paper's where it ships,
+            else the largest that does, and for Figure 3 all.
+        count: photographs in Figures 1 and 3.
+        seed: draws the photographs, and the channels of Figure 4.
+        size, resize: how photographs are read.
+        on_progress: told what is done.
+
+    Returns:
+        The PNG and the PDF.
+    """
+    if number == 2:
+        name = models[0] if models else _FIGURE_2
+        return figures.save(figures.schematic(architecture_of(name), size), out / "figure2")
+    if data is None:
+        raise ValueError(
+            f"Figure {number} shows photographs: say with --data which folder or store to draw from"
+        )
+    photographs = read_photographs(data, size, resize, on_progress=on_progress).pixels
+    wanted = list(models) or (shipped() if number == 3 else [_favourite(shipped(), number)])
+    return draw(
+        number, [Named(Path(name).name, load(name)) for name in wanted], photographs, out, count, seed
+    )
+
+
+def draw(
+    number: int, networks: Sequence[Named], photographs: Pixels, out: Path, count: int = 8, seed: int = 0
+) -> tuple[Path, Path]:
+    """Draw Figure 1, 3 or 4 from networks; Figures 1 and 4 take the first."""
+    if number == 3:
+        chosen = figures.choose(photographs, count, seed)
+        return figures.save(figures.gallery(networks, chosen), out / "figure3")
+    if number == 1:
+        chosen = figures.choose(photographs, count, seed)
+        return figures.save(figures.reconstructions(networks[0], chosen), out / "figure1")
+    chosen = figures.choose(photographs, 1, seed)
+    return figures.save(figures.layers(networks[0], chosen[0], seed), out / "figure4")
+
+
+def draw_all(networks: Sequence[Named], photographs: Pixels, out: Path, seed: int) -> list[tuple[Path, Path]]:
+    """All four, each with the paper's network where it is among these, else the largest random one."""
+    names = [named.name for named in networks]
+    by_name = dict(zip(names, networks, strict=True))
+    size = photographs.shape[-1]
+    first = by_name[_favourite(names, 1)]
+    return [
+        draw(1, [first], photographs, out, seed=seed),
+        figures.save(figures.schematic(Architecture.parse(_FIGURE_2), size), out / "figure2"),
+        draw(3, networks, photographs, out, seed=seed),
+        draw(4, [by_name[_favourite(names, 4)]], photographs, out, seed=seed),
+    ]
+
+
+def _favourite(names: Sequence[str], number: int) -> str:
+    """The paper's network for a figure, or else the last random one of a list that grows."""
+    wanted = _FIGURE_1 if number == 1 else _FIGURE_4
+    random = [name for name in names if not name.endswith("-pretrained")]
+    return wanted if wanted in names else (random or list(names))[-1]

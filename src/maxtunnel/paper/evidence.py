@@ -1,0 +1,90 @@
+"""What the claims rest on, gathered; and the form of a claim."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from maxtunnel.batches import Pixels
+from maxtunnel.network import TunnelNetwork
+from maxtunnel.paper.colours import Colours, measure_colours
+from maxtunnel.paper.figures import Named
+from maxtunnel.paper.measurements import ReadOut, Replaced, read_out, replace_switches
+from maxtunnel.paper.results import TableRow
+from maxtunnel.progress import OnProgress
+
+NOT_MEASURED = "Not measured here"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim against evidence.
+
+    Attributes:
+        question: what the paper says, as a question.
+        answer: one or two sentences with the decisive numbers.
+        measurement: what was measured, on what.
+        columns: heads of the evidence.
+        evidence: rows of the same length.
+        command: makes the evidence.
+    """
+
+    question: str
+    answer: str
+    measurement: str
+    columns: tuple[str, ...]
+    evidence: tuple[tuple[str, ...], ...]
+    command: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the claims rest on.
+
+    Attributes:
+        table: the rows of Table II.
+        colours, read_outs, replaced: by name of the network, what `measurements` found.
+        colourful: the networks of the experiment on colours: as it is, and with more chroma for its encoder.
+        photographs: how many test photographs the table rests on, and how many the measurements.
+        command: what was run.
+    """
+
+    table: Sequence[TableRow]
+    colours: Mapping[str, Colours]
+    read_outs: Mapping[str, list[ReadOut]]
+    replaced: Mapping[str, Replaced]
+    colourful: tuple[Colours, Colours] | None
+    photographs: tuple[int, int]
+    command: str
+
+
+def gather(
+    table: Sequence[TableRow],
+    networks: Sequence[Named],
+    colourful: tuple[TunnelNetwork, TunnelNetwork] | None,
+    few: Pixels,
+    images: int,
+    command: str,
+    on_progress: OnProgress,
+) -> Evidence:
+    """Measure everything that the claims need beyond the table, on the `few` photographs.
+
+    The networks with random encoders are measured, or if there are none, all.
+    """
+    random = [named for named in networks if not named.name.endswith("-pretrained")] or list(networks)
+    colours, read_outs, replaced = {}, {}, {}
+    for done, named in enumerate(random):
+        on_progress("claims", done, len(random), named.name)
+        colours[named.name] = measure_colours(named.network, few)
+        read_outs[named.name] = read_out(named.network, few)
+        replaced[named.name] = replace_switches(named.network, few)
+    on_progress("claims", len(random), len(random), "")
+    return Evidence(
+        table=table,
+        colours=colours,
+        read_outs=read_outs,
+        replaced=replaced,
+        colourful=None
+        if colourful is None
+        else (measure_colours(colourful[0], few), measure_colours(colourful[1], few)),
+        photographs=(images, len(few)),
+        command=command,
+    )

@@ -1,0 +1,222 @@
+"""What the claims rest on: pictures read out half way, and switches replaced.
+
+All take uint8 photographs, a few hundred of them, and go through them in batches.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+from torch.nn import functional as F
+
+from maxtunnel.batches import Pixels
+from maxtunnel.evaluation import Interval, bootstrap
+from maxtunnel.images import to_float
+from maxtunnel.network import TunnelNetwork
+from maxtunnel.switches import SwitchCode, unpool
+
+_BATCH = 25
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """A picture read out of a decoder layer.
+
+    Attributes:
+        layer: its name.
+        rmse: of the read-out.
+        rmse_ci95: bootstrap interval over photographs.
+        floor: RMSE of the original itself shrunk to that layer's size by averaging: what no read-out of
+            that size can beat.
+    """
+
+    layer: str
+    rmse: float
+    rmse_ci95: Interval
+    floor: float
+
+
+@torch.no_grad()
+def read_out(network: TunnelNetwork, photographs: Pixels) -> list[ReadOut]:
+    """Error of a picture read out after the bias code and after each decoder block.
+
+    A read-out is the linear map of one position's channels to its three colours that errs least on the
+    first half of the photographs; it is measured on the second half, enlarged without smoothing.
+    """
+    blocks = range(len(network.architecture.widths), 0, -1)
+    names = ["bias code", *(f"decoder block {block}" for block in blocks)]
+    half = len(photographs) // 2
+    weights = _fit(network, photographs[:half])
+    errors: list[list[Tensor]] = [[] for _ in names]
+    floors: list[list[Tensor]] = [[] for _ in names]
+    for images in batches(photographs[half:]):
+        size = images.shape[-2], images.shape[-1]
+        for layer, x in enumerate(activations(network, images)):
+            output = network.denormalise(_apply(weights[layer], x, size[1]), size)
+            errors[layer].append(_squared(output, images))
+            floors[layer].append(_squared(F.interpolate(_shrink(images, x.shape[-1]), size), images))
+    return [
+        ReadOut(name, _root(error), bootstrap(torch.cat(error), lambda mean: mean.sqrt()), _root(floor))
+        for name, error, floor in zip(names, errors, floors, strict=True)
+    ]
+
+
+@torch.no_grad()
+def activations(network: TunnelNetwork, images: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+    """What the decoder holds while it rebuilds `images`: the bias code, then each block's output."""
+    levels = network.encode(images).levels
+    x = network.decoder.bias_code[:, None, None].expand(levels[-1].codes.shape)
+    found, convs = [x], network.decoder.convs
+    for block, level in enumerate(reversed(levels)):
+        x = convs[2 * block + 1](convs[2 * block](unpool(x, level.codes)))
+        found.append(x)
+    return found
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """RMSE of the same photographs with other switches than their own.
+
+    Attributes:
+        known: their own switches.
+        zeros: every code 0, shown to the decoder that was trained on known switches.
+        retrained: every code 0, the decoder retrained for that.
+        random: every code drawn.
+        other: the switches of another photograph.
+        mean: the mean image, without any network.
+        zeros_times, retrained_times: how many times the error of known switches they have, as a 95 %
+            bootstrap interval over photographs, paired.
+    """
+
+    known: float
+    zeros: float
+    retrained: float
+    random: float
+    other: float
+    mean: float
+    zeros_times: Interval
+    retrained_times: Interval
+
+
+@torch.no_grad()
+def replace_switches(network: TunnelNetwork, photographs: Pixels, steps: int = 200) -> Replaced:
+    """Measure both meanings of fixed switches beside the controls."""
+    generator = torch.Generator().manual_seed(0)
+    retrained = _retrain_for_zeros(network, photographs, steps)
+    squares: dict[str, list[Tensor]] = {}
+    for images in batches(photographs):
+        code = network.encode(images)
+        outputs = {
+            "known": network.decode(code),
+            "zeros": network.decode(_zeros(code)),
+            "retrained": retrained.expand_as(images),
+            "random": network.decode(_random(code, generator)),
+            "other": network.decode(_rolled(code)),
+            "mean": network.mean_at((images.shape[-2], images.shape[-1])).expand_as(images),
+        }
+        for name, output in outputs.items():
+            squares.setdefault(name, []).append(_squared(output, images))
+    known = torch.cat(squares["known"])
+    return Replaced(
+        **{name: _root(values) for name, values in squares.items()},
+        zeros_times=_times(torch.cat(squares["zeros"]), known),
+        retrained_times=_times(torch.cat(squares["retrained"]), known),
+    )
+
+
+def _squared(output: Float[Tensor, "n 3 h w"], images: Float[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+    return (output - images).double().square().mean(dim=(1, 2, 3))
+
+
+def _root(squares: list[Float64[Tensor, " _"]]) -> float:
+    return float(torch.cat(squares).mean().sqrt())
+
+
+def _times(squares: Float64[Tensor, " n"], known: Float64[Tensor, " n"], draws: int = 1000) -> Interval:
+    rows = torch.randint(len(known), (draws, len(known)), generator=torch.Generator().manual_seed(0))
+    times = (squares[rows].mean(1) / known[rows].mean(1)).sqrt()
+    low, high = times.quantile(torch.tensor([0.025, 0.975]).double())
+    return float(low), float(high)
+
+
+def _retrain_for_zeros(network: TunnelNetwork, photographs: Pixels, steps: int) -> Float[Tensor, "1 3 h w"]:
+    """What a decoder gives for all-zero codes once it is trained for them.
+
+    It gives every photograph the same picture, so the gradient of the loss over any set of photographs is,
+    up to a constant, that of the distance to their mean. The training photographs' mean is the network's,
+    0 on its inner scale; every step therefore follows the gradient of the whole training set.
+    """
+    code = _zeros(network.encode(to_float(photographs[:1])))
+    decoder = copy(network).decoder
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=0.003)
+    codes = [level.codes for level in code.levels]
+    with torch.enable_grad():
+        for _ in range(steps):
+            optimizer.zero_grad()
+            decoder(codes).square().mean().backward()
+            optimizer.step()
+    return network.denormalise(decoder(codes), code.image_size)
+
+
+def copy(network: TunnelNetwork) -> TunnelNetwork:
+    copy = TunnelNetwork(network.architecture, network.mean, network.scale)
+    copy.load_state_dict(network.state_dict())
+    return copy
+
+
+def _zeros(code: SwitchCode) -> SwitchCode:
+    return replace(
+        code, levels=tuple(level.with_codes(torch.zeros_like(level.codes)) for level in code.levels)
+    )
+
+
+def _random(code: SwitchCode, generator: torch.Generator) -> SwitchCode:
+    def draw(codes: Tensor) -> Tensor:
+        return torch.randint(4, codes.shape, generator=generator, dtype=torch.uint8)
+
+    return replace(code, levels=tuple(level.with_codes(draw(level.codes)) for level in code.levels))
+
+
+def _rolled(code: SwitchCode) -> SwitchCode:
+    return replace(code, levels=tuple(level.with_codes(level.codes.roll(1, 0)) for level in code.levels))
+
+
+def batches(photographs: Pixels) -> Iterator[Float[Tensor, "n 3 h w"]]:
+    for start in range(0, len(photographs), _BATCH):
+        images = to_float(photographs[start : start + _BATCH])
+        if len(images) > 1:  # a last one alone has no other beside it
+            yield images
+
+
+def _shrink(images: Tensor, side: int) -> Tensor:
+    return F.avg_pool2d(images, images.shape[-1] // side)
+
+
+def _fit(network: TunnelNetwork, photographs: Pixels) -> list[Float64[Tensor, "_ 3"]]:
+    """Least-squares read-outs (channels and a constant to colours), one a layer."""
+    grams: dict[int, Tensor] = {}
+    moments: dict[int, Tensor] = {}
+    for images in batches(photographs):
+        target = network.normalise(images)
+        for layer, x in enumerate(activations(network, images)):
+            rows, wanted = _features(x), _shrink(target, x.shape[-1]).double()
+            colours = wanted.permute(0, 2, 3, 1).reshape(-1, 3)
+            grams[layer] = grams.get(layer, 0) + rows.T @ rows
+            moments[layer] = moments.get(layer, 0) + rows.T @ colours
+    # The bias code is the same everywhere, so its equations need not have one solution.
+    return [torch.linalg.pinv(grams[layer], hermitian=True) @ moments[layer] for layer in grams]
+
+
+def _features(x: Float[Tensor, "n c h w"]) -> Float64[Tensor, "_ _"]:
+    rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]).double()
+    return torch.cat([rows, torch.ones(len(rows), 1, dtype=torch.float64)], dim=1)
+
+
+def _apply(
+    weights: Float64[Tensor, "_ 3"], x: Float[Tensor, "n _ h w"], side: int
+) -> Float[Tensor, "n 3 _ _"]:
+    colours = (_features(x) @ weights).float()
+    small = colours.reshape(len(x), *x.shape[-2:], 3).permute(0, 3, 1, 2)
+    return F.interpolate(small, scale_factor=side // x.shape[-1])
