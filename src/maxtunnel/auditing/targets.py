@@ -246,12 +246,14 @@ def _call(text: str, found: Any) -> Any:
 def _import_file(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(2, "there is no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A name that hides no other module: the file may be called like a package that it imports.
+    name = f"target {path.resolve()}"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Its neighbours are to be found, and its classes to be copied.
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     with _on_path(path.parent):
         spec.loader.exec_module(module)
     return module
