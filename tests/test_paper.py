@@ -299,7 +299,8 @@ def result(name, origin, errors):
     mse = np.square(errors)
     found = Evaluation(
         name, str(row.architecture), len(errors), float(np.sqrt(mse.mean())), (0.0, 1.0), 20.0, (19.0, 21.0),
-        0.5, (0.4, 0.6), {"nominal": row.bits_per_pixel, "entropy": None, "stored": None}, None, 0, "bilinear", 16,
+        0.5, (0.4, 0.6), {"nominal": row.bits_per_pixel, "entropy": None, "stored": None}, None, 0,
+        "bilinear", 16,
         {"rmse": [float(error) for error in errors], "psnr": [], "ssim": []},
     )  # fmt: skip
     return Result(row, origin, found, {}, "")
