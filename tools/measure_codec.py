@@ -104,9 +104,12 @@ def table(name: str, photographs: Tensor) -> tuple[float, float]:
     parts = read_header(data).parts
     levels = ", ".join(f"{8 * part.length / part.codes / len(code):.3f}" for part in parts)
     print(f"\nBits a switch in levels 1, 2, ... of that file: {levels}.")
-    for levels_ in ([3, 2], [3]):
-        error = rmse(network.decode(code, levels_), to_float(photographs)) if name in shipped() else math.nan
-        print(f"RMSE from levels {levels_} alone: {error:.4f}")
+    if name in shipped():
+        images = to_float(photographs)
+        for kept in ([3, 2, 1], [3, 2], [3]):
+            print(f"RMSE from levels {kept}: {rmse(network.decode(code, kept), images):.4f}")
+        mean = network.mean_at(code.image_size).expand_as(images)
+        print(f"RMSE of the network's mean image: {rmse(mean, images):.4f}")
     stored = float(torch.tensor([row["**`entropy` file**"] for row in rows]).mean()) / values
     return code.nominal_bits_per_pixel, stored
 
