@@ -21,6 +21,7 @@ def both(call):
     for widest in (10**6, 0):
         with pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setattr(planar, "WIDEST_FLOAT32", widest)
+            monkeypatch.setattr(planar, "WIDEST_BFLOAT16", widest)
             results.append(call())
     return results
 
@@ -78,6 +79,31 @@ def test_equals_the_layers_one_by_one(widths, batch, cells, memory_format, seed)
     ours, theirs = both(loss_and_gradients)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * float(b.abs().max()) + 1e-5)
+
+
+@pytest.mark.parametrize("widths", [(8,), (5, 3), (3, 9, 4)])
+def test_bfloat16_is_as_exact_as_that_of_the_layers(monkeypatch, widths):
+    """Against float32, loss and gradients come out no worse than PyTorch's own autocast makes them."""
+    generator = torch.Generator().manual_seed(0)
+    network = TunnelNetwork(Architecture(widths), torch.zeros(3, 8, 8), scale=4.0)
+    x = torch.randn(3, 3, 40, 24, generator=generator)
+    with torch.no_grad():
+        _, codes = network.encoder(x)
+    parameters = list(network.decoder.parameters())
+    monkeypatch.setattr(planar, "multiplies_pairs", lambda: True)
+
+    def loss_and_gradients(bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            squares = network.decoder.squared_error(codes, x)
+        return squares.detach(), *torch.autograd.grad(squares, parameters)
+
+    exact = loss_and_gradients(False)
+    ours, layers = both(lambda: loss_and_gradients(True))
+    errors = [
+        [float((a - b).norm() / b.norm()) for a, b in zip(each, exact, strict=True)]
+        for each in (ours, layers)
+    ]
+    assert 1e-5 < max(errors[0]) < 1.5 * max(errors[1])
 
 
 def test_ties_zeros_and_nan(monkeypatch):

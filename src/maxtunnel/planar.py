@@ -1,8 +1,9 @@
-"""Encoder, decoder and the decoder's gradient as one native call each, image by image, in float32.
+"""Encoder, decoder and the decoder's gradient as one native call each, image by image.
 
 `planar.cpp` keeps each channel as a plane, so that a vector is neighbouring pixels and few filters waste
 nothing, and takes an image through all layers on one core, so that it stays in that core's cache. The layers
-one by one, in PyTorch, do the same where it cannot be used.
+one by one, in PyTorch, do the same where it cannot be used. All is float32, but under autocast the decoder
+multiplies in bfloat16.
 """
 
 import ctypes
@@ -17,7 +18,7 @@ from maxtunnel import native
 
 # Filters of the outermost block up to which this is faster than PyTorch's layers: docs/benchmarks.md.
 WIDEST_FLOAT32 = 48
-WIDEST_BFLOAT16 = 8  # where the layers would run in bfloat16
+WIDEST_BFLOAT16 = 48
 
 
 class _Network(ctypes.Structure):
@@ -30,6 +31,7 @@ class _Network(ctypes.Structure):
         ("codes", ctypes.POINTER(ctypes.c_void_p)),
         ("strides", ctypes.POINTER(ctypes.c_int64)),
         ("threads", ctypes.c_int32),
+        ("bfloat16", ctypes.c_int32),
     )
 
 
@@ -39,13 +41,19 @@ class _Images(ctypes.Structure):
 
 def pays(widths: Sequence[int], parameters: Iterable[Tensor]) -> bool:
     """Whether a network of such widths and parameters is one for `planar.cpp`."""
-    widest = WIDEST_BFLOAT16 if torch.is_autocast_enabled("cpu") else WIDEST_FLOAT32
+    bfloat16 = torch.is_autocast_enabled("cpu")
     return (
-        widths[0] <= widest
+        widths[0] <= (WIDEST_BFLOAT16 if bfloat16 else WIDEST_FLOAT32)
         and not torch.compiler.is_compiling()
         and all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
         and native.library("planar") is not None
+        and (not bfloat16 or multiplies_pairs())
     )
+
+
+def multiplies_pairs() -> bool:
+    """Whether the processor multiplies two bfloat16 in one step; without that they are no gain."""
+    return bool(_library().multiplies_pairs())
 
 
 def encode(
@@ -144,6 +152,7 @@ def _network(codes: Sequence[Tensor], widths: Sequence[int], size: tuple[int, in
             (ctypes.c_void_p * len(codes))(*(where.data_ptr() for where in codes)),
             (ctypes.c_int64 * len(strides))(*strides),
             torch.get_num_threads(),
+            torch.is_autocast_enabled("cpu"),
         )
     )
 
