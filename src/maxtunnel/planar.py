@@ -18,7 +18,7 @@ from maxtunnel import native
 
 # Filters of the outermost block up to which this is faster than PyTorch's layers: docs/benchmarks.md.
 WIDEST_FLOAT32 = 48
-WIDEST_BFLOAT16 = 48
+WIDEST_BFLOAT16 = 32
 
 
 class _Network(ctypes.Structure):
