@@ -141,7 +141,7 @@ def build(name: str, folder: Path) -> Path | None:
     if compiler is None:
         return None
     source = _FOLDER / f"{name}.cpp"
-    content = source.read_bytes() + (_FOLDER / "vectors.h").read_bytes()
+    content = b"".join(path.read_bytes() for path in (source, *sorted(_FOLDER.glob("*.h"))))
     key = hashlib.sha256(content + repr((compiler, _FLAG_SETS, _processor())).encode())
     path = folder / f"{source.stem}-{key.hexdigest()[:16]}.so"
     try:
