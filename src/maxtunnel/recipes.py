@@ -83,7 +83,7 @@ PAPER = Recipe(
 
 
 def _fast_precision() -> Literal["32", "bf16"]:
-    """`bf16` where it is multiplied in one step; imitated, it costs three times as much as float32 or more."""
+    """`bf16` where it is multiplied in one step; imitated, it costs three times float32 or more."""
     return "bf16" if torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported() else "32"
 
 
