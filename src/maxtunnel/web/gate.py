@@ -1,0 +1,173 @@
+"""What may be asked of the server: the few routes that the page needs, within bounds, and nothing else.
+
+Gradio's server can do much more than this page: fetch addresses, stand in front of other servers, run functions
+by name. Whatever is not on the list here is not found; files are given out and taken in only where uploads lie.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from maxtunnel.web.inputs import Limits, lies_within
+
+Message = MutableMapping[str, Any]
+Application = Callable[..., Awaitable[None]]
+
+API = "/gradio_api"
+FILE = f"{API}/file="
+UPLOAD = f"{API}/upload"
+MOST_MESSAGE = 256 * 1024  # bytes of a message that is no upload: the page sends a few hundred
+_FORM = 64 * 1024  # what a form adds to the file in it
+_OPEN = re.compile(
+    r"/|/config/?|/(assets|static|svelte)/.+|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/log(in|out)/?"
+    rf"|{API}/(queue/(join|data)|heartbeat/\w+|upload|upload_progress|file=.+|startup-events|theme\.css|info/?"
+    r"|login_check/?|user/?|token/?|app_id/?|cancel|reset/?)"
+)
+# Gradio's scripts evaluate templates and carry inline parts; nothing is loaded from elsewhere.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+class Refused(Exception):
+    """A request that gets no further: the status and why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Gate:
+    """An ASGI application before another one.
+
+    Args:
+        application: what stands behind.
+        folder: where uploads lie.
+        limits: of an upload.
+    """
+
+    def __init__(self, application: Application, folder: Path, limits: Limits) -> None:
+        self._application, self._folder = application, folder
+        self._most_upload = limits.megabytes * 10**6 + _FORM
+        self._megabytes = limits.megabytes
+
+    async def __call__(self, scope: Message, receive: Application, send: Application) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._application(scope, receive, send)
+            return
+        try:
+            checked = await self._check(scope, receive)
+        except Refused as refusal:
+            await _refuse(refusal, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        await self._application(scope, checked, send_with_headers)
+
+    async def _check(self, scope: Message, receive: Any) -> Any:
+        """How the application is to receive the request; `Refused` where it may not."""
+        path = scope["path"]
+        if not _OPEN.fullmatch(path):
+            raise Refused(404, "there is nothing here")
+        if path.startswith(FILE) and not lies_within(unquote(path.removeprefix(FILE)), self._folder):
+            raise Refused(403, "only files that were sent to this page can be fetched")
+        if scope["method"] in ("GET", "HEAD"):
+            return receive
+        if path == UPLOAD:
+            self._check_length(scope, self._most_upload)
+            return _counted(receive, self._most_upload)
+        body = await _read(receive, MOST_MESSAGE)
+        if path == f"{API}/queue/join":
+            self._check_files(body)
+        return _replay(body, receive)
+
+    def _check_length(self, scope: Message, most: int) -> None:
+        """Refuse by the announced length, before a byte is stored."""
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > most:
+            raise Refused(413, f"the file exceeds the maximum allowed size of {self._megabytes} MB")
+
+    def _check_files(self, body: bytes) -> None:
+        """Every file that a message names was sent to the page before."""
+        try:
+            paths = list(_paths(json.loads(body)))
+        except (ValueError, RecursionError):
+            raise Refused(400, "this is no message of the page") from None
+        if not all(lies_within(path, self._folder) for path in paths):
+            raise Refused(400, "only files that were sent to this page can be used")
+
+
+def _paths(value: Any) -> Any:
+    """Whatever stands as `path` in a message, however deep."""
+    if isinstance(value, dict):
+        if value.get("path") is not None:
+            yield value["path"]
+        for inner in value.values():
+            yield from _paths(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _paths(inner)
+
+
+async def _read(receive: Any, most: int) -> bytes:
+    """A whole body; `Refused` above `most` bytes."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise Refused(413, f"a message of more than {most} bytes")
+        if not message.get("more_body", False):
+            return body
+
+
+def _replay(body: bytes, receive: Any) -> Any:
+    """Give a body that was read once more, then what comes after it."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _counted(receive: Any, most: int) -> Any:
+    """Receive at most so many bytes; what announced no length, or a wrong one, ends there."""
+    count = 0
+
+    async def counted() -> Message:
+        nonlocal count
+        message = await receive()
+        count += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if count > most else message
+
+    return counted
+
+
+async def _refuse(refusal: Refused, send: Any) -> None:
+    # Gradio's page shows `detail` of an error; of a failed upload it shows the body.
+    body = json.dumps({"detail": str(refusal)}).encode() if refusal.status != 413 else str(refusal).encode()
+    kind = b"text/plain; charset=utf-8" if refusal.status == 413 else b"application/json"
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *_HEADERS]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
