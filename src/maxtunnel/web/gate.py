@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from maxtunnel.web.inputs import Limits, lies_within
+from maxtunnel.web.results import ADDRESS, Results
 
 Message = MutableMapping[str, Any]
 Application = Callable[..., Awaitable[None]]
@@ -54,10 +55,11 @@ class Gate:
         application: what stands behind.
         folder: where uploads lie.
         limits: of an upload.
+        results: what answers refer to, given out here.
     """
 
-    def __init__(self, application: Application, folder: Path, limits: Limits) -> None:
-        self._application, self._folder = application, folder
+    def __init__(self, application: Application, folder: Path, limits: Limits, results: Results) -> None:
+        self._application, self._folder, self._results = application, folder, results
         self._most_upload = limits.megabytes * 10**6 + _FORM
         self._megabytes = limits.megabytes
 
@@ -68,6 +70,9 @@ class Gate:
                 await self._application(scope, receive, send)
             return
         try:
+            if scope["path"].startswith(ADDRESS):
+                await self._give(scope, send)
+                return
             checked = await self._check(scope, receive)
         except Refused as refusal:
             await _refuse(refusal, send)
@@ -79,6 +84,14 @@ class Gate:
             await send(message)
 
         await self._application(scope, checked, send_with_headers)
+
+    async def _give(self, scope: Message, send: Any) -> None:
+        """Answer with a result; its address is all that is needed, and nobody can guess one."""
+        kept = self._results.get(scope["path"])
+        if kept is None or scope["method"] not in ("GET", "HEAD"):
+            raise Refused(404, "this result is no longer kept: compute it again")
+        cached = (b"cache-control", b"private, max-age=1800")
+        await _send(send, 200, kept.kind, kept.data if scope["method"] == "GET" else b"", cached)
 
     async def _check(self, scope: Message, receive: Any) -> Any:
         """How the application is to receive the request; `Refused` where it may not."""
@@ -165,9 +178,15 @@ def _counted(receive: Any, most: int) -> Any:
 
 
 async def _refuse(refusal: Refused, send: Any) -> None:
-    # Gradio's page shows `detail` of an error; of a failed upload it shows the body.
-    body = json.dumps({"detail": str(refusal)}).encode() if refusal.status != 413 else str(refusal).encode()
-    kind = b"text/plain; charset=utf-8" if refusal.status == 413 else b"application/json"
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *_HEADERS]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    # Of a failed upload Gradio's page shows the body, of another error its `detail`.
+    if refusal.status == 413:
+        await _send(send, 413, "text/plain; charset=utf-8", str(refusal).encode())
+    else:
+        body = json.dumps({"detail": str(refusal)}).encode()
+        await _send(send, refusal.status, "application/json", body)
+
+
+async def _send(send: Any, status: int, kind: str, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    told = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), *headers, *_HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": told})
     await send({"type": "http.response.body", "body": body})

@@ -23,13 +23,13 @@ CHANGES = {
     "random": "random",
     "shuffled": "shuffled",
     "B": "from B",
-    "flip": "flip a share p",
+    "flip": "flip p",
 }
 FEATURES = {"constant": "the learned constant (the paper)", "B": "features of B"}
 EXPLANATION = """
 **What each choice does to a level's switches.** *Keep* leaves them. *Fixed* puts every one in the top left corner.
 *Random* draws each anew. *Shuffled* deals a channel's own switches out to other places, so that only their statistics
-remain. *From B* takes those of the second photograph. *Flip a share p* draws that share anew.
+remain. *From B* takes those of the second photograph. *Flip p* draws a share p anew, of which a quarter lands where it was.
 
 **The transplant.** In the paper no feature reaches the decoder. Here you may give it the features of B, brought to the
 strength of the constant, together with the switches of A. What you see is still A: *where* decides, *what* hardly does.
@@ -175,16 +175,13 @@ def answer(
 
 def show(done: Altered) -> str:
     """A, B and the result, with what changed."""
-    changed = ", ".join(f"level {level}: {share:.0%}" for level, share in enumerate(done.changed, 1))
-    result = (
-        f"<b>What the decoder makes of it.</b> RMSE {done.rmse:.3f} to A, {done.rmse_other:.3f} to B. "
-        f"Switches changed: {changed}."
-    )
-    return markup.row(
-        [
-            markup.figure(markup.picture(done.first, "photograph A"), "<b>A</b>"),
-            markup.figure(markup.picture(done.second, "photograph B"), "<b>B</b>, warped to the size of A"),
-            markup.figure(markup.picture(done.picture, "result", "mt-lab-result"), result),
-        ],
-        "mt-three",
+    changed = ", ".join(f"level {level} {share:.0%}" for level, share in enumerate(done.changed, 1))
+    pictures = [
+        markup.figure(markup.picture(done.first, "photograph A"), "<b>A</b>"),
+        markup.figure(markup.picture(done.second, "photograph B"), "<b>B</b>, warped to A"),
+        markup.figure(markup.picture(done.picture, "result", "mt-lab-result"), "<b>Result</b>"),
+    ]
+    return (
+        f"{markup.row(pictures, 'mt-three')}<p>RMSE of the result {done.rmse:.3f} to A, {done.rmse_other:.3f} to B. "
+        f"Switches that differ from those of A: {changed}.</p>"
     )

@@ -1,6 +1,6 @@
 """Pieces of the page as HTML: pictures, the slider between two, facts, notices.
 
-Pictures travel inside the page as PNG, so that no result is ever a file on the server.
+Pictures stand inside the HTML as PNG, so that no result is ever a file on the server.
 """
 
 import base64

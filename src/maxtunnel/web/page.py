@@ -1,6 +1,7 @@
 """The page put together: what stands where, and which control calls which function."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from maxtunnel import __version__
 from maxtunnel.images import DEMO, demo_photographs, to_float
 from maxtunnel.web import inside, lab, markup, reconstruct, table
 from maxtunnel.web.inputs import Limits, Upload, network, read_upload, shrink
+from maxtunnel.web.results import Results
 
 PHOTOGRAPHS = Path(__file__).parents[1] / "photographs"
 SAMPLE, SECOND = "chelsea", "astronaut"
@@ -21,30 +23,31 @@ WAITING = 100  # at most
 RECONSTRUCT, LAB, INSIDE, TABLE = "Reconstruct", "Switch lab", "Inside", "Table II"
 
 
-def build(limits: Limits, folder: Path) -> Any:
+def build(limits: Limits, folder: Path, results: Results) -> Any:
     """The page as Gradio's Blocks.
 
     Args:
         limits: of uploads.
         folder: where Gradio puts uploads.
+        results: where the pictures of answers are kept.
     """
     import gradio as gr
 
     with gr.Blocks(title="maxtunnel: what switches tell", analytics_enabled=False) as blocks:
-        gr.HTML(_head())
+        gr.HTML(_head(), apply_default_css=False)
         shown = gr.State(RECONSTRUCT)
         with gr.Row(elem_classes="mt-page"):
             with gr.Column(scale=3, min_width=280, elem_classes="mt-inputs"):
                 photograph, model = _inputs(gr)
             with gr.Column(scale=8, min_width=320), gr.Tabs() as tabs:
-                tab = _Tabs(gr, limits, folder, shown, photograph, model)
+                tab = _Tabs(gr, limits, folder, results, shown, photograph, model)
                 tab.reconstruct()
                 tab.lab()
                 tab.inside()
                 with gr.Tab(TABLE):
-                    gr.HTML(table.show())
+                    gr.HTML(table.show(), apply_default_css=False)
                     gr.Markdown(table.EXPLANATION, elem_classes="mt-words")
-        gr.HTML(_foot(limits))
+        gr.HTML(_foot(limits), apply_default_css=False)
     del tabs
     blocks.queue(max_size=WAITING, default_concurrency_limit=CONCURRENT, api_open=False)
     return blocks
@@ -67,11 +70,8 @@ def looks() -> dict[str, Any]:
         body_text_color_subdued_dark="*neutral_400",
         checkbox_label_padding="*spacing_sm *spacing_lg",
     )
-    return {
-        "theme": theme,
-        "css": STYLE.read_text(),
-        "head": f"<script>{SCRIPT.read_text()}</script>",
-    }
+    # In the head and not as `css`, which Gradio would confine to parts of the page.
+    return {"theme": theme, "head": f"<style>{STYLE.read_text()}</style><script>{SCRIPT.read_text()}</script>"}
 
 
 def _inputs(gr: Any) -> tuple[Any, Any]:
@@ -87,7 +87,7 @@ def _inputs(gr: Any) -> tuple[Any, Any]:
         placeholder="Drop a photograph here\n- or -\nclick to choose one",
         alt_text="the photograph that was chosen",
     )
-    gr.Examples(_samples(), photograph, label="Samples", api_visibility="private", elem_id="samples")
+    _samples(gr, photograph)
     model = gr.Dropdown(
         choices=table.labels(),
         value=table.favourite(),
@@ -98,31 +98,41 @@ def _inputs(gr: Any) -> tuple[Any, Any]:
     return photograph, model
 
 
-def _samples() -> list[list[str]]:
-    return [[str(PHOTOGRAPHS / f"{name}.jpg")] for name in DEMO]
+def _samples(gr: Any, photograph: Any) -> None:
+    """Buttons that put a photograph of the package in."""
+    with gr.Row(elem_classes="mt-samples"):
+        for name in DEMO:
+            path = str(PHOTOGRAPHS / f"{name}.jpg")
+            button = gr.Button(name, icon=path, size="sm", min_width=60)
+            button.click(
+                partial(str, path), None, photograph, concurrency_limit=None, api_visibility="private",
+                show_progress="hidden",
+            )  # fmt: skip
 
 
 class _Tabs:
     """The three tabs that compute; each answers for photograph and network while it is the one shown."""
 
     def __init__(
-        self, gr: Any, limits: Limits, folder: Path, shown: Any, photograph: Any, model: Any
+        self, gr: Any, limits: Limits, folder: Path, results: Results, shown: Any, photograph: Any, model: Any
     ) -> None:
-        self._gr, self._limits, self._folder = gr, limits, folder
+        self._gr, self._limits, self._folder, self._results = gr, limits, folder, results
         self._shown, self._photograph, self._model = shown, photograph, model
+        # Threads of their own: what they free they use again, while among Gradio's forty it would pile up.
+        self._workers = ThreadPoolExecutor(CONCURRENT)
 
     def reconstruct(self) -> None:
         """A photograph or a switch file, and what comes back."""
         gr, limits = self._gr, self._limits
         with gr.Tab(RECONSTRUCT) as tab:
-            result = gr.HTML(_first_result(), elem_id="reconstruction")
+            result = gr.HTML(_first_result(), elem_id="reconstruction", apply_default_css=False)
             with gr.Row():
                 side = gr.Radio(
-                    limits.sides, value=min(512, limits.side), label="Longest side, pixels", elem_id="side",
+                    limits.sides, value=min(512, limits.side), label="Longest side, pixels", elem_id="side", min_width=280,
                     info="Larger photographs are made smaller first. The networks were trained at 128.",
                 )  # fmt: skip
                 file = gr.File(
-                    label="Or drop a switch file (.mxt) to decode it", file_types=[".mxt"], height=150,
+                    label="Or a switch file (.mxt)", file_types=[".mxt"], height=150, min_width=280,
                     elem_id="switch-file",
                 )  # fmt: skip
             gr.Markdown(reconstruct.EXPLANATION, elem_classes="mt-words")
@@ -142,7 +152,7 @@ class _Tabs:
         """Photograph B, a change for each level, and the picture."""
         gr = self._gr
         with gr.Tab(LAB) as tab:
-            result = gr.HTML(markup.hint("Computing…"), elem_id="lab")
+            result = gr.HTML(markup.hint("Computing…"), elem_id="lab", apply_default_css=False)
             with gr.Row():
                 transplant = gr.Button("Transplant: switches of A, features of B", variant="primary", elem_id="transplant")  # fmt: skip
                 reset = gr.Button("Back to A alone", elem_id="reset")
@@ -184,7 +194,7 @@ class _Tabs:
                 label="Second photograph (B)", buttons=[], height=170, elem_id="second",
                 alt_text="the second photograph",
             )  # fmt: skip
-            gr.Examples(_samples(), other, label="Samples for B", api_visibility="private")
+            _samples(gr, other)
         return other
 
     def inside(self) -> None:
@@ -195,7 +205,7 @@ class _Tabs:
                 1, table.most_channels(), 1, step=1, label="Channel", elem_id="channel", buttons=[],
                 info="A layer with fewer channels starts over.",
             )  # fmt: skip
-            result = gr.HTML(markup.hint("Computing…"), elem_id="inside")
+            result = gr.HTML(markup.hint("Computing…"), elem_id="inside", apply_default_css=False)
             gr.Markdown(inside.EXPLANATION, elem_classes="mt-words")
 
         def answer(photograph: Any, model: Any, channel: Any) -> str:
@@ -209,7 +219,8 @@ class _Tabs:
     def _read(self, answer: Callable[..., str], *payloads: Any) -> str:
         """An answer for uploads, or what is wrong with them."""
         try:
-            return answer(*(read_upload(payload, self._folder, self._limits) for payload in payloads))
+            uploads = (read_upload(payload, self._folder, self._limits) for payload in payloads)
+            return self._results.lift(self._workers.submit(answer, *uploads).result())
         except ValueError as error:
             return markup.notice(error)
 

@@ -15,11 +15,12 @@ from typing import Any
 
 from maxtunnel.web.gate import Gate
 from maxtunnel.web.inputs import Limits
-from maxtunnel.web.page import build, looks
+from maxtunnel.web.page import PHOTOGRAPHS, build, looks
+from maxtunnel.web.results import KEEP_SECONDS, Results
 
-KEEP_SECONDS = 1800.0  # an upload; the page says so
 MOST_UPLOADED = 2 * 10**9  # bytes of all uploads together; the oldest go first
 SWEEP_SECONDS = 10.0
+MOST_VISITORS = 500
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -46,20 +47,20 @@ def serve(
     pair = None if auth is None else _split(auth)
     if find_spec("gradio") is None:
         raise ValueError("the page needs Gradio: pip install 'maxtunnel[web]'")
-    with _listen(host, port) as listener, _uploads() as folder:
+    with _listen(host, port) as listener, _folder() as folder:
         application = make(limits, folder, pair)
         shown = f"[{host}]" if ":" in host else host
         say(f"The page is at http://{shown}:{listener.getsockname()[1]} (Ctrl-C stops it)")
         if host not in LOCAL:
-            say(
-                f"Anyone who reaches this machine at {host} can use the page"
-                + (
-                    ", with the password, which travels unencrypted"
-                    if pair
-                    else ": ask for a password with --auth"
-                )
-            )
-        _run(application, listener)
+            say(_warning(host, pair is not None))
+        with _swept(folder):
+            _run(application, listener)
+
+
+def _warning(host: str, protected: bool) -> str:
+    if protected:
+        return f"Others can reach the page at {host}; their password and photographs travel unencrypted"
+    return f"Anyone who reaches this machine at {host} can use the page: ask for a password with --auth"
 
 
 def make(limits: Limits, folder: Path, auth: tuple[str, str] | None = None) -> Any:
@@ -74,12 +75,15 @@ def make(limits: Limits, folder: Path, auth: tuple[str, str] | None = None) -> A
         import gradio as gr
         from fastapi import FastAPI
 
-        blocks = build(limits, folder)
+        results = Results()
+        blocks = build(limits, folder, results)
         application = gr.mount_gradio_app(
             FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
             blocks,
             path="/",
             auth=auth,
+            # For the samples; the gate gives nothing out from there.
+            allowed_paths=[str(PHOTOGRAPHS)],
             max_file_size=limits.megabytes * 10**6,
             show_error=False,
             footer_links=[],
@@ -90,7 +94,9 @@ def make(limits: Limits, folder: Path, auth: tuple[str, str] | None = None) -> A
             pwa=False,
             **looks(),
         )
-    return Gate(application, folder, limits)
+    # Gradio keeps what each of so many visitors last saw and set.
+    blocks.state_holder.capacity = MOST_VISITORS
+    return Gate(application, folder, limits, results)
 
 
 def _split(auth: str) -> tuple[str, str]:
@@ -115,27 +121,29 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _uploads() -> Iterator[Path]:
-    """A folder for uploads, kept small, and gone at the end."""
+def _folder() -> Iterator[Path]:
+    """A folder for uploads, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="maxtunnel-", ignore_cleanup_errors=True) as name:
         # Gradio compares resolved paths, and on some systems the temporary folder is a link.
-        folder, stop = Path(name).resolve(), threading.Event()
-        sweeper = threading.Thread(target=_sweep_often, args=(folder, stop), daemon=True)
-        sweeper.start()
-        try:
-            yield folder
-        finally:
-            stop.set()
-            sweeper.join()
+        yield Path(name).resolve()
 
 
-def _sweep_often(folder: Path, stop: threading.Event) -> None:
-    kept: set[Path] = set()
-    began = time.time()
-    while not stop.wait(SWEEP_SECONDS):
-        # The samples are put there once, before anyone can send anything.
-        kept = kept or {path for path in folder.rglob("*") if path.stat().st_ctime < began + SWEEP_SECONDS}
-        sweep(folder, kept, KEEP_SECONDS, MOST_UPLOADED)
+@contextmanager
+def _swept(folder: Path) -> Iterator[None]:
+    """Delete uploads in time; what lies there now, the samples, stays."""
+    kept, stop = set(folder.rglob("*")), threading.Event()
+
+    def sweep_often() -> None:
+        while not stop.wait(SWEEP_SECONDS):
+            sweep(folder, kept, KEEP_SECONDS, MOST_UPLOADED)
+
+    sweeper = threading.Thread(target=sweep_often, daemon=True)
+    sweeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        sweeper.join()
 
 
 def sweep(folder: Path, kept: set[Path], seconds: float, most: int) -> None:

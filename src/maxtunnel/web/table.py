@@ -10,7 +10,7 @@ from maxtunnel.paper.table import ROWS
 from maxtunnel.zoo import Shipped, list_shipped
 
 WIDTH, HEIGHT = 720.0, 380.0
-LEFT, RIGHT, TOP, BOTTOM = 62.0, 18.0, 14.0, 48.0
+LEFT, RIGHT, TOP, BOTTOM = 76.0, 18.0, 14.0, 56.0
 EXPLANATION = """
 More filters mean more switches and a better picture: the error falls as the bits rise. *Random* encoders were never
 trained; *pretrained* ones learnt to tell classes apart first. The paper's numbers were measured on photographs of
@@ -136,7 +136,7 @@ def _grid(x: Axis, y: Axis) -> str:
         drawn.append(_text(LEFT - 8, y(value) + 4, f"{value:.2f}", "end"))
     for value in (1.75, 3.5, 7.0, 14.0):
         drawn.append(f'<path class="mt-grid" d="M{x(value):.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-        drawn.append(_text(x(value), HEIGHT - BOTTOM + 18, f"{value:g}", "middle"))
+        drawn.append(_text(x(value), HEIGHT - BOTTOM + 20, f"{value:g}", "middle"))
     drawn.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "nominal bits per pixel and channel", "middle"))
     middle = (TOP + HEIGHT - BOTTOM) / 2
     drawn.append(f'<g transform="rotate(-90 14 {middle:g})">{_text(14.0, middle + 4, "RMSE", "middle")}</g>')
