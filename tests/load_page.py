@@ -33,20 +33,22 @@ def served(*options):
     command = [sys.executable, "-u", "-m", "maxtunnel", "serve", "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = []
-    try:
-        for line in process.stdout:
-            lines.append(line)
-            found = re.search(r"http://\S+:\d+", line)
-            if found:
-                break
-        else:
-            raise RuntimeError("".join(lines))
-        reader = threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True)
-        reader.start()
-        yield found[0].replace("0.0.0.0", "127.0.0.1"), process, lines
-    finally:
-        process.terminate()
-        process.wait(20)
+    with process.stdout:
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                found = re.search(r"http://\S+:\d+", line)
+                if found:
+                    break
+            else:
+                raise RuntimeError("".join(lines))
+            reader = threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True)
+            reader.start()
+            yield found[0].replace("0.0.0.0", "127.0.0.1"), process, lines
+        finally:
+            process.terminate()
+            process.wait(20)
+        reader.join()
 
 
 class Visitor:
@@ -162,7 +164,9 @@ def main():
     print(f"alone: median {statistics.median(alone):.2f} s of {len(alone)} answers")
     print(f"together: {len(seconds)} answers, {len(failures)} failures, median {statistics.median(seconds):.2f} s, "
           f"slowest {max(seconds):.2f} s")  # fmt: skip
-    print(f"memory of the server in MB, every {asked.seconds / 12:.0f} s: {', '.join(f'{mb:.0f}' for mb in held)}")
+    print(
+        f"memory of the server in MB, every {asked.seconds / 12:.0f} s: {', '.join(f'{mb:.0f}' for mb in held)}"
+    )
     for failure in failures[:5]:
         print("failure:", failure)
     print("the server said:", "".join(lines[1:]) or "nothing")

@@ -637,7 +637,10 @@ def serve(
     auth: Annotated[
         str | None,
         typer.Option(
-            help="What visitors must give.", metavar="NAME:PASSWORD", envvar="MAXTUNNEL_AUTH", show_default=False
+            help="What visitors must give.",
+            metavar="NAME:PASSWORD",
+            envvar="MAXTUNNEL_AUTH",
+            show_default=False,
         ),
     ] = None,
     megabytes: Annotated[int, typer.Option("--max-megabytes", help="Of a file.", min=1)] = 20,
@@ -645,7 +648,8 @@ def serve(
         int, typer.Option("--max-megapixels", help="Of a photograph, before it is made smaller.", min=1)
     ] = 25,
     side: Annotated[
-        int, typer.Option("--max-side", help="Longest side to compute on: 128, 256, 512, 1024 or 2048 pixels.")
+        int,
+        typer.Option("--max-side", help="Longest side to compute on: 128, 256, 512, 1024 or 2048 pixels."),
     ] = 1024,
 ) -> None:
     """Open a page in which to try all this on your own photographs. Nothing leaves the machine."""

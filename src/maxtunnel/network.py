@@ -176,7 +176,7 @@ class Decoder(nn.Module):
     def forward(
         self,
         codes: Sequence[UInt8[Tensor, "n _ _ _"]],
-        what: Float[Tensor, "n c h w"] | None = None,
+        what: Float[Tensor, "n c _ _"] | None = None,
         missing: Collection[int] = (),
     ) -> Float[Tensor, "n 3 h w"]:
         """Decode codes (finest level first); `what` takes the place of the bias code where given.

@@ -103,17 +103,19 @@ class Gate:
         if scope["method"] in ("GET", "HEAD"):
             return receive
         if path == UPLOAD:
-            self._check_length(scope, self._most_upload)
-            return _counted(receive, self._most_upload)
+            self._check_length(scope)
+            return receive
         body = await _read(receive, MOST_MESSAGE)
         if path == f"{API}/queue/join":
             self._check_files(body)
         return _replay(body, receive)
 
-    def _check_length(self, scope: Message, most: int) -> None:
-        """Refuse by the announced length, before a byte is stored."""
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > most:
+    def _check_length(self, scope: Message) -> None:
+        """Refuse by the announced length, to which the server holds its sender, before a byte is stored."""
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if not length.isdigit():
+            raise Refused(411, "an upload says how long it is")
+        if int(length) > self._most_upload:
             raise Refused(413, f"the file exceeds the maximum allowed size of {self._megabytes} MB")
 
     def _check_files(self, body: bytes) -> None:
@@ -164,19 +166,6 @@ def _replay(body: bytes, receive: Any) -> Any:
     return replay
 
 
-def _counted(receive: Any, most: int) -> Any:
-    """Receive at most so many bytes; what announced no length, or a wrong one, ends there."""
-    count = 0
-
-    async def counted() -> Message:
-        nonlocal count
-        message = await receive()
-        count += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if count > most else message
-
-    return counted
-
-
 async def _refuse(refusal: Refused, send: Any) -> None:
     # Of a failed upload Gradio's page shows the body, of another error its `detail`.
     if refusal.status == 413:
@@ -187,6 +176,11 @@ async def _refuse(refusal: Refused, send: Any) -> None:
 
 
 async def _send(send: Any, status: int, kind: str, body: bytes, *headers: tuple[bytes, bytes]) -> None:
-    told = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), *headers, *_HEADERS]
+    told = [
+        (b"content-type", kind.encode()),
+        (b"content-length", str(len(body)).encode()),
+        *headers,
+        *_HEADERS,
+    ]
     await send({"type": "http.response.start", "status": status, "headers": told})
     await send({"type": "http.response.body", "body": body})

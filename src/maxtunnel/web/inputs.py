@@ -84,11 +84,11 @@ def read_upload(payload: Any, folder: Path, limits: Limits) -> Upload | None:
     if payload is None:
         return None
     path = payload.get("path") if isinstance(payload, dict) else None
-    if not lies_within(path, folder):
+    if not isinstance(path, str) or not lies_within(path, folder):
         raise FormatError("the page reads only files that were sent to it: choose the file again")
     name = printable(payload.get("orig_name") or Path(path).name)
     try:
-        with open(path, "rb") as file:
+        with open(Path(path).resolve(), "rb") as file:
             data = file.read(limits.megabytes * 10**6 + 1)
     except OSError:
         raise FormatError(f"{name} is no longer here: choose the file again") from None
@@ -195,8 +195,8 @@ def choose(value: Any, among: Collection[str], what: str) -> str:
     return value
 
 
-def number(value: Any, low: float, high: float, what: str) -> float:
+def number(value: Any, low: int, high: int, what: str) -> float:
     """`value` as a number from `low` to `high`; ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ValueError(f"{what} is {printable(value)}: expected {low:g} to {high:g}")
-    return value
+        raise ValueError(f"{what} is {printable(value)}: expected {low} to {high}")
+    return float(value)

@@ -127,7 +127,9 @@ def _levels(network: TunnelNetwork, code: SwitchCode, image: Float[Tensor, "1 3 
     figures = []
     for levels, output in from_levels(network, code):
         named = (
-            f"levels {', '.join(map(str, reversed(levels)))}" if len(levels) > 1 else f"level {levels[0]} alone"
+            f"levels {', '.join(map(str, reversed(levels)))}"
+            if len(levels) > 1
+            else f"level {levels[0]} alone"
         )
         drawn = markup.picture(to_uint8(output[0]), f"decoded from {named}")
         figures.append(markup.figure(drawn, f"<b>{named}</b><br>RMSE {rmse(output, image):.3f}"))

@@ -167,7 +167,7 @@ def answer(
         side = min(SIDE, limits.side)
         pixels = [read_photograph(upload, limits, side) for upload in (first, second)]
         from_second = choose(what, FEATURES, "the decoder's input") == "B"
-        done = alter(net, pixels[0], pixels[1], choices, from_second, int(number(seed, 0, 1e6, "the draw")))
+        done = alter(net, pixels[0], pixels[1], choices, from_second, int(number(seed, 0, 1000, "the seed")))
         return show(done)
     except (ValueError, MemoryError) as error:
         return markup.notice(error)

@@ -71,7 +71,10 @@ def looks() -> dict[str, Any]:
         checkbox_label_padding="*spacing_sm *spacing_lg",
     )
     # In the head and not as `css`, which Gradio would confine to parts of the page.
-    return {"theme": theme, "head": f"<style>{STYLE.read_text()}</style><script>{SCRIPT.read_text()}</script>"}
+    return {
+        "theme": theme,
+        "head": f"<style>{STYLE.read_text()}</style><script>{SCRIPT.read_text()}</script>",
+    }
 
 
 def _inputs(gr: Any) -> tuple[Any, Any]:
@@ -225,7 +228,13 @@ class _Tabs:
             return markup.notice(error)
 
     def _answers(
-        self, name: str, tab: Any, triggers: list[Any], answer: Callable[..., str], more: list[Any], result: Any
+        self,
+        name: str,
+        tab: Any,
+        triggers: list[Any],
+        answer: Callable[..., str],
+        more: list[Any],
+        result: Any,
     ) -> None:
         """Answer when the tab is opened, when its controls move, and while it is open to A and the network."""
 

@@ -104,7 +104,7 @@ def _cells(line: Line) -> list[str]:
     ]
 
 
-def _number(value: float | None, form: str, classes: str = "") -> str:
+def _number(value: int | float | None, form: str, classes: str = "") -> str:
     text = "–" if value is None else format(value, form)
     key = math.inf if value is None else value
     return f'<td class="mt-number {classes}" data-key="{key}">{text}</td>'
@@ -137,7 +137,9 @@ def _grid(x: Axis, y: Axis) -> str:
     for value in (1.75, 3.5, 7.0, 14.0):
         drawn.append(f'<path class="mt-grid" d="M{x(value):.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
         drawn.append(_text(x(value), HEIGHT - BOTTOM + 20, f"{value:g}", "middle"))
-    drawn.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "nominal bits per pixel and channel", "middle"))
+    drawn.append(
+        _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "nominal bits per pixel and channel", "middle")
+    )
     middle = (TOP + HEIGHT - BOTTOM) / 2
     drawn.append(f'<g transform="rotate(-90 14 {middle:g})">{_text(14.0, middle + 4, "RMSE", "middle")}</g>')
     return "".join(drawn)
@@ -146,7 +148,9 @@ def _grid(x: Axis, y: Axis) -> str:
 def _mark(x: float, y: float, square: bool, about: str, classes: str) -> str:
     title = f"<title>{escape(about)}</title>"
     if square:
-        return f'<rect class="{classes}" x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10">{title}</rect>'
+        return (
+            f'<rect class="{classes}" x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10">{title}</rect>'
+        )
     return f'<circle class="{classes}" cx="{x:.1f}" cy="{y:.1f}" r="5.5">{title}</circle>'
 
 
