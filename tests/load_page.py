@@ -2,8 +2,9 @@
 
     python tests/load_page.py --clients 20 --seconds 120
 
-starts `maxtunnel serve`, lets each client upload a photograph of its own and ask for reconstructions, one after the
-other, as the page in a browser does, and prints failures, the median answer and the server's memory over time.
+starts `maxtunnel serve`, lets each client upload a photograph of its own and ask for reconstructions, one
+after the other, as the page in a browser does, and prints failures, the median answer and the server's memory
+over time.
 """
 
 import argparse
@@ -162,11 +163,11 @@ def main():
             client.join()
     print(f"{os.cpu_count()} cores; {asked.network}, {asked.side}x{asked.side}; {asked.clients} clients")
     print(f"alone: median {statistics.median(alone):.2f} s of {len(alone)} answers")
-    print(f"together: {len(seconds)} answers, {len(failures)} failures, median {statistics.median(seconds):.2f} s, "
-          f"slowest {max(seconds):.2f} s")  # fmt: skip
-    print(
-        f"memory of the server in MB, every {asked.seconds / 12:.0f} s: {', '.join(f'{mb:.0f}' for mb in held)}"
-    )
+    middle, slowest = statistics.median(seconds), max(seconds)
+    print(f"together: {len(seconds)} answers, {len(failures)} failures")
+    print(f"together: median {middle:.2f} s, slowest {slowest:.2f} s")
+    every = asked.seconds / 12
+    print(f"memory of the server in MB, every {every:.0f} s: {', '.join(f'{mb:.0f}' for mb in held)}")
     for failure in failures[:5]:
         print("failure:", failure)
     print("the server said:", "".join(lines[1:]) or "nothing")

@@ -207,8 +207,12 @@ def test_photographs_are_decoded_with_bounds(cat):
     large = torch.zeros(3, 1001, 1000, dtype=torch.uint8)
     with pytest.raises(FormatError, match=r"bomb.png has 1000x1001 pixels"):
         read_photograph(Upload(as_file(large), "bomb.png"), Limits(megapixels=1), 128)
-    for data, reason in ((b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no image"), (b"PK\3\4" + bytes(99), "no image"),
-                         (as_file(cat, "JPEG")[:500], "cut short"), (b"", "is empty")):  # fmt: skip
+    for data, reason in (
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no image"),
+        (b"PK\3\4" + bytes(99), "no image"),
+        (as_file(cat, "JPEG")[:500], "cut short"),
+        (b"", "is empty"),
+    ):
         with pytest.raises(FormatError, match=reason) as error:
             read_photograph(Upload(data, "x.jpg"), LIMITS, 128)
         assert str(error.value).startswith("x.jpg ")

@@ -2,7 +2,8 @@
 
     python tools/picture_page.py docs/images
 
-writes page-wide.webp (Reconstruct, and the lab's transplant below it) and page-narrow.webp (on a phone, light and dark).
+writes page-wide.webp (Reconstruct, and the lab's transplant below it) and page-narrow.webp (on a phone, light
+and dark).
 """
 
 import io
@@ -63,7 +64,7 @@ def main(folder):
         wide = open_page(browser, address, 1280, 900, "light")
         first = shoot(wide)
         transplant(wide)
-        joined([first, shoot(wide)], 6, True).save(folder / "page-wide.webp", quality=72, method=6)
+        joined([first, shoot(wide)], 6, True).save(folder / "page-wide.webp", quality=60, method=6)
         phones = []
         for scheme, tab, selector in (
             ("light", "Reconstruct", ".mt-compare"),

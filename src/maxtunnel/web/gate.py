@@ -1,7 +1,8 @@
 """What may be asked of the server: the few routes that the page needs, within bounds, and nothing else.
 
-Gradio's server can do much more than this page: fetch addresses, stand in front of other servers, run functions
-by name. Whatever is not on the list here is not found; files are given out and taken in only where uploads lie.
+Gradio's server can do much more than this page: fetch addresses, stand in front of other servers, run
+functions by name. Whatever is not on the list here is not found; files are given out and taken in only where
+uploads lie.
 """
 
 import json
@@ -29,8 +30,10 @@ _OPEN = re.compile(
 )
 # Gradio's scripts evaluate templates and carry inline parts; nothing is loaded from elsewhere.
 _POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self' data: blob:; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 _HEADERS = (

@@ -1,4 +1,4 @@
-"""What a visitor sends, checked before anything is done with it: photographs, switch files, names, numbers."""
+"""What a visitor sends, checked before anything is done with it: files, names, numbers."""
 
 import io
 import re

@@ -19,12 +19,13 @@ SIDE = 256  # longest side
 COLOURS = ((0, 73, 124), (230, 159, 0), (0, 158, 115), (240, 228, 66))
 PLACES = ("top left", "top right", "bottom left", "bottom right")
 EXPLANATION = """
-**Switches.** One channel of each level, every switch a coloured dot: the colour says which of the four cells of its
-window held the largest value. Where all four are zero after the ReLU, the first one wins: large areas of one colour.
+**Switches.** One channel of each level, every switch a coloured dot: the colour says which of the four
+cells of its window held the largest value. Where all four are zero after the ReLU, the first one wins:
+large areas of one colour.
 
-**Decoder.** The same channel number through the decoder's layers, from the learned constant to the picture, as in
-Figure 4 of the paper; the brightest and the darkest hundredth of a layer are cut off. Unpooling puts values at the
-switches' places, the convolutions after it fill the gaps.
+**Decoder.** The same channel number through the decoder's layers, from the learned constant to the picture,
+as in Figure 4 of the paper; the brightest and the darkest hundredth of a layer are cut off. Unpooling puts
+values at the switches' places, the convolutions after it fill the gaps.
 """
 
 
@@ -40,7 +41,7 @@ def shares(level: SwitchLevel, channel: int) -> list[float]:
 
 
 def grey(plane: Float[Tensor, "h w"]) -> UInt8[Tensor, "3 h w"]:
-    """A layer's values from black to white, a hundredth of them beyond either end; a constant is mid-grey."""
+    """A layer from black to white, a hundredth of it beyond either end; a constant is mid-grey."""
     ends = torch.quantile(plane.float(), torch.tensor([0.01, 0.99]))
     low, high = ends.tolist() if ends[1] > ends[0] else (float(plane.min()), float(plane.max()))
     scaled = (plane.float() - low) / (high - low) if high > low else torch.full_like(plane.float(), 0.5)
@@ -48,7 +49,7 @@ def grey(plane: Float[Tensor, "h w"]) -> UInt8[Tensor, "3 h w"]:
 
 
 def from_levels(network: TunnelNetwork, code: SwitchCode) -> list[tuple[tuple[int, ...], Tensor]]:
-    """What is decoded from the deepest level alone, with the next ones one by one, and from the finest alone."""
+    """Decoded from the deepest level alone, with the next ones one by one, and from the finest alone."""
     count = len(code.levels)
     sets = [tuple(range(level, count + 1)) for level in range(count, 0, -1)]
     sets += [(1,)] if count > 1 else []
@@ -104,8 +105,8 @@ def _switches(code: SwitchCode, channel: int) -> str:
         caption = (
             f"<b>Level {number_}</b>, channel {mine + 1} of {channels}, {width}×{height} switches"
             f'<span class="mt-bars" aria-hidden="true">{bars}</span>'
-            f"codes 0 to 3: {', '.join(f'{share:.0%}' for share in found)}; over all channels {bits:.2f} of 2 "
-            "bits a switch"
+            f"codes 0 to 3: {', '.join(f'{share:.0%}' for share in found)}; "
+            f"over all channels {bits:.2f} of 2 bits a switch"
         )
         drawn = markup.picture(colour(level.codes[0, mine]), f"switches of level {number_}", "mt-pixels")
         figures.append(markup.figure(drawn, caption))
@@ -134,7 +135,7 @@ def _levels(network: TunnelNetwork, code: SwitchCode, image: Float[Tensor, "1 3 
         drawn = markup.picture(to_uint8(output[0]), f"decoded from {named}")
         figures.append(markup.figure(drawn, f"<b>{named}</b><br>RMSE {rmse(output, image):.3f}"))
     note = (
-        "A level that is left out is unpooled by repeating values, for which the decoder was never trained. The deepest "
-        "levels alone give next to nothing: most of the picture travels through the finest one."
+        "A level that is left out is unpooled by repeating values, for which the decoder was never trained. "
+        "The deepest levels alone give next to nothing: most of the picture travels through the finest one."
     )
     return f"{markup.row(figures, 'mt-four')}<p>{note}</p>"

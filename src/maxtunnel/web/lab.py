@@ -27,12 +27,14 @@ CHANGES = {
 }
 FEATURES = {"constant": "the learned constant (the paper)", "B": "features of B"}
 EXPLANATION = """
-**What each choice does to a level's switches.** *Keep* leaves them. *Fixed* puts every one in the top left corner.
-*Random* draws each anew. *Shuffled* deals a channel's own switches out to other places, so that only their statistics
-remain. *From B* takes those of the second photograph. *Flip p* draws a share p anew, of which a quarter lands where it was.
+**What each choice does to a level's switches.** *Keep* leaves them. *Fixed* puts every one in the top left
+corner. *Random* draws each anew. *Shuffled* deals a channel's own switches out to other places, so that
+only their statistics remain. *From B* takes those of the second photograph. *Flip p* draws a share p anew,
+of which a quarter lands where it was.
 
-**The transplant.** In the paper no feature reaches the decoder. Here you may give it the features of B, brought to the
-strength of the constant, together with the switches of A. What you see is still A: *where* decides, *what* hardly does.
+**The transplant.** In the paper no feature reaches the decoder. Here you may give it the features of B,
+brought to the strength of the constant, together with the switches of A. What you see is still A: *where*
+decides, *what* hardly does.
 """
 
 
@@ -182,6 +184,6 @@ def show(done: Altered) -> str:
         markup.figure(markup.picture(done.picture, "result", "mt-lab-result"), "<b>Result</b>"),
     ]
     return (
-        f"{markup.row(pictures, 'mt-three')}<p>RMSE of the result {done.rmse:.3f} to A, {done.rmse_other:.3f} to B. "
-        f"Switches that differ from those of A: {changed}.</p>"
+        f"{markup.row(pictures, 'mt-three')}<p>RMSE of the result {done.rmse:.3f} to A, "
+        f"{done.rmse_other:.3f} to B. Switches that differ from those of A: {changed}.</p>"
     )

@@ -16,7 +16,10 @@ PHOTOGRAPHS = Path(__file__).parents[1] / "photographs"
 SAMPLE, SECOND = "chelsea", "astronaut"
 STYLE = Path(__file__).with_name("page.css")
 SCRIPT = Path(__file__).with_name("page.js")
-ACCENT = ("#fdf3ee", "#fbe3d8", "#f5c6b0", "#eda380", "#e27d50", "#cc5a2a", "#b3471d", "#923816", "#6f2b12", "#53210f", "#3a170b")  # fmt: skip
+ACCENT = (
+    "#fdf3ee", "#fbe3d8", "#f5c6b0", "#eda380", "#e27d50", "#cc5a2a", "#b3471d", "#923816", "#6f2b12",
+    "#53210f", "#3a170b",
+)  # fmt: skip
 CONCURRENT = 2  # answers computed at once; others wait their turn
 WAITING = 100  # at most
 
@@ -131,7 +134,8 @@ class _Tabs:
             result = gr.HTML(_first_result(), elem_id="reconstruction", apply_default_css=False)
             with gr.Row():
                 side = gr.Radio(
-                    limits.sides, value=min(512, limits.side), label="Longest side, pixels", elem_id="side", min_width=280,
+                    limits.sides, value=min(512, limits.side), label="Longest side, pixels", elem_id="side",
+                    min_width=280,
                     info="Larger photographs are made smaller first. The networks were trained at 128.",
                 )  # fmt: skip
                 file = gr.File(
@@ -157,8 +161,8 @@ class _Tabs:
         with gr.Tab(LAB) as tab:
             result = gr.HTML(markup.hint("Computing…"), elem_id="lab", apply_default_css=False)
             with gr.Row():
-                transplant = gr.Button("Transplant: switches of A, features of B", variant="primary", elem_id="transplant")  # fmt: skip
-                reset = gr.Button("Back to A alone", elem_id="reset")
+                transplant = gr.Button("Transplant: switches of A, features of B", variant="primary")
+                reset = gr.Button("Back to A alone")
             controls = [control for level in (1, 2, 3) for control in _level_controls(gr, level)]
             with gr.Row():
                 other = self._second()
@@ -236,23 +240,27 @@ class _Tabs:
         more: list[Any],
         result: Any,
     ) -> None:
-        """Answer when the tab is opened, when its controls move, and while it is open to A and the network."""
+        """Answer when the tab is opened, to its controls, and while it is open to A and the network."""
 
         def if_shown(shown: str, *values: Any) -> Any:
             return answer(*values) if shown == name else self._gr.skip()
 
         shared = [self._photograph, self._model]
+        changes = [item.change for item in shared]
         self._on(triggers, answer, [*shared, *more], result)
-        self._on([item.change for item in shared], if_shown, [self._shown, *shared, *more], result)
         opened = tab.select(
             partial(str, name), None, self._shown, concurrency_limit=None, api_visibility="private",
             show_progress="hidden",
         )  # fmt: skip
-        if name != RECONSTRUCT:
+        if name == RECONSTRUCT:
+            # The page opens with it, and nobody waits for what is there already: it is always up to date.
+            self._on(changes, answer, [*shared, *more], result)
+        else:
+            self._on(changes, if_shown, [self._shown, *shared, *more], result)
             self._on([opened.then], answer, [*shared, *more], result)
 
     def _on(self, triggers: list[Any], answer: Callable[..., Any], inputs: list[Any], result: Any) -> None:
-        """One of the answers that wait their turn together; values come as they were sent, and are checked."""
+        """Let answers wait their turn together; values come as they were sent, and are checked."""
         for trigger in triggers:
             trigger(
                 answer, inputs, result, preprocess=False, trigger_mode="always_last", show_progress="minimal",
@@ -304,8 +312,10 @@ def _head() -> str:
     return (
         '<header class="mt-head"><div><h1>What the positions of the maxima tell</h1>'
         "<p>A max-pooling layer of a neural network keeps the largest value of every window of its input; a "
-        "<b>switch</b> is the note of <b>where</b> in the window that value stood. Below, a decoder that is given the "
-        "switches and nothing else, no colour, no brightness, no feature, paints the photograph again.</p></div>"
+        "<b>switch</b> is the note of <b>where</b> in the window that value stood. Below, a decoder that is "
+        "given the switches and nothing else, no colour, no brightness, no feature, paints the photograph "
+        "again.</p>"
+        "</div>"
         f"{markup.row(figures, 'mt-way')}</header>"
     )
 
@@ -313,6 +323,7 @@ def _head() -> str:
 def _foot(limits: Limits) -> str:
     """The paper, and what is taken in."""
     return (
-        f'<footer class="mt-foot"><p>The paper: {markup.CITATION}.</p><p>maxtunnel {__version__}. This page takes {limits}. Pictures are computed on the '
-        "machine that serves this page and sent to no other; uploads are deleted within half an hour.</p></footer>"
+        f'<footer class="mt-foot"><p>The paper: {markup.CITATION}.</p><p>maxtunnel {__version__}. This page '
+        f"takes {limits}. Pictures are computed on the machine that serves this page and sent to no other; "
+        "uploads are deleted within half an hour.</p></footer>"
     )

@@ -20,13 +20,13 @@ from maxtunnel.web.inputs import Limits, Upload, network, number, read_photograp
 
 MOST_ERROR = 0.5  # white in the error map; mean over the colour channels
 EXPLANATION = """
-**What you see.** The encoder passes the photograph through convolutions and max pooling. In every 2×2 window it
-notes only *where* the largest value was: a **switch**, two bits. The values are thrown away. The decoder puts a
-learned constant at those places and paints the picture from that.
+**What you see.** The encoder passes the photograph through convolutions and max pooling. In every 2×2
+window it notes only *where* the largest value was: a **switch**, two bits. The values are thrown away. The
+decoder puts a learned constant at those places and paints the picture from that.
 
-**The numbers.** RMSE is the root of the mean squared error with pixels from 0 to 1 (lower is better); PSNR and SSIM are
-higher for better pictures. Bits are per pixel and colour channel: *nominal* counts two a switch, *stored* is the file
-that you can download, coded without loss.
+**The numbers.** RMSE is the root of the mean squared error with pixels from 0 to 1 (lower is better); PSNR
+and SSIM are higher for better pictures. Bits are per pixel and colour channel: *nominal* counts two a
+switch, *stored* is the file that you can download, coded without loss.
 """
 
 
@@ -78,7 +78,7 @@ def rebuild(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"]) -> Rebuilt:
 
 
 def switch_file(code: SwitchCode, network: TunnelNetwork) -> bytes:
-    """The switches as a file; packed where there is no compiler, without which entropy coding takes seconds."""
+    """The switches as a file; packed where there is no compiler: entropy coding would take seconds."""
     return dumps(code, network, "entropy" if is_fast() else "packed")
 
 

@@ -1,7 +1,7 @@
 """Pictures and files that answers refer to, in memory: for a while, and never more than there is room for.
 
-What a tab answers is HTML with its pictures inside. Gradio keeps the last answers of every visitor, so what is
-large is taken out of them here and given an address that nobody can guess.
+What a tab answers is HTML with its pictures inside. Gradio keeps the last answers of every visitor, so what
+is large is taken out of them here and given an address that nobody can guess.
 """
 
 import base64

@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ def _swept(folder: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path, kept: set[Path], seconds: float, most: int) -> None:
-    """Delete files older than `seconds`, then the oldest until at most `most` bytes are left; not those `kept`."""
+    """Delete files older than `seconds`, and the oldest beyond `most` bytes in all; not those `kept`."""
     found = []
     for path in folder.rglob("*"):
         try:
@@ -170,7 +170,5 @@ def _run(application: Any, listener: socket.socket) -> None:
         application, log_level="warning", access_log=False, timeout_graceful_shutdown=2, ws="none",
         server_header=False, limit_concurrency=2000,
     )  # fmt: skip
-    try:
+    with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass

@@ -1,4 +1,4 @@
-"""The fourth tab: the networks that ship, as measured, beside the paper's Table II; a table and the rate plot."""
+"""The fourth tab: the networks that ship, as measured, beside the paper's: a table and the rate plot."""
 
 import math
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from maxtunnel.zoo import Shipped, list_shipped
 WIDTH, HEIGHT = 720.0, 380.0
 LEFT, RIGHT, TOP, BOTTOM = 76.0, 18.0, 14.0, 56.0
 EXPLANATION = """
-More filters mean more switches and a better picture: the error falls as the bits rise. *Random* encoders were never
-trained; *pretrained* ones learnt to tell classes apart first. The paper's numbers were measured on photographs of
-ImageNet, ours on those named in the last column, so compare the order of the networks rather than single digits. Bits are
-per pixel and colour channel at 128×128. Marks of equal bits are set a little apart. Press a
-column's head to sort by it.
+More filters mean more switches and a better picture: the error falls as the bits rise. *Random* encoders
+were never trained; *pretrained* ones learnt to tell classes apart first. The paper's numbers were measured
+on photographs of ImageNet, ours on those named in the last column, so compare the order of the networks
+rather than single digits. Bits are per pixel and colour channel at 128×128. Marks of equal bits are set a
+little apart. Press a column's head to sort by it.
 """
 
 
@@ -78,8 +78,8 @@ def _table(found: list[Line]) -> str:
         ("measured on", "Photographs and set", ""),
     )
     head = "".join(
-        f'<th scope="col" class="{classes}"><button type="button" title="{escape(note)}" onclick="maxtunnelSort(this)">'
-        f"{escape(name)}</button></th>"
+        f'<th scope="col" class="{classes}"><button type="button" title="{escape(note)}" '
+        f'onclick="maxtunnelSort(this)">{escape(name)}</button></th>'
         for name, note, classes in columns
     )
     body = "".join(f"<tr>{''.join(_cells(line))}</tr>" for line in found)
@@ -114,8 +114,10 @@ def _plot(found: list[Line]) -> str:
     """RMSE against nominal bits: ours filled, the paper's hollow; a circle is random, a square pretrained."""
     x = Axis(1.45, 17.0, LEFT, WIDTH - RIGHT, log=True)
     y = Axis(0.04, 0.16, HEIGHT - BOTTOM, TOP)
-    marks = [_mark(x(row.bits_per_pixel * 1.04), y(row.rmse), row.pretrained, f"{row.name}, paper: {row.rmse:.4f}", "mt-hollow")
-             for row in ROWS]  # fmt: skip
+    marks = []
+    for row in ROWS:
+        about = f"{row.name}, paper: {row.rmse:.4f}"
+        marks.append(_mark(x(row.bits_per_pixel * 1.04), y(row.rmse), row.pretrained, about, "mt-hollow"))
     for line in found:
         entry = line.shipped
         about = f"{entry.name}, ours: {entry.rmse:.4f}"
@@ -166,6 +168,8 @@ def _legend() -> str:
         (False, "mt-hollow", "paper, random encoder"),
         (True, "mt-hollow", "paper, pretrained encoder"),
     )
-    return '<ul class="mt-legend mt-signs">' + "".join(
-        f"<li>{sign.format(_mark(7.0, 7.0, square, text, classes))}{text}</li>" for square, classes, text in entries
-    ) + "</ul>"  # fmt: skip
+    items = (
+        f"<li>{sign.format(_mark(7.0, 7.0, square, text, classes))}{text}</li>"
+        for square, classes, text in entries
+    )
+    return f'<ul class="mt-legend mt-signs">{"".join(items)}</ul>'
