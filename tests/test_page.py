@@ -224,11 +224,14 @@ class Screen:
         self.page = self.context.new_page()
         self.page.set_default_timeout(SECONDS * 1000)
         self.wrong = []
-        self.page.on("console", lambda told: self.wrong.append(told.text) if told.type == "error" else None)
+        self.page.on("console", lambda told: self.complains(told) if told.type == "error" else None)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("request", lambda request: self.leaves(request.url))
         self.page.goto(server)
         self.page.wait_for_selector("#reconstruction .mt-compare")
+
+    def complains(self, told):
+        self.wrong.append(f"{told.text} ({told.location.get('url', '')})")
 
     def leaves(self, url):
         if not url.startswith((self.server, "data:", "blob:")):

@@ -139,7 +139,7 @@ def test_inside_shows_the_codes_and_the_layers(cat):
         where = code.levels[0].codes[0, 2] == value
         assert (drawn[:, where] == torch.tensor(colour, dtype=torch.uint8)[:, None]).all()
     assert sum(inside.shares(code.levels[0], 2)) == pytest.approx(1)
-    last = list(activations(net, code))[-1]
+    last = activations(net, code)[-1]
     assert last[0] == "deconv1_2"
     assert torch.allclose(net.denormalise(last[1], code.image_size), net.decode(code), atol=1e-5)
     ramp = inside.grey(torch.linspace(-3, 5, 1000).reshape(20, 50))

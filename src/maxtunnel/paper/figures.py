@@ -1,6 +1,6 @@
 """The paper's four figures, from our networks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -253,18 +253,19 @@ def _frame_close_up(figure: Any, images: int, side: int, square: tuple[int, int,
 
 
 @torch.no_grad()
-def activations(network: TunnelNetwork, code: SwitchCode) -> Iterator[tuple[str, Float[Tensor, "n _ _ _"]]]:
+def activations(network: TunnelNetwork, code: SwitchCode) -> list[tuple[str, Float[Tensor, "n _ _ _"]]]:
     """Name and output of every decoder layer in execution order, from the bias code to the inner image."""
     blocks = len(network.architecture.widths)
     x = network.decoder.bias_code.detach()[:, None, None].expand(code.levels[-1].codes.shape)
-    yield "bias code", x
+    found = [("bias code", x)]
     for step, level in enumerate(reversed(code.levels)):
         block = blocks - step
         x = unpool(x, level.codes)
-        yield f"unpool{block}", x
+        found.append((f"unpool{block}", x))
         for index in (1, 2):
             x = network.decoder.convs[2 * step + index - 1](x)
-            yield f"deconv{block}_{index}", x
+            found.append((f"deconv{block}_{index}", x))
+    return found
 
 
 def _one_channel_each(
