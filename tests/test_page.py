@@ -227,7 +227,9 @@ class Screen:
         self.page.on("console", lambda told: self.complains(told) if told.type == "error" else None)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("request", lambda request: self.leaves(request.url))
-        self.page.goto(server)
+        # The first message tells that the page listens; what is clicked before that is lost.
+        with self.page.expect_response(lambda answer: "queue/join" in answer.url):
+            self.page.goto(server)
         self.page.wait_for_selector("#reconstruction .mt-compare")
 
     def complains(self, told):

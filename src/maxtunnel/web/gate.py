@@ -21,11 +21,12 @@ Application = Callable[..., Awaitable[None]]
 API = "/gradio_api"
 FILE = f"{API}/file="
 UPLOAD = f"{API}/upload"
+PROGRESS = f"{API}/upload_progress"
 MOST_MESSAGE = 256 * 1024  # bytes of a message that is no upload: the page sends a few hundred
 _FORM = 64 * 1024  # what a form adds to the file in it
 _OPEN = re.compile(
     r"/|/config/?|/(assets|static|svelte)/.+|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/log(in|out)/?"
-    rf"|{API}/(queue/(join|data)|heartbeat/\w+|upload|upload_progress|file=.+|startup-events|theme\.css|info/?"
+    rf"|{API}/(queue/(join|data)|heartbeat/\w+|upload|file=.+|startup-events|theme\.css|info/?"
     r"|login_check/?|user/?|token/?|app_id/?|cancel|reset/?)"
 )
 # Gradio's scripts evaluate templates and carry inline parts; nothing is loaded from elsewhere.
@@ -75,6 +76,10 @@ class Gate:
         try:
             if scope["path"].startswith(ADDRESS):
                 await self._give(scope, send)
+                return
+            if scope["path"] == PROGRESS:
+                # Gradio answers "not found" where an upload was quicker than this question.
+                await _send(send, 200, "text/event-stream", b'data: {"msg": "done"}\n\n')
                 return
             checked = await self._check(scope, receive)
         except Refused as refusal:
