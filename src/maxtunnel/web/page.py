@@ -42,7 +42,7 @@ def build(limits: Limits, folder: Path, results: Results) -> Any:
         with gr.Row(elem_classes="mt-page"):
             with gr.Column(scale=3, min_width=280, elem_classes="mt-inputs"):
                 photograph, model = _inputs(gr)
-            with gr.Column(scale=8, min_width=320), gr.Tabs() as tabs:
+            with gr.Column(scale=8, min_width=320), gr.Tabs():
                 tab = _Tabs(gr, limits, folder, results, shown, photograph, model)
                 tab.reconstruct()
                 tab.lab()
@@ -51,7 +51,6 @@ def build(limits: Limits, folder: Path, results: Results) -> Any:
                     gr.HTML(table.show(), apply_default_css=False)
                     gr.Markdown(table.EXPLANATION, elem_classes="mt-words")
         gr.HTML(_foot(limits), apply_default_css=False)
-    del tabs
     blocks.queue(max_size=WAITING, default_concurrency_limit=CONCURRENT, api_open=False)
     return blocks
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -170,5 +171,8 @@ def _run(application: Any, listener: socket.socket) -> None:
         application, log_level="warning", access_log=False, timeout_graceful_shutdown=2, ws="none",
         server_header=False, limit_concurrency=2000,
     )  # fmt: skip
+    # Uvicorn ends in peace, then sends itself the signal again: SIGTERM would leave the uploads behind.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
