@@ -159,6 +159,8 @@ def test_import_caffe_says_what_a_missing_mean_costs(shared, tmp_path):
         (["reproduce", "--test", ".", "--out", "r"], "no prepared store"),
         (["figure", "3"], "--data"),
         (["figure", "2", "-m", "big"], "no architecture"),
+        (["serve", "--max-side", "100"], "a side of 128"),
+        (["serve", "--auth", "name"], "NAME:PASSWORD"),
         (["sing"], "sing"),
     ],
 )
@@ -191,6 +193,7 @@ def test_help_is_quick_and_gives_an_example():
         "decode",
         "reproduce",
         "figure",
+        "serve",
     ):
         assert "Example" in call(command, "--help")
 

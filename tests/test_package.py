@@ -30,6 +30,8 @@ def test_the_wheel_is_whole_and_small(wheel):
         "priors/8-8-8.safetensors",
         "photographs/chelsea.jpg",
         "photographs/LICENSES.md",
+        "web/page.css",
+        "web/page.js",
         "weights/8-8-8.safetensors",
     ):
         assert f"maxtunnel/{needed}" in names

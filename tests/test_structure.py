@@ -36,6 +36,7 @@ ORDER = [
     "figures",
     "demo",
     "paper",
+    "web",
     "console",
     "__main__",
 ]

@@ -628,6 +628,38 @@ def figure(
     say(f"Figure: {written[0]}, {written[1]}")
 
 
+@app.command(epilog="Example: `maxtunnel serve --port 8000`")
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets others on the network in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 7860,
+    auth: Annotated[
+        str | None,
+        typer.Option(
+            help="What visitors must give.",
+            metavar="NAME:PASSWORD",
+            envvar="MAXTUNNEL_AUTH",
+            show_default=False,
+        ),
+    ] = None,
+    megabytes: Annotated[int, typer.Option("--max-megabytes", help="Of a file.", min=1)] = 20,
+    megapixels: Annotated[
+        int, typer.Option("--max-megapixels", help="Of a photograph, before it is made smaller.", min=1)
+    ] = 25,
+    side: Annotated[
+        int,
+        typer.Option("--max-side", help="Longest side to compute on: 128, 256, 512, 1024 or 2048 pixels."),
+    ] = 1024,
+) -> None:
+    """Open a page in which to try all this on your own photographs. Nothing leaves the machine."""
+    from maxtunnel.console import say
+    from maxtunnel.web import Limits
+    from maxtunnel.web import serve as serve_page
+
+    serve_page(host, port, auth, Limits(megabytes, megapixels, side), say)
+
+
 @app.command(epilog="Example: `maxtunnel models`")
 def models() -> None:
     """List the networks that ship: size, bits and measured RMSE."""

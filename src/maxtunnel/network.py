@@ -176,7 +176,7 @@ class Decoder(nn.Module):
     def forward(
         self,
         codes: Sequence[UInt8[Tensor, "n _ _ _"]],
-        what: Float[Tensor, "n c h w"] | None = None,
+        what: Float[Tensor, "n c _ _"] | None = None,
         missing: Collection[int] = (),
     ) -> Float[Tensor, "n 3 h w"]:
         """Decode codes (finest level first); `what` takes the place of the bias code where given.
@@ -306,20 +306,27 @@ class TunnelNetwork(nn.Module):
         return SwitchCode(tuple(map(_level, codes, planes)), size)
 
     @torch.no_grad()
-    def decode(self, code: SwitchCode, levels: Collection[int] | None = None) -> Float[Tensor, "n 3 h w"]:
+    def decode(
+        self,
+        code: SwitchCode,
+        levels: Collection[int] | None = None,
+        what: Float[Tensor, "n c _ _"] | None = None,
+    ) -> Float[Tensor, "n 3 h w"]:
         """Images from switches alone, float32, not clipped.
 
         Args:
             code: what `encode` gave.
             levels: the levels to make use of, 1 the finest; by default all. The others are unpooled by
                 replication, which costs quality (docs/codec.md).
+            what: features that take the place of the bias code, of the shape of the deepest level; the
+                paper's decoder gets none.
 
         Raises:
             ValueError: the code comes from another architecture.
         """
         self.check(code)
         missing = set() if levels is None else {*range(1, len(code.levels) + 1)} - {*levels}
-        output = self.decoder([level.codes for level in code.to(self.device).levels], None, missing)
+        output = self.decoder([level.codes for level in code.to(self.device).levels], what, missing)
         return self.denormalise(output, code.image_size)
 
     def check(self, code: SwitchCode) -> None:

@@ -36,6 +36,15 @@ def uniform(level: SwitchLevel, number: int, generator: torch.Generator) -> Tens
     return random_codes(level, generator)
 
 
+def shuffled(level: SwitchLevel, number: int, generator: torch.Generator) -> Tensor:
+    """Each channel's codes dealt out anew to its windows: how often each comes stays as it was.
+
+    Meant for windows without padding, where every code is possible everywhere.
+    """
+    order = torch.rand(level.codes.shape, generator=generator).flatten(2).argsort(2).to(level.codes.device)
+    return level.codes.flatten(2).gather(2, order).view(level.codes.shape)
+
+
 def only(numbers: Collection[int]) -> Change:
     """The levels of these numbers as they are, the others fixed."""
     return lambda level, number, generator: level.codes if number in numbers else fixed_codes(level)

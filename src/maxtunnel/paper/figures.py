@@ -14,7 +14,7 @@ from maxtunnel.files import replacing
 from maxtunnel.images import to_float, to_uint8
 from maxtunnel.network import Architecture, TunnelNetwork
 from maxtunnel.paper.colours import gradient
-from maxtunnel.switches import unpool
+from maxtunnel.switches import SwitchCode, unpool
 
 INK, FAINT, RED, BLUE = "#1a1a1a", "#666666", "#c0392b", "#2166ac"
 _STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "pdf.fonttype": 42}
@@ -252,28 +252,30 @@ def _frame_close_up(figure: Any, images: int, side: int, square: tuple[int, int,
     figure.axes[images].set_title("close-up", fontsize=8, color=RED)
 
 
+@torch.no_grad()
+def activations(network: TunnelNetwork, code: SwitchCode) -> list[tuple[str, Float[Tensor, "n _ _ _"]]]:
+    """Name and output of every decoder layer in execution order, from the bias code to the inner image."""
+    blocks = len(network.architecture.widths)
+    x = network.decoder.bias_code.detach()[:, None, None].expand(code.levels[-1].codes.shape)
+    found = [("bias code", x)]
+    for step, level in enumerate(reversed(code.levels)):
+        block = blocks - step
+        x = unpool(x, level.codes)
+        found.append((f"unpool{block}", x))
+        for index in (1, 2):
+            x = network.decoder.convs[2 * step + index - 1](x)
+            found.append((f"deconv{block}_{index}", x))
+    return found
+
+
 def _one_channel_each(
     network: TunnelNetwork, image: Float[Tensor, "1 3 h w"], generator: torch.Generator
 ) -> list[tuple[str, Float[Tensor, "_ _"]]]:
     """Name and a random channel of every decoder layer's output."""
-    levels, blocks = network.encode(image).levels, len(network.architecture.widths)
-    shown = []
-
-    def show(name: str, x: Tensor) -> None:
-        channel = int(torch.randint(x.shape[1], (), generator=generator))
-        shown.append((name, x[0, channel].detach().float()))
-
-    with torch.no_grad():
-        x = network.decoder.bias_code[:, None, None].expand(levels[-1].codes.shape)
-        show("bias code", x)
-        for step, level in enumerate(reversed(levels)):
-            block = blocks - step
-            x = unpool(x, level.codes)
-            show(f"unpool{block}", x)
-            for index in (1, 2):
-                x = network.decoder.convs[2 * step + index - 1](x)
-                show(f"deconv{block}_{index}", x)
-    return shown
+    return [
+        (name, x[0, int(torch.randint(x.shape[1], (), generator=generator))].float())
+        for name, x in activations(network, network.encode(image))
+    ]
 
 
 def _grid(rows: Sequence[tuple[str, Float[Tensor, "n 3 h w"]]], title: str) -> Any:

@@ -1,0 +1,194 @@
+"""What may be asked of the server: the few routes that the page needs, within bounds, and nothing else.
+
+Gradio's server can do much more than this page: fetch addresses, stand in front of other servers, run
+functions by name. Whatever is not on the list here is not found; files are given out and taken in only where
+uploads lie.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from maxtunnel.web.inputs import Limits, lies_within
+from maxtunnel.web.results import ADDRESS, Results
+
+Message = MutableMapping[str, Any]
+Application = Callable[..., Awaitable[None]]
+
+API = "/gradio_api"
+FILE = f"{API}/file="
+UPLOAD = f"{API}/upload"
+PROGRESS = f"{API}/upload_progress"
+MOST_MESSAGE = 256 * 1024  # bytes of a message that is no upload: the page sends a few hundred
+_FORM = 64 * 1024  # what a form adds to the file in it
+_OPEN = re.compile(
+    r"/|/config/?|/(assets|static|svelte)/.+|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/log(in|out)/?"
+    rf"|{API}/(queue/(join|data)|heartbeat/\w+|upload|file=.+|startup-events|theme\.css|info/?"
+    r"|login_check/?|user/?|token/?|app_id/?|cancel|reset/?)"
+)
+# Gradio's scripts evaluate templates and carry inline parts; nothing is loaded from elsewhere.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self' data: blob:; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+class Refused(Exception):
+    """A request that gets no further: the status and why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Gate:
+    """An ASGI application before another one.
+
+    Args:
+        application: what stands behind.
+        folder: where uploads lie.
+        limits: of an upload.
+        results: what answers refer to, given out here.
+    """
+
+    def __init__(self, application: Application, folder: Path, limits: Limits, results: Results) -> None:
+        self._application, self._folder, self._results = application, folder, results
+        self._most_upload = limits.megabytes * 10**6 + _FORM
+        self._megabytes = limits.megabytes
+
+    async def __call__(self, scope: Message, receive: Application, send: Application) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._application(scope, receive, send)
+            return
+        try:
+            if scope["path"].startswith(ADDRESS):
+                await self._give(scope, send)
+                return
+            if scope["path"] == PROGRESS:
+                # Gradio answers "not found" where an upload was quicker than this question.
+                await _send(send, 200, "text/event-stream", b'data: {"msg": "done"}\n\n')
+                return
+            checked = await self._check(scope, receive)
+        except Refused as refusal:
+            await _refuse(refusal, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        await self._application(scope, checked, send_with_headers)
+
+    async def _give(self, scope: Message, send: Any) -> None:
+        """Answer with a result; its address is all that is needed, and nobody can guess one."""
+        kept = self._results.get(scope["path"])
+        if kept is None or scope["method"] not in ("GET", "HEAD"):
+            raise Refused(404, "this result is no longer kept: compute it again")
+        cached = (b"cache-control", b"private, max-age=1800")
+        await _send(send, 200, kept.kind, kept.data if scope["method"] == "GET" else b"", cached)
+
+    async def _check(self, scope: Message, receive: Any) -> Any:
+        """How the application is to receive the request; `Refused` where it may not."""
+        path = scope["path"]
+        if not _OPEN.fullmatch(path):
+            raise Refused(404, "there is nothing here")
+        if path.startswith(FILE) and not lies_within(unquote(path.removeprefix(FILE)), self._folder):
+            raise Refused(403, "only files that were sent to this page can be fetched")
+        if scope["method"] in ("GET", "HEAD"):
+            return receive
+        if path == UPLOAD:
+            self._check_length(scope)
+            return receive
+        body = await _read(receive, MOST_MESSAGE)
+        if path == f"{API}/queue/join":
+            self._check_files(body)
+        return _replay(body, receive)
+
+    def _check_length(self, scope: Message) -> None:
+        """Refuse by the announced length, to which the server holds its sender, before a byte is stored."""
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if not length.isdigit():
+            raise Refused(411, "an upload says how long it is")
+        if int(length) > self._most_upload:
+            raise Refused(413, f"the file exceeds the maximum allowed size of {self._megabytes} MB")
+
+    def _check_files(self, body: bytes) -> None:
+        """Every file that a message names was sent to the page before."""
+        try:
+            paths = list(_paths(json.loads(body)))
+        except (ValueError, RecursionError):
+            raise Refused(400, "this is no message of the page") from None
+        if not all(lies_within(path, self._folder) for path in paths):
+            raise Refused(400, "only files that were sent to this page can be used")
+
+
+def _paths(value: Any) -> Any:
+    """Whatever stands as `path` in a message, however deep."""
+    if isinstance(value, dict):
+        if value.get("path") is not None:
+            yield value["path"]
+        for inner in value.values():
+            yield from _paths(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _paths(inner)
+
+
+async def _read(receive: Any, most: int) -> bytes:
+    """A whole body; `Refused` above `most` bytes."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise Refused(413, f"a message of more than {most} bytes")
+        if not message.get("more_body", False):
+            return body
+
+
+def _replay(body: bytes, receive: Any) -> Any:
+    """Give a body that was read once more, then what comes after it."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+async def _refuse(refusal: Refused, send: Any) -> None:
+    # Of a failed upload Gradio's page shows the body, of another error its `detail`.
+    if refusal.status == 413:
+        await _send(send, 413, "text/plain; charset=utf-8", str(refusal).encode())
+    else:
+        body = json.dumps({"detail": str(refusal)}).encode()
+        await _send(send, refusal.status, "application/json", body)
+
+
+async def _send(send: Any, status: int, kind: str, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    told = [
+        (b"content-type", kind.encode()),
+        (b"content-length", str(len(body)).encode()),
+        *headers,
+        *_HEADERS,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": told})
+    await send({"type": "http.response.body", "body": body})

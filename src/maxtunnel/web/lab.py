@@ -1,0 +1,189 @@
+"""The second tab: change the switches of a photograph level by level, and see what becomes of the picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from maxtunnel.auditing.changes import fixed_codes, flipped, random_codes, shuffled
+from maxtunnel.evaluation import rmse
+from maxtunnel.images import resize, to_float, to_uint8
+from maxtunnel.network import TunnelNetwork
+from maxtunnel.switches import SwitchCode, SwitchLevel
+from maxtunnel.web import markup
+from maxtunnel.web.inputs import Limits, Upload, choose, network, number, read_photograph
+
+SIDE = 256  # longest side: small enough that the picture follows a slider
+CHANGES = {
+    "keep": "keep",
+    "fixed": "fixed",
+    "random": "random",
+    "shuffled": "shuffled",
+    "B": "from B",
+    "flip": "flip p",
+}
+FEATURES = {"constant": "the learned constant (the paper)", "B": "features of B"}
+EXPLANATION = """
+**What each choice does to a level's switches.** *Keep* leaves them. *Fixed* puts every one in the top left
+corner. *Random* draws each anew. *Shuffled* deals a channel's own switches out to other places, so that
+only their statistics remain. *From B* takes those of the second photograph. *Flip p* draws a share p anew,
+of which a quarter lands where it was.
+
+**The transplant.** In the paper no feature reaches the decoder. Here you may give it the features of B,
+brought to the strength of the constant, together with the switches of A. What you see is still A: *where*
+decides, *what* hardly does.
+"""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is done to one level.
+
+    Attributes:
+        change: a key of `CHANGES`.
+        share: of the switches that `flip` draws anew, 0 to 1.
+    """
+
+    change: str = "keep"
+    share: float = 0.25
+
+
+def altered(code: SwitchCode, other: SwitchCode, choices: Sequence[Choice], seed: int = 0) -> SwitchCode:
+    """The code with each level changed as chosen.
+
+    Args:
+        code: of photograph A.
+        other: of photograph B, of the same size.
+        choices: one a level, finest first.
+        seed: of what is drawn; each level has draws of its own, so that one control moves one level.
+    """
+    levels = []
+    for index, (level, donor, choice) in enumerate(zip(code.levels, other.levels, choices, strict=True)):
+        generator = torch.Generator().manual_seed(1000 * seed + index)
+        levels.append(level.with_codes(_changed(level, donor, choice, generator)))
+    return SwitchCode(tuple(levels), code.image_size)
+
+
+def _changed(level: SwitchLevel, donor: SwitchLevel, choice: Choice, generator: torch.Generator) -> Tensor:
+    match choice.change:
+        case "keep":
+            return level.codes
+        case "fixed":
+            return fixed_codes(level)
+        case "random":
+            return random_codes(level, generator)
+        case "shuffled":
+            return shuffled(level, 0, generator)
+        case "B":
+            return donor.codes
+        case "flip":
+            return flipped(choice.share)(level, 0, generator)
+        case _:
+            raise ValueError(f"{choice.change!r} is no change: expected one of {', '.join(CHANGES)}")
+
+
+@torch.no_grad()
+def features(network: TunnelNetwork, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c _ _"]:
+    """The encoder's deepest features, all times one number that gives them the mean of the bias code."""
+    what, _ = network.encoder(network.normalise(images))
+    return what * (network.decoder.bias_code.mean() / what.mean().clamp(min=1e-12))
+
+
+@dataclass(frozen=True, eq=False)
+class Altered:
+    """What became of photograph A; all three pictures are of one size.
+
+    Attributes:
+        first, second: photographs A and B.
+        picture: what the decoder made.
+        rmse: of the unclipped output against A.
+        rmse_other: and against B.
+        changed: share of each level's switches that are not those of A, finest first.
+    """
+
+    first: UInt8[Tensor, "3 h w"]
+    second: UInt8[Tensor, "3 h w"]
+    picture: UInt8[Tensor, "3 h w"]
+    rmse: float
+    rmse_other: float
+    changed: tuple[float, ...]
+
+
+def alter(
+    network: TunnelNetwork,
+    first: UInt8[Tensor, "3 h w"],
+    second: UInt8[Tensor, "3 _ _"],
+    choices: Sequence[Choice],
+    from_second: bool = False,
+    seed: int = 0,
+) -> Altered:
+    """Decode changed switches of photograph A.
+
+    Args:
+        network: encodes and decodes.
+        first: A.
+        second: B, warped to the size of A.
+        choices: one a level, finest first.
+        from_second: give the decoder the features of B in the place of its learned constant.
+        seed: of what is drawn.
+    """
+    second = resize(second, (first.shape[-2], first.shape[-1]), "antialias")
+    image, other = to_float(first)[None], to_float(second)[None]
+    code = network.encode(image)
+    changed = altered(code, network.encode(other), choices, seed)
+    output = network.decode(changed, what=features(network, other) if from_second else None)
+    return Altered(
+        first=first,
+        second=second,
+        picture=to_uint8(output[0]),
+        rmse=rmse(output, image),
+        rmse_other=rmse(output, other),
+        changed=tuple(
+            float((now.codes != was.codes).double().mean())
+            for now, was in zip(changed.levels, code.levels, strict=True)
+        ),
+    )
+
+
+def answer(
+    first: Upload | None,
+    second: Upload | None,
+    model: Any,
+    controls: Sequence[Any],
+    what: Any,
+    seed: Any,
+    limits: Limits,
+) -> str:
+    """The three pictures as HTML, or what is wrong; `controls` are a change and a share for each level."""
+    if first is None or second is None:
+        return markup.hint("The lab takes two photographs: A at the top of the page, B here.")
+    try:
+        net = network(model)
+        choices = [
+            Choice(choose(change, CHANGES, "a level's change"), number(share, 0, 1, "a level's share"))
+            for change, share in zip(controls[::2], controls[1::2], strict=True)
+        ][: len(net.architecture.widths)]
+        side = min(SIDE, limits.side)
+        pixels = [read_photograph(upload, limits, side) for upload in (first, second)]
+        from_second = choose(what, FEATURES, "the decoder's input") == "B"
+        done = alter(net, pixels[0], pixels[1], choices, from_second, int(number(seed, 0, 1000, "the seed")))
+        return show(done)
+    except (ValueError, MemoryError) as error:
+        return markup.notice(error)
+
+
+def show(done: Altered) -> str:
+    """A, B and the result, with what changed."""
+    changed = ", ".join(f"level {level} {share:.0%}" for level, share in enumerate(done.changed, 1))
+    pictures = [
+        markup.figure(markup.picture(done.first, "photograph A"), "<b>A</b>"),
+        markup.figure(markup.picture(done.second, "photograph B"), "<b>B</b>, warped to A"),
+        markup.figure(markup.picture(done.picture, "result", "mt-lab-result"), "<b>Result</b>"),
+    ]
+    return (
+        f"{markup.row(pictures, 'mt-three')}<p>RMSE of the result {done.rmse:.3f} to A, "
+        f"{done.rmse_other:.3f} to B. Switches that differ from those of A: {changed}.</p>"
+    )
