@@ -80,7 +80,9 @@ def decode(
     out: str | Path = ".",
     on_progress: OnProgress = silent,
 ) -> list[Path]:
-    """Rebuild the images in switch files as `out`/NAME.png, or NAME-1.png, NAME-2.png, ... of a batch.
+    """Rebuild the images in switch files as `out`/NAME-rebuilt.png; of a batch NAME-rebuilt-1.png, ...
+
+    So a picture never takes the place of the photograph that was encoded beside it.
 
     Args:
         files: switch files.
@@ -101,8 +103,8 @@ def decode(
         code = load(file, levels)
         for number in range(1, len(code) + 1):
             picture = tiling.decode(network, code[number - 1], levels=levels)
-            name = file.stem if len(code) == 1 else f"{file.stem}-{number}"
-            target = _free(Path(out) / f"{name}.png", written)
+            ending = "" if len(code) == 1 else f"-{number}"
+            target = _free(Path(out) / f"{file.stem}-rebuilt{ending}.png", written)
             write_png(target, picture)
             written.append(target)
         on_progress("decode", done, len(files), "")
