@@ -97,6 +97,8 @@ def call(*arguments):
         ("models.py:build", ["--preprocess", "1,1,1/0,1,1"], "above 0"),
         ("models.py:build", ["--metric", "models.py:metric"], "give --mitigations"),
         ("models.py:build", ["--data", "empty"], "empty"),
+        ("models.py:build", ["--out", "models.py"], "models.py is a file: give a folder"),
+        ("models.py:build", ["--out", "models.py/out"], "models.py is a file: give a folder"),
         ("models.py:build", ["--holdout", "photographs/class0"], "share photographs"),
     ],
 )

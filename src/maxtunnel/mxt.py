@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maxtunnel import tiling
 from maxtunnel.codec import Coding, Header, dump, load, read_bytes, read_header
-from maxtunnel.files import FormatError
+from maxtunnel.files import FormatError, check_folder
 from maxtunnel.images import list_images, read_image, write_png
 from maxtunnel.network import TunnelNetwork
 from maxtunnel.progress import OnProgress, silent
@@ -54,6 +54,7 @@ def encode(
     Returns:
         The files with their bits per pixel and colour channel, and the unreadable images with the reason.
     """
+    check_folder(out)
     network = load_network(model)
     files = [file for path in images for file in (list_images(path) if path.is_dir() else [path])]
     written: list[tuple[Path, float]] = []
@@ -95,6 +96,7 @@ def decode(
         FormatError: a file is damaged, or its model is not here.
         ValueError: `model` is not the one that made a file, or a file has no such level.
     """
+    check_folder(out)
     written: list[Path] = []
     given = None if model is None else load_network(model)
     for done, file in enumerate(files, 1):
