@@ -37,7 +37,9 @@ def test_a_photograph_goes_through_a_file_as_through_the_network(tmp_path, photo
     network, image = maxtunnel.load("8-8-8"), to_float(read_image(photograph))[None]
     assert load(file) == network.encode(image)
     call("decode", file, "-o", tmp_path / "out")
-    assert torch.equal(read_image(tmp_path / "out" / "rocket-rebuilt.png"), to_uint8(network.reconstruct(image))[0])
+    assert torch.equal(
+        read_image(tmp_path / "out" / "rocket-rebuilt.png"), to_uint8(network.reconstruct(image))[0]
+    )
 
 
 def test_decoding_beside_a_photograph_leaves_it_alone(tmp_path, photograph):
