@@ -100,7 +100,7 @@ def call(*arguments):
         ("nowhere.pt2", [], "there is no such file"),
         ("models.py", [], "names nothing"),
         ("8-8-8", ["--preprocess", "imagenet"], "leave --preprocess out"),
-        ("models.py:build", ["--levels", "3"], "there are 1 to 2"),
+        ("models.py:build", ["--levels", "3"], "are 1 to 2"),
         ("models.py:build", ["--levels", "one"], "expected numbers from 1"),
         ("models.py:build", ["--preprocess", "0.5"], "expected MEAN/STD"),
         ("models.py:build", ["--preprocess", "1,1,1/0,1,1"], "above 0"),

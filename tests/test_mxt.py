@@ -123,6 +123,8 @@ def test_inspect_shows_what_a_file_costs(tmp_path, photograph):
 def test_evaluate_and_models_show_stored_bits(tmp_path, photograph):
     output = call("evaluate", "8-8-8", "--data", tmp_path, "--size", 32, "--json", tmp_path / "result.json")
     assert "stored" in output
+    assert "1 photograph of" in output
+    assert "nominal" in output
     assert '"stored": 1.' in (tmp_path / "result.json").read_text()
     assert "stored" in call("models")
 

@@ -56,7 +56,9 @@ class Target:
                 found = record(self.model, self.preprocess(images), swap=self.swap)
             if self.levels is not None:
                 if not self.levels or min(self.levels) < 0 or max(self.levels) >= len(found.levels):
-                    raise ValueError(f"no such --levels: there are 1 to {len(found.levels)}, in call order")
+                    raise ValueError(
+                        f"no such --levels: the poolings, in call order, are 1 to {len(found.levels)}"
+                    )
                 found.levels = [found.levels[number] for number in self.levels]
             return found
         except ValueError as error:

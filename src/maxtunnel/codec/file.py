@@ -85,7 +85,7 @@ def loads(data: bytes, levels: Collection[int] | None = None, name: str = "the d
     if not wanted or not wanted <= numbers:
         raise ValueError(f"{name} has levels 1 to {len(numbers)}; {sorted(wanted)} was asked for")
     if levels is None and len(data) > header.file_length:
-        raise FormatError(f"{name} has {len(data) - header.file_length} bytes after its end")
+        raise FormatError(f"{name} goes on after its end at byte {header.file_length:,}")
     read: list[SwitchLevel] = []
     for number in sorted(numbers, reverse=True):
         # A learned part leans on the level above it, so all above a wanted one are read.
