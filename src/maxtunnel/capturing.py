@@ -119,7 +119,7 @@ def record(
     for level in found.levels:
         if len(level.values) != len(images):
             raise ValueError(
-                f"{level.switches.name} pools a batch of {len(level.values)}, but the images are {len(images)}: "
+                f"{level.switches.name} pools a batch of {len(level.values)}, but images are {len(images)}: "
                 "give (n, c, h, w); levels that mix or split images are not covered"
             )
         refuse_nan(level.values)
