@@ -207,7 +207,9 @@ def test_an_inverted_cmyk_jpeg_as_adobe_writes_it(tmp_path):
 
 
 def test_ycbcr_and_lab(tmp_path):
-    path = saved(tmp_path / "ycbcr.tif", Image.fromarray(photograph()).convert("YCbCr"))
+    path = saved(
+        tmp_path / "ycbcr.tif", Image.fromarray(photograph()).convert("YCbCr"), compression="tiff_lzw"
+    )
     assert np.abs(hwc(read_image(path)) - photograph().astype(int)).max() <= 3
     lab = np.random.default_rng(1).uniform([30, -15, -15], [80, 15, 15], (13, 17, 3)).round()
     planes = np.moveaxis((lab * [2.55, 1, 1] + [0, 128, 128]).round().astype(np.uint8), -1, 0)
