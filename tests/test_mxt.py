@@ -44,8 +44,8 @@ def test_a_photograph_goes_through_a_file_as_through_the_network(tmp_path, photo
 
 def test_decoding_beside_a_photograph_leaves_it_alone(tmp_path, photograph):
     original = photograph.read_bytes()
-    encode([photograph], "8-8-8", tmp_path)
-    assert decode([tmp_path / "rocket.mxt"], out=tmp_path) == [tmp_path / "rocket-rebuilt.png"]
+    encode([str(photograph)], "8-8-8", tmp_path)
+    assert decode(str(tmp_path / "rocket.mxt"), out=tmp_path) == [tmp_path / "rocket-rebuilt.png"]
     assert photograph.read_bytes() == original
 
 

@@ -36,7 +36,7 @@ class Inspection:
 
 
 def encode(
-    images: Sequence[Path],
+    images: str | Path | Sequence[str | Path],
     model: str,
     out: str | Path = ".",
     coding: Coding = "entropy",
@@ -45,7 +45,7 @@ def encode(
     """Write the switches of each photograph, at its own size, as `out`/NAME.mxt.
 
     Args:
-        images: files, or folders of them.
+        images: a file or a folder of them, or several.
         model: what `maxtunnel.load` takes.
         out: folder for the switch files.
         coding: `entropy` or `packed`.
@@ -56,14 +56,15 @@ def encode(
     """
     check_folder(out)
     network = load_network(model)
-    files = [file for path in images for file in (list_images(path) if path.is_dir() else [path])]
+    paths = _paths(images)
+    files = [file for path in paths for file in (list_images(path) if path.is_dir() else [path])]
     written: list[tuple[Path, float]] = []
     skipped: Skipped = []
     for done, file in enumerate(files, 1):
         try:
             pixels = read_image(file)
         except FormatError as error:
-            if [file] == list(images):
+            if [file] == paths:
                 raise
             skipped.append((file, str(error)))
             continue
@@ -75,7 +76,7 @@ def encode(
 
 
 def decode(
-    files: Sequence[Path],
+    files: str | Path | Sequence[str | Path],
     model: str | None = None,
     levels: Collection[int] | None = None,
     out: str | Path = ".",
@@ -86,7 +87,7 @@ def decode(
     So a picture never takes the place of the photograph that was encoded beside it.
 
     Args:
-        files: switch files.
+        files: a switch file, or several.
         model: what `maxtunnel.load` takes; by default the shipped model that each file names.
         levels: the levels to make use of, 1 the finest; by default all.
         out: folder for the pictures.
@@ -99,7 +100,8 @@ def decode(
     check_folder(out)
     written: list[Path] = []
     given = None if model is None else load_network(model)
-    for done, file in enumerate(files, 1):
+    paths = _paths(files)
+    for done, file in enumerate(paths, 1):
         header = read_header(read_bytes(file), str(file))
         network = _network(file, header, model, given)
         code = load(file, levels)
@@ -109,7 +111,7 @@ def decode(
             target = _free(Path(out) / f"{file.stem}-rebuilt{ending}.png", written)
             write_png(target, picture)
             written.append(target)
-        on_progress("decode", done, len(files), "")
+        on_progress("decode", done, len(paths), "")
     return written
 
 
@@ -152,6 +154,10 @@ def _network(file: Path, header: Header, model: str | None, given: TunnelNetwork
             f"{file} was made by network {header.network.hex()}, which does not ship: give it with --model"
         )
     return load_network(name)
+
+
+def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(path) for path in given]
 
 
 def _free(path: Path, taken: Collection[Path]) -> Path:
