@@ -1,5 +1,7 @@
 """encode, decode and inspect, as a person and as a program use them."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -125,6 +127,10 @@ def test_evaluate_and_models_show_stored_bits(tmp_path, photograph):
     assert "stored" in output
     assert "1 photograph of" in output
     assert "nominal" in output
+    assert "Stored bits" not in output
+    (tmp_path / "again.png").write_bytes(photograph.read_bytes())
+    more = call("evaluate", "8-8-8", "--data", tmp_path, "--size", 32)
+    assert re.search(r"Stored bits: 95 % interval 1\.\d+–1\.\d+, on 2 photographs", more)
     assert '"stored": 1.' in (tmp_path / "result.json").read_text()
     assert "stored" in call("models")
 

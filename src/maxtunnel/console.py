@@ -143,6 +143,14 @@ def print_evaluations(evaluations: "Sequence[Evaluation]", title: str) -> None:
             f"{result.ssim:.3f}",
         )
     _output.print(table)
+    if len(evaluations) == 1:
+        _print_stored_interval(evaluations[0])
+
+
+def _print_stored_interval(result: "Evaluation") -> None:
+    if result.stored_ci95 is not None and result.bits_images > 1:
+        low, high = result.stored_ci95
+        say(f"Stored bits: 95 % interval {low:.3f}–{high:.3f}, on {result.bits_images:,} photographs")
 
 
 def print_audit(result: "AuditResult") -> None:
