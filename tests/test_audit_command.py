@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from maxtunnel.__main__ import app
 from maxtunnel.auditing import Config, audit, load_target
+from maxtunnel.auditing.experiments import check_photographs
 from maxtunnel.auditing.targets import find, read_preprocess
 from maxtunnel.console import explain
 
@@ -36,11 +37,15 @@ def build():
 def stop():
     raise RuntimeError("no weights\\nhere")
 
+def leave(x=None):
+    raise SystemExit("bye")
+
 def fail(x):
     raise KeyError("layer")
 
 size = lambda: nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(7, 2))
 raising = lambda: Wrong(fail)
+leaving = lambda: Wrong(leave)
 dictionary = lambda: {"model": build()}
 unpooled = lambda: nn.Sequential(nn.Conv2d(3, 4, 3, stride=2))
 adaptive = lambda: nn.AdaptiveMaxPool2d(1)
@@ -59,6 +64,7 @@ def models(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models.py").write_text(MODELS)
     (tmp_path / "syntax.py").write_text("def")
+    (tmp_path / "script.py").write_text("raise SystemExit(2)")
     return tmp_path / "models.py"
 
 
@@ -76,6 +82,9 @@ def call(*arguments):
         ("models.py:size", [], "size fails on 1x3x16x16 photographs"),
         ("models.py:raising", [], "raising fails"),
         ("models.py:stop", [], "models.py:stop() fails (RuntimeError: no weights here)"),
+        ("models.py:leave", [], "models.py:leave() fails (SystemExit: bye)"),
+        ("models.py:leaving", [], "leaving fails on 1x3x16x16 photographs (SystemExit: bye)"),
+        ("script.py:build", [], "script.py cannot be imported (SystemExit: 2)"),
         ("models.py:dictionary", [], "gave a dict: expected a torch.nn.Module"),
         ("models.py:number", [], "gave a int"),
         ("models.py:unpooled", [], "no max pooling: it has no switches, so nothing can leak"),
@@ -91,12 +100,14 @@ def call(*arguments):
         ("nowhere.pt2", [], "there is no such file"),
         ("models.py", [], "names nothing"),
         ("8-8-8", ["--preprocess", "imagenet"], "leave --preprocess out"),
-        ("models.py:build", ["--levels", "3"], "there are 1 to 2"),
+        ("models.py:build", ["--levels", "3"], "are 1 to 2"),
         ("models.py:build", ["--levels", "one"], "expected numbers from 1"),
         ("models.py:build", ["--preprocess", "0.5"], "expected MEAN/STD"),
         ("models.py:build", ["--preprocess", "1,1,1/0,1,1"], "above 0"),
         ("models.py:build", ["--metric", "models.py:metric"], "give --mitigations"),
         ("models.py:build", ["--data", "empty"], "empty"),
+        ("models.py:build", ["--out", "models.py"], "models.py is a file: give a folder"),
+        ("models.py:build", ["--out", "models.py/out"], "models.py is a file: give a folder"),
         ("models.py:build", ["--holdout", "photographs/class0"], "share photographs"),
     ],
 )
@@ -149,6 +160,30 @@ def test_a_broken_metric_gets_one_line(models, photographs_folder, tmp_path, cap
     status, _ = call("audit", "models.py:build", *arguments, "--metric", "models.py:broken_metric")
     assert status == 2
     assert "--metric fails with nothing done in place (KeyError" in capsys.readouterr().err
+
+
+def test_a_broken_metric_is_refused_before_any_training():
+    phases = []
+    images = torch.zeros(100, 3, 16, 16, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="--metric fails"):
+        audit(nn.MaxPool2d(2), images, config=Config(steps=2, mitigations=1.0), metric=lambda model: "high",
+              on_progress=lambda phase, *_: phases.append(phase))  # fmt: skip
+    assert phases == []
+
+
+@pytest.mark.parametrize(
+    "images",
+    [torch.rand(40, 3, 8, 8), torch.zeros(40, 8, 8, 3, dtype=torch.uint8), torch.zeros(3, 8, 8).byte(), [1]],
+)
+def test_photographs_of_another_kind_are_refused(images):
+    with pytest.raises(ValueError, match=r"give uint8 RGB, 0 to 255, of shape \(n, 3, h, w\)"):
+        check_photographs(images)
+
+
+@pytest.mark.parametrize("wrong", [{"minutes": -1.0}, {"minutes": 0.0}, {"steps": 0}, {"width": 0}])
+def test_an_audit_without_time_or_width_is_refused(wrong):
+    with pytest.raises(ValueError, match="expected"):
+        Config(**wrong)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -207,7 +207,10 @@ def test_what_is_not_covered_is_named_beside_what_is(caplog):
     ("model", "message"),
     [
         (Model(lambda self, x: F.max_pool2d(x / 0 * 0, 2)), "NaN"),
-        (Model(lambda self, x: F.max_pool2d(x.flatten(0, 1)[:, None], 2)), "6 planes for 2 images"),
+        (
+            Model(lambda self, x: F.max_pool2d(x.flatten(0, 1)[:, None], 2)),
+            "batch of 6, but images are 2",
+        ),
         (Model(lambda self, x: self.lazy(x), lazy=nn.LazyConv2d(3, 3)), "lazy"),
     ],
 )

@@ -269,6 +269,8 @@ def test_what_cannot_be_written_is_refused():
     bad = SwitchLevel(torch.full((1, 1, 2, 2), 4, dtype=torch.uint8), Window(), (4, 4))
     with pytest.raises(ValueError, match="codes 0 to 3"):
         dumps(SwitchCode((bad,), (4, 4)))
+    with pytest.raises(ValueError, match="no code of a network 16-16-16"):
+        dumps(photograph_code(side=16)[0], load_network("16-16-16"))
 
 
 def test_dump_and_load(tmp_path, monkeypatch):

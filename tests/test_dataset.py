@@ -433,7 +433,7 @@ def test_strict_stops(classes, tmp_path):
 def test_nothing_readable_is_an_error(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jpg").write_bytes(b"x")
-    with pytest.raises(FormatError, match=r"none of 1 files.*a\.jpg") as error:
+    with pytest.raises(FormatError, match=r"no file of 1 .*a\.jpg") as error:
         prepare(tmp_path / "in", tmp_path / "out")
     one_line(error)
     assert not (tmp_path / "out").exists()

@@ -1,5 +1,7 @@
 """encode, decode and inspect, as a person and as a program use them."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -37,7 +39,16 @@ def test_a_photograph_goes_through_a_file_as_through_the_network(tmp_path, photo
     network, image = maxtunnel.load("8-8-8"), to_float(read_image(photograph))[None]
     assert load(file) == network.encode(image)
     call("decode", file, "-o", tmp_path / "out")
-    assert torch.equal(read_image(tmp_path / "out" / "rocket.png"), to_uint8(network.reconstruct(image))[0])
+    assert torch.equal(
+        read_image(tmp_path / "out" / "rocket-rebuilt.png"), to_uint8(network.reconstruct(image))[0]
+    )
+
+
+def test_decoding_beside_a_photograph_leaves_it_alone(tmp_path, photograph):
+    original = photograph.read_bytes()
+    encode([str(photograph)], "8-8-8", tmp_path)
+    assert decode(str(tmp_path / "rocket.mxt"), out=tmp_path) == [tmp_path / "rocket-rebuilt.png"]
+    assert photograph.read_bytes() == original
 
 
 def test_a_part_of_the_levels_gives_a_coarser_picture(tmp_path, photograph):
@@ -46,7 +57,7 @@ def test_a_part_of_the_levels_gives_a_coarser_picture(tmp_path, photograph):
     for levels, name in (("3", "a"), ("3,2", "b")):
         call("decode", tmp_path / "rocket.mxt", "--levels", levels, "-o", tmp_path / name)
         expected = network.decode(code, parse_levels(levels))
-        assert torch.equal(read_image(tmp_path / name / "rocket.png"), to_uint8(expected)[0])
+        assert torch.equal(read_image(tmp_path / name / "rocket-rebuilt.png"), to_uint8(expected)[0])
         assert not torch.equal(expected, network.decode(code))
 
 
@@ -67,7 +78,7 @@ def test_batches_and_equal_names_get_numbers(tmp_path, photograph):
     pixels = torch.stack([resize(image, (16, 16)) for image in demo_photographs().values()])
     dump(network.encode(to_float(pixels)), tmp_path / "batch.mxt", network)
     written = maxtunnel.decode([tmp_path / "batch.mxt"], out=tmp_path / "out")
-    assert [path.name for path in written] == [f"batch-{number}.png" for number in (1, 2, 3, 4)]
+    assert [path.name for path in written] == [f"batch-rebuilt-{number}.png" for number in (1, 2, 3, 4)]
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "rocket.png").write_bytes(photograph.read_bytes())
     (tmp_path / "more" / "text.png").write_text("no picture")
@@ -114,6 +125,12 @@ def test_inspect_shows_what_a_file_costs(tmp_path, photograph):
 def test_evaluate_and_models_show_stored_bits(tmp_path, photograph):
     output = call("evaluate", "8-8-8", "--data", tmp_path, "--size", 32, "--json", tmp_path / "result.json")
     assert "stored" in output
+    assert "1 photograph of" in output
+    assert "nominal" in output
+    assert "Stored bits" not in output
+    (tmp_path / "again.png").write_bytes(photograph.read_bytes())
+    more = call("evaluate", "8-8-8", "--data", tmp_path, "--size", 32)
+    assert re.search(r"Stored bits: 95 % interval 1\.\d+–1\.\d+, on 2 photographs", more)
     assert '"stored": 1.' in (tmp_path / "result.json").read_text()
     assert "stored" in call("models")
 

@@ -229,14 +229,15 @@ def evaluate(
     json: Annotated[Path | None, typer.Option(help="Write the result here too.", metavar="FILE")] = None,
 ) -> None:
     """Measure how close reconstructions come: RMSE, PSNR, SSIM and bits, with 95 % intervals."""
-    from maxtunnel.console import finish_with_skipped, print_evaluations, progress
+    from maxtunnel.console import counted, finish_with_skipped, print_evaluations, progress
     from maxtunnel.evaluation import evaluate_folder
 
     with progress() as on_progress:
         result, skipped = evaluate_folder(
             model, data, size, resize.value, mean, limit, json, on_progress=on_progress
         )
-    print_evaluations([result], f"{result.images} photographs of {data} at {size}x{size}, {resize.value}")
+    photographs = counted(result.images, "photograph")
+    print_evaluations([result], f"{photographs} of {data} at {size}x{size}, {resize.value}")
     finish_with_skipped(skipped)
 
 
@@ -334,7 +335,7 @@ def _run(
     recipe: RecipeName,
     **more: Any,
 ) -> None:
-    from maxtunnel.console import finish_with_skipped, progress, say
+    from maxtunnel.console import counted, finish_with_skipped, progress, say
     from maxtunnel.runs import make_config, resume_run, start_run
 
     with progress() as on_progress:
@@ -349,7 +350,7 @@ def _run(
             network, skipped = start_run(architecture, config, out, on_progress)
     for measure, name in (("rmse", "RMSE"), ("top1", "Top-1 accuracy")):
         if measure in network.info:
-            say(f"{name} {network.info[measure]:.4f} on {network.info['val_images']} photographs")
+            say(f"{name} {network.info[measure]:.4f} on {counted(network.info['val_images'], 'photograph')}")
     say(f"Saved in {resume or out}")
     finish_with_skipped(skipped)
 

@@ -119,8 +119,8 @@ def record(
     for level in found.levels:
         if len(level.values) != len(images):
             raise ValueError(
-                f"{level.switches.name} pools {len(level.values)} planes for {len(images)} images: "
-                "levels that mix or split images are not covered"
+                f"{level.switches.name} pools a batch of {len(level.values)}, but images are {len(images)}: "
+                "give (n, c, h, w); levels that mix or split images are not covered"
             )
         refuse_nan(level.values)
     if check and not found.levels:

@@ -30,6 +30,7 @@ Skipped = Sequence[tuple[Path, str]]
 
 # Usage errors of Typer; the class has moved between versions.
 _USAGE: Any = typer.BadParameter.__base__
+BITS = "nominal, stored: bits per pixel and colour channel"
 _output = Console()
 _errors = Console(stderr=True)
 
@@ -37,6 +38,11 @@ _errors = Console(stderr=True)
 def say(text: str) -> None:
     """Print a line, whole, however narrow the terminal."""
     _output.print(escape(text), soft_wrap=True, highlight=False)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 photograph`, `3,925 photographs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def explain(error: BaseException) -> int:
@@ -47,7 +53,7 @@ def explain(error: BaseException) -> int:
     """
     text = " ".join(str(error).split())
     if isinstance(error, _USAGE):
-        text, status = f"{error.format_message()} (maxtunnel COMMAND --help shows how)", 2
+        text, status = f"{_plain(error.format_message())} (maxtunnel COMMAND --help shows how)", 2
     elif isinstance(error, typer.Abort | KeyboardInterrupt):
         text, status = "interrupted", 130
     elif type(error).__name__ == "TrainingStopped":
@@ -65,6 +71,11 @@ def explain(error: BaseException) -> int:
         raise error
     print(f"maxtunnel: {text or type(error).__name__}", file=sys.stderr)
     return status
+
+
+def _plain(message: str) -> str:
+    """Without the name of the exception that some versions of Typer put before the reason."""
+    return message.replace("Value error, ", "")
 
 
 @contextmanager
@@ -116,9 +127,9 @@ def finish_with_skipped(skipped: Skipped, fail: bool = False) -> None:
 
 def print_evaluations(evaluations: "Sequence[Evaluation]", title: str) -> None:
     """One row a network."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=f"{title}\n{BITS}", title_justify="left")
     table.add_column("network")
-    for column in ("bits/pixel/channel", "stored", "RMSE", "95 % interval", "PSNR", "SSIM"):
+    for column in ("nominal", "stored", "RMSE", "95 % interval", "PSNR", "SSIM"):
         table.add_column(column, justify="right")
     for result in evaluations:
         low, high = result.rmse_ci95
@@ -127,11 +138,19 @@ def print_evaluations(evaluations: "Sequence[Evaluation]", title: str) -> None:
             f"{result.bits_per_pixel['nominal']:.4g}",
             _bits(result.bits_per_pixel["stored"]),
             f"{result.rmse:.4f}",
-            f"{low:.4f}–{high:.4f}",
+            f"{low:.4f}–{high:.4f}" if result.images > 1 else "–",
             f"{result.psnr:.2f} dB",
             f"{result.ssim:.3f}",
         )
     _output.print(table)
+    if len(evaluations) == 1:
+        _print_stored_interval(evaluations[0])
+
+
+def _print_stored_interval(result: "Evaluation") -> None:
+    if result.stored_ci95 is not None and result.bits_images > 1:
+        low, high = result.stored_ci95
+        say(f"Stored bits: 95 % interval {low:.3f}–{high:.3f}, on {result.bits_images:,} photographs")
 
 
 def print_audit(result: "AuditResult") -> None:
@@ -177,10 +196,11 @@ def print_table2(lines: "Sequence[TableRow]") -> None:
 
 def print_models(models: "Sequence[Shipped]") -> None:
     """The networks that ship."""
-    table = Table(title="Networks in the package", title_justify="left")
+    table = Table(title=f"Networks in the package\n{BITS}", title_justify="left")
     table.add_column("network")
-    for column in ("parameters", "file", "bits/pixel/channel", "stored", "RMSE", "measured on"):
+    for column in ("parameters", "file", "nominal", "stored", "RMSE"):
         table.add_column(column, justify="right")
+    table.add_column("measured on", overflow="fold")
     for model in models:
         table.add_row(
             model.name,
@@ -198,7 +218,7 @@ def print_benchmark(benchmark: "Benchmark") -> None:
     """One table an operation."""
     ceilings = benchmark.ceilings
     say(
-        f"{benchmark.machine['device']}, {benchmark.machine['threads']} threads: "
+        f"{benchmark.machine['device']}, {counted(benchmark.machine['threads'], 'thread')}: "
         f"{ceilings.float32 / 1e9:.0f} GFLOP/s in float32, {ceilings.bfloat16 / 1e9:.0f} in bfloat16, "
         f"{ceilings.copy / 1e9:.0f} GB/s"
     )
@@ -232,7 +252,7 @@ def print_inspection(inspection: "Inspection") -> None:
     """One row a level, in the order of the file: the deepest first."""
     header = inspection.header
     height, width = header.image_size
-    images = f"{header.images} images" if header.images > 1 else "1 image"
+    images = counted(header.images, "image")
     title = f"{inspection.path}: {images} of {height}x{width} pixels, {inspection.bytes:,} bytes"
     table = Table(title=escape(title), title_justify="left")
     table.add_column("level")
@@ -265,8 +285,8 @@ def print_inspection(inspection: "Inspection") -> None:
 
 def print_manifest(store: Path, manifest: "Manifest") -> None:
     """What a store holds, and on standard error what it could not take in."""
-    classes = f", {len(manifest.class_names)} classes" if manifest.class_names else ""
-    say(f"{store}: {manifest.images:,} images of {manifest.size}x{manifest.size}{classes}")
+    classes = f", {counted(len(manifest.class_names), 'class')}" if manifest.class_names else ""
+    say(f"{store}: {counted(manifest.images, 'image')} of {manifest.size}x{manifest.size}{classes}")
     if manifest.skipped:
         finish_with_skipped([(Path(name), reason) for name, reason in manifest.skipped])
 

@@ -7,7 +7,7 @@ import torch
 
 from maxtunnel.evaluation import Evaluation, evaluate
 from maxtunnel.figures import Row, sheet
-from maxtunnel.files import FormatError, replacing
+from maxtunnel.files import FormatError, check_folder, replacing
 from maxtunnel.images import demo_photographs, list_images, read_image, to_float, write_png
 from maxtunnel.progress import OnProgress, silent
 from maxtunnel.tiling import reconstruct
@@ -55,6 +55,7 @@ def reconstruct_files(
     Returns:
         The pictures with their RMSE, and the unreadable files with the reason.
     """
+    check_folder(out)
     network, label = load(model), Path(model).name.removesuffix(".safetensors").removesuffix(".caffemodel")
     files = [file for path in paths for file in (list_images(path) if path.is_dir() else [path])]
     written: list[tuple[Path, float]] = []

@@ -11,6 +11,20 @@ class FormatError(ValueError):
     """A file is missing, damaged, hostile or of another kind; the message names it and what is wrong."""
 
 
+def check_folder(path: str | Path) -> None:
+    """Refuse what cannot be a folder to write to, before the work that would be lost.
+
+    Raises:
+        ValueError: `path`, or what it lies in, is a file or may not be written to.
+    """
+    place = Path(path).absolute()
+    nearest = next(folder for folder in (place, *place.parents) if folder.exists())
+    if not nearest.is_dir():
+        raise ValueError(f"{path} cannot be written to, as {nearest} is a file: give a folder")
+    if not os.access(nearest, os.W_OK):
+        raise ValueError(f"{path} cannot be written to, as {nearest} is read-only: give another folder")
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place, in one step, when the block ends well.

@@ -131,7 +131,7 @@ def list_images(folder: str | Path) -> list[Path]:
     images = [file for file in files if file.suffix.lower().lstrip(".") in SUFFIXES]
     if not images:
         raise FormatError(
-            f"{folder} holds no image in {len(files)} files: images end in {', '.join(SUFFIXES)}"
+            f"{folder} holds no image; other files in it: {len(files)}; images end in {', '.join(SUFFIXES)}"
         )
     return sorted(images, key=lambda file: file.relative_to(folder).as_posix())
 
@@ -203,7 +203,7 @@ def read_folder(
                 on_progress(done, len(paths))
     if not taken:
         first = f"; the first: {skipped[0][1]}" if skipped else ""
-        raise FormatError(f"none of {len(paths)} files could be read as an image{first}")
+        raise FormatError(f"no file of {len(paths)} could be read as an image{first}")
     return Photographs(pixels[: len(taken)], tuple(taken), tuple(skipped))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maxtunnel import tiling
 from maxtunnel.codec import Coding, Header, dump, load, read_bytes, read_header
-from maxtunnel.files import FormatError
+from maxtunnel.files import FormatError, check_folder
 from maxtunnel.images import list_images, read_image, write_png
 from maxtunnel.network import TunnelNetwork
 from maxtunnel.progress import OnProgress, silent
@@ -36,7 +36,7 @@ class Inspection:
 
 
 def encode(
-    images: Sequence[Path],
+    images: str | Path | Sequence[str | Path],
     model: str,
     out: str | Path = ".",
     coding: Coding = "entropy",
@@ -45,7 +45,7 @@ def encode(
     """Write the switches of each photograph, at its own size, as `out`/NAME.mxt.
 
     Args:
-        images: files, or folders of them.
+        images: a file or a folder of them, or several.
         model: what `maxtunnel.load` takes.
         out: folder for the switch files.
         coding: `entropy` or `packed`.
@@ -54,15 +54,17 @@ def encode(
     Returns:
         The files with their bits per pixel and colour channel, and the unreadable images with the reason.
     """
+    check_folder(out)
     network = load_network(model)
-    files = [file for path in images for file in (list_images(path) if path.is_dir() else [path])]
+    paths = _paths(images)
+    files = [file for path in paths for file in (list_images(path) if path.is_dir() else [path])]
     written: list[tuple[Path, float]] = []
     skipped: Skipped = []
     for done, file in enumerate(files, 1):
         try:
             pixels = read_image(file)
         except FormatError as error:
-            if [file] == list(images):
+            if [file] == paths:
                 raise
             skipped.append((file, str(error)))
             continue
@@ -74,16 +76,18 @@ def encode(
 
 
 def decode(
-    files: Sequence[Path],
+    files: str | Path | Sequence[str | Path],
     model: str | None = None,
     levels: Collection[int] | None = None,
     out: str | Path = ".",
     on_progress: OnProgress = silent,
 ) -> list[Path]:
-    """Rebuild the images in switch files as `out`/NAME.png, or NAME-1.png, NAME-2.png, ... of a batch.
+    """Rebuild the images in switch files as `out`/NAME-rebuilt.png; of a batch NAME-rebuilt-1.png, ...
+
+    So a picture never takes the place of the photograph that was encoded beside it.
 
     Args:
-        files: switch files.
+        files: a switch file, or several.
         model: what `maxtunnel.load` takes; by default the shipped model that each file names.
         levels: the levels to make use of, 1 the finest; by default all.
         out: folder for the pictures.
@@ -93,19 +97,21 @@ def decode(
         FormatError: a file is damaged, or its model is not here.
         ValueError: `model` is not the one that made a file, or a file has no such level.
     """
+    check_folder(out)
     written: list[Path] = []
     given = None if model is None else load_network(model)
-    for done, file in enumerate(files, 1):
+    paths = _paths(files)
+    for done, file in enumerate(paths, 1):
         header = read_header(read_bytes(file), str(file))
         network = _network(file, header, model, given)
         code = load(file, levels)
         for number in range(1, len(code) + 1):
             picture = tiling.decode(network, code[number - 1], levels=levels)
-            name = file.stem if len(code) == 1 else f"{file.stem}-{number}"
-            target = _free(Path(out) / f"{name}.png", written)
+            ending = "" if len(code) == 1 else f"-{number}"
+            target = _free(Path(out) / f"{file.stem}-rebuilt{ending}.png", written)
             write_png(target, picture)
             written.append(target)
-        on_progress("decode", done, len(files), "")
+        on_progress("decode", done, len(paths), "")
     return written
 
 
@@ -148,6 +154,10 @@ def _network(file: Path, header: Header, model: str | None, given: TunnelNetwork
             f"{file} was made by network {header.network.hex()}, which does not ship: give it with --model"
         )
     return load_network(name)
+
+
+def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(given)] if isinstance(given, str | Path) else [Path(path) for path in given]
 
 
 def _free(path: Path, taken: Collection[Path]) -> Path:

@@ -268,7 +268,8 @@ class SwitchCode:
 
     def __repr__(self) -> str:
         levels = ", ".join(f"{tuple(level.codes.shape[1:])} of {level.window}" for level in self.levels)
-        return f"SwitchCode({len(self)} images of {self.image_size[0]}x{self.image_size[1]}: {levels})"
+        images = "1 image" if len(self) == 1 else f"{len(self)} images"
+        return f"SwitchCode({images} of {self.image_size[0]}x{self.image_size[1]}: {levels})"
 
 
 class _Pool(torch.autograd.Function):

@@ -13,7 +13,7 @@ from maxtunnel.auditing.attacker import Attacker, Fed, transplanted
 from maxtunnel.auditing.changes import fixed, only, uniform
 from maxtunnel.auditing.decoder import MirroredDecoder, Stage
 from maxtunnel.auditing.identification import Identified, identify
-from maxtunnel.auditing.mitigations import Metric, mitigate
+from maxtunnel.auditing.mitigations import Metric, mitigate, try_metric
 from maxtunnel.auditing.outcome import AuditedLevel, AuditResult, Measured, Transplant, coded_bits, shares
 from maxtunnel.auditing.samples import sample
 from maxtunnel.auditing.targets import Preprocess, Target
@@ -60,6 +60,16 @@ class Config:
     width: int = 32
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.minutes < math.inf or not 0 <= self.mitigations < math.inf:
+            raise ValueError(
+                f"minutes {self.minutes} and mitigations {self.mitigations}: expected time to work"
+            )
+        if self.width < 1 or self.images < 1 or (self.steps is not None and self.steps < 1):
+            raise ValueError(
+                f"width {self.width}, images {self.images}, steps {self.steps}: expected at least 1 of each"
+            )
+
 
 def audit(
     model: nn.Module | Target,
@@ -89,12 +99,17 @@ def audit(
 
     Raises:
         NoSwitches: the model has no 2-d max pooling.
-        ValueError: it cannot take these photographs, or there are fewer than 8 to train on or to measure on.
+        ValueError: it cannot take these photographs, they are not uint8 RGB or fewer than 8 to train on or to
+            measure on, or the metric fails.
     """
     began = time.monotonic() if began is None else began
+    for pixels in (images,) if holdout is None else (images, holdout):
+        check_photographs(pixels)
     target = model if isinstance(model, Target) else Target(model, type(model).__name__)
     target = target.seen(levels, preprocess)
     facts = target.try_out(to_float(images[:2]))
+    if metric is not None and config.mitigations:
+        try_metric(target, metric)
     seen_pixels, held_pixels = _split(images, holdout, config.seed)
     seconds = config.minutes * 60 if config.steps is None else float("inf")
     seen = sample(target, seen_pixels, 0.08 * seconds, least=256, on_progress=on_progress)
@@ -289,6 +304,14 @@ class _Audit:
         seen = sample(target, pixels, 0.04 * self._total, 256, None, self.on_progress, target.name)
         held = sample(target, self.attacker.held.pixels[: self.attacker.rows], rms=seen.rms)
         return self.attacker.on(seen, held)
+
+
+def check_photographs(images: object) -> None:
+    """Refuse what is no batch of uint8 RGB photographs; values in [0, 1] would be black, and leak nothing."""
+    shape, dtype = tuple(getattr(images, "shape", ())), getattr(images, "dtype", None)
+    if dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3:
+        what = f"{dtype} of shape {shape}" if dtype else type(images).__name__
+        raise ValueError(f"the photographs are {what}: give uint8 RGB, 0 to 255, of shape (n, 3, h, w)")
 
 
 def at_most(pixels: int) -> int:

@@ -8,6 +8,7 @@ from maxtunnel.auditing.outcome import AuditResult
 from maxtunnel.auditing.report import write_report
 from maxtunnel.auditing.targets import find, load_target
 from maxtunnel.dataset import read_photographs
+from maxtunnel.files import check_folder
 from maxtunnel.images import Resize, to_float
 from maxtunnel.progress import OnProgress, silent
 
@@ -47,6 +48,7 @@ def audit_folder(
         The result, the page, and the files that could not be read.
     """
     began = time.monotonic()
+    check_folder(out)
     if holdout is not None and (
         holdout.resolve().is_relative_to(data.resolve()) or data.resolve().is_relative_to(holdout.resolve())
     ):

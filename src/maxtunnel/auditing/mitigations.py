@@ -109,6 +109,11 @@ def mitigate(
     return tuple(work.try_out(measure) for measure in todo)
 
 
+def try_metric(target: Target, metric: Metric) -> None:
+    """Call the metric once before any decoder is trained: one that fails would lose the whole audit."""
+    _score(target, metric, _as_swap(known), "nothing done")
+
+
 def flipped_bits(cells: int, probability: float) -> float:
     """Bits that a switch keeps when it is drawn anew with this probability; all cells were equally likely."""
     other = probability / cells
@@ -198,15 +203,17 @@ class _Work:
     def _task(self, measure: Measure) -> float | None:
         if self.metric is None:
             return None
-        try:
-            with evaluating(self.target.model), torch.no_grad():
-                return float(self.metric(Altered(self.target, measure.pooling or _as_swap(measure.change))))
-        # A person's function may fail in any way.
-        except Exception as error:
-            text = " ".join(str(error).split())[:300]
-            raise ValueError(
-                f"--metric fails with {measure.name} in place ({type(error).__name__}: {text})"
-            ) from error
+        return _score(self.target, self.metric, measure.pooling or _as_swap(measure.change), measure.name)
+
+
+def _score(target: Target, metric: Metric, swap: Swap, name: str) -> float:
+    try:
+        with evaluating(target.model), torch.no_grad():
+            return float(metric(Altered(target, swap)))
+    # A person's function may fail in any way.
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split())[:300]
+        raise ValueError(f"--metric fails with {name} in place ({type(error).__name__}: {text})") from error
 
 
 def _as_swap(change: Change) -> Swap:

@@ -196,14 +196,15 @@ class AuditResult:
     def warnings(self) -> list[str]:
         """What a reader must know before trusting a number."""
         falling = [trained.name for trained in self.decoders if trained.still_falling]
+        given = "minutes" if self.config.get("steps") is None else "steps"
         few = [trained.name for trained in self.decoders if trained.steps < 200]
         blind = [self.rows[key].rmse for key in ("mean", "random", "fixed")]
         spread = max(blind) / min(blind) - 1
         return [
             text
             for text, holds in (
-                (f"still falling when time was up, so too high: {_some(falling)}", falling),
-                (f"fewer than 200 steps, give more --minutes: {_some(few)}", few),
+                (f"still falling at the end of training, so too high: {_some(falling)}", falling),
+                (f"fewer than 200 steps, give more --{given}: {_some(few)}", few),
                 (f"the controls that know nothing differ by {spread:.1%}", spread > 0.05),
                 (f"not covered: {', '.join(self.not_covered)}", self.not_covered),
                 (f"no untrained copy: {self.untrained}", self.untrained),

@@ -79,7 +79,7 @@ def _who_could_read_what(result: AuditResult) -> str:
         else "This model returns no indices with its output."
     )
     unpools = (
-        f"It unpools with indices itself, {result.unpoolings} times in one pass."
+        f"It unpools with indices itself; unpooling layers in one pass: {result.unpoolings}."
         if result.unpoolings
         else "It does not unpool with indices itself."
     )
@@ -129,7 +129,7 @@ def _levels(result: AuditResult) -> str:
         )
         for level in result.levels
     ]
-    head = ("level, in call order", "bits", "bits, entropy", "alone: RMSE", "explained",
+    head = ("level, in call order", "bits", "bits, coded", "alone: RMSE", "explained",
             "with all coarser: RMSE", "explained")  # fmt: skip
     pictures = "".join(
         _picture(result, f"alone {number}", f"{level.name} alone")
@@ -139,9 +139,9 @@ def _levels(result: AuditResult) -> str:
     total = sum(level.nominal_bits for level in result.levels)
     text = f"""<h2>Level by level</h2>
 <p>All levels: {total:,.0f} bits a photograph at log2(cells) for each switch, {result.bits_per_pixel:.3g}
-per pixel and colour channel. Entropy: what an ideal coder needs that knows how often each code occurs in
-each channel. One decoder, started from the known-switch decoder, learned all these cases, so each row is
-somewhat worse than a decoder of its own would be.</p>"""
+per pixel and colour channel. Coded: what they take in a switch file, entropy-coded without loss by a
+coder that learns from the file alone. One decoder, started from the known-switch decoder, learned all
+these cases, so each row is somewhat worse than a decoder of its own would be.</p>"""
     return (
         text + _grid(head, lines) + f"<details><summary>Pictures of every level</summary>{pictures}</details>"
     )

@@ -56,7 +56,9 @@ class Target:
                 found = record(self.model, self.preprocess(images), swap=self.swap)
             if self.levels is not None:
                 if not self.levels or min(self.levels) < 0 or max(self.levels) >= len(found.levels):
-                    raise ValueError(f"no such --levels: there are 1 to {len(found.levels)}, in call order")
+                    raise ValueError(
+                        f"no such --levels: the poolings, in call order, are 1 to {len(found.levels)}"
+                    )
                 found.levels = [found.levels[number] for number in self.levels]
             return found
         except ValueError as error:
@@ -64,11 +66,11 @@ class Target:
             raise kind(f"{self.name}: {error}") from error
         except (MemoryError, torch.OutOfMemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             shape = "x".join(map(str, images.shape))
             raise ValueError(
                 f"{self.name} fails on {shape} photographs ({type(error).__name__}: {_line(error)}): "
-                "give the --size and --preprocess that it was made for"
+                "give a model of one batch of images, and the --size and --preprocess that it was made for"
             ) from error
 
     def try_out(self, images: Float[Tensor, "n 3 h w"]) -> Record:
@@ -160,8 +162,8 @@ def find(reference: str) -> Any:
         module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
     except FileNotFoundError as error:
         raise ValueError(f"{place}: {error.strerror or error}") from None
-    # A person's file may fail in any way while it is imported.
-    except Exception as error:
+    # A person's file may fail in any way while it is imported, and a script may end the program.
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{place} cannot be imported ({type(error).__name__}: {_line(error)})") from error
     try:
         return getattr(module, name)
@@ -239,7 +241,7 @@ def _call(text: str, found: Any) -> Any:
         return found
     try:
         return found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{text}() fails ({type(error).__name__}: {_line(error)})") from error
 
 

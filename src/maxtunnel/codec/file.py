@@ -42,7 +42,8 @@ def dumps(code: SwitchCode, network: TunnelNetwork | None = None, coding: Coding
             by with.
 
     Raises:
-        ValueError: a code lies outside its window, or there are no images or no codes.
+        ValueError: a code lies outside its window, there are no images or no codes, or the code is not of
+            the network.
     """
     if coding not in ("packed", "entropy"):
         raise ValueError(f"coding is {coding!r}: expected 'packed' or 'entropy'")
@@ -50,6 +51,8 @@ def dumps(code: SwitchCode, network: TunnelNetwork | None = None, coding: Coding
         raise ValueError(f"{code} holds no switches to write")
     if max(max(code.image_size), *(max(level.size) for level in code.levels)) > MOST_SIDE:
         raise ValueError(f"{code}: a switch file holds sides of at most {MOST_SIDE:,}")
+    if network is not None:
+        _refuse_other_code(code, network)
     code = code.check().to("cpu")
     prior = _fitting_prior(code, network) if coding == "entropy" else None
     payloads = [_write_level(code, number, coding, prior) for number in range(1, len(code.levels) + 1)]
@@ -85,7 +88,7 @@ def loads(data: bytes, levels: Collection[int] | None = None, name: str = "the d
     if not wanted or not wanted <= numbers:
         raise ValueError(f"{name} has levels 1 to {len(numbers)}; {sorted(wanted)} was asked for")
     if levels is None and len(data) > header.file_length:
-        raise FormatError(f"{name} has {len(data) - header.file_length} bytes after its end")
+        raise FormatError(f"{name} goes on after its end at byte {header.file_length:,}")
     read: list[SwitchLevel] = []
     for number in sorted(numbers, reverse=True):
         # A learned part leans on the level above it, so all above a wanted one are read.
@@ -128,6 +131,13 @@ def stored_bits(
     """Bits of each image's own switch file, header and checksums included."""
     sizes = [8 * len(dumps(code[number], network, coding)) for number in range(len(code))]
     return torch.tensor(sizes, dtype=torch.float64)
+
+
+def _refuse_other_code(code: SwitchCode, network: TunnelNetwork) -> None:
+    """A file would name a network that can never decode it."""
+    channels = tuple(level.codes.shape[1] for level in code.levels)
+    if channels != network.architecture.widths or any(level.window != Window() for level in code.levels):
+        raise ValueError(f"{code} is no code of a network {network.architecture}: give the one that made it")
 
 
 def _fitting_prior(code: SwitchCode, network: TunnelNetwork | None) -> Prior | None:

@@ -234,7 +234,7 @@ def _make(job: _Job, partial: Path, store: Path, on_progress: OnProgress) -> Man
         _keep(manifest, total, partial)
     if not manifest.images:
         first = ": ".join(manifest.skipped[0])
-        raise FormatError(f"none of {count} files could be read as an image; the first: {first}")
+        raise FormatError(f"no file of {count} could be read as an image; the first: {first}")
     mean = (total / (255 * manifest.images)).astype(np.float32)
     manifest = replace(manifest, mean_sha256=write_mean(folder, mean)).save(folder / MANIFEST)
     os.rename(folder, store)

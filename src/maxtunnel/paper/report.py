@@ -94,8 +94,8 @@ def _table_part(report: Report) -> list[str]:
         f"<p class=how>RMSE over {report.images:,} test photographs, all channels and pixels, values in [0, "
         "1], output not clipped; below it the 95 % bootstrap interval over photographs. The paper’s own "
         "test photographs are others, so its column is for orientation; snapshots are the authors’ "
-        "networks on <em>these</em> photographs. Bits are nominal, per pixel and colour channel. PSNR and "
-        f"SSIM are of the clipped output.{said}</p>",
+        "networks on <em>these</em> photographs. Bits are per pixel and colour channel: nominal, and stored "
+        f"in a switch file with the 95 % interval. PSNR and SSIM are of the clipped output.{said}</p>",
         *_table(columns, body),
     ]
 
@@ -105,8 +105,7 @@ def _row(line: TableRow, some: bool, seeds: bool, stored: bool) -> str:
     cells = [f"<td>{line.row.architecture}<small>{encoder}</small>"]
     cells.append(f"<td>{line.row.bits_per_pixel:g}")
     if stored:
-        bits = _stored(line)
-        cells.append("<td>–" if bits is None else f"<td>{bits:.3g}")
+        cells.append(_stored_bits(line))
     cells.append(f"<td>{line.row.rmse:.4f}")
     cells.append(_error(line.ours, line.snapshot))
     if seeds:
@@ -122,6 +121,15 @@ def _row(line: TableRow, some: bool, seeds: bool, stored: bool) -> str:
         cells.append(f"<td>{psnr.psnr:.2f} dB<small>{psnr.psnr_ci95[0]:.2f}–{psnr.psnr_ci95[1]:.2f}</small>")
         cells.append(f"<td>{ssim.ssim:.3f}<small>{ssim.ssim_ci95[0]:.3f}–{ssim.ssim_ci95[1]:.3f}</small>")
     return f"<tr>{''.join(f'{cell}</td>' for cell in cells)}</tr>"
+
+
+def _stored_bits(line: TableRow) -> str:
+    bits = _stored(line)
+    if line.ours is None or bits is None:
+        return "<td>–"
+    found = line.ours.evaluation
+    low, high = found.stored_ci95 or (bits, bits)
+    return f"<td>{bits:.3f}<small>{low:.3f}–{high:.3f}, {found.bits_images:,} photographs</small>"
 
 
 def _stored(line: TableRow) -> float | None:
