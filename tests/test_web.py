@@ -227,8 +227,10 @@ def test_shrinking_keeps_the_proportions(cat):
     assert shrink(wide[:, :1], 128).shape == (3, 1, 128)
 
 
-def test_switch_files_of_other_networks_batches_and_claims_are_refused(cat):
+def test_switch_files_of_other_networks_batches_and_claims_are_refused(cat, monkeypatch):
     net = load("8-8-8")
+    # A writer that lies about its network.
+    monkeypatch.setattr("maxtunnel.codec.file._refuse_other_code", lambda code, network: None)
     code = net.encode(to_float(cat)[None])
     name, read = read_switches(Upload(dumps(code, net), "a.mxt"), LIMITS)
     assert (name, read) == ("8-8-8", code)
