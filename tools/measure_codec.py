@@ -5,7 +5,6 @@ python tools/measure_codec.py STORE 8-8-8 16-16-16 24-48-96 --plot docs/images/c
 
 import argparse
 import io
-import json
 import lzma
 import math
 import zlib
@@ -15,17 +14,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 from PIL import Image, ImageDraw
-from safetensors import safe_open
-from safetensors.numpy import save_file
 from scipy.special import gammaln
 from torch import Tensor
 
 from maxtunnel.codec import dumps, read_header, stored_bits
-from maxtunnel.codec.prior import PRIORS
 from maxtunnel.dataset import read_photographs
 from maxtunnel.evaluation import bootstrap, rmse
 from maxtunnel.figures import FAINT, INK, PAPER, _font
-from maxtunnel.files import replacing
 from maxtunnel.images import to_float
 from maxtunnel.network import Architecture, TunnelNetwork
 from maxtunnel.switches import SwitchCode
@@ -114,16 +109,6 @@ def table(name: str, photographs: Tensor) -> tuple[float, float]:
     return code.nominal_bits_per_pixel, stored
 
 
-def note(name: str, what: dict[str, object]) -> None:
-    """Write what was measured into the metadata of a prior; its identity is that of its weights alone."""
-    path = PRIORS / f"{name}.safetensors"
-    with safe_open(path, framework="np") as file:
-        metadata, arrays = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    metadata["info"] = json.dumps(json.loads(metadata["info"]) | what)
-    with replacing(path) as temporary:
-        save_file(arrays, temporary, metadata)
-
-
 def curve(photographs: Tensor, format: str) -> list[tuple[float, float]]:
     """(bits per pixel and channel, RMSE) of an image codec at many qualities."""
     points = []
@@ -175,7 +160,6 @@ def main() -> None:
     parser.add_argument("models", nargs="+")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--plot", type=Path)
-    parser.add_argument("--note", action="store_true", help="Write the stored bits into the priors.")
     arguments = parser.parse_args()
     pixels = read_photographs(arguments.data, 128).pixels
     drawn = np.sort(np.random.default_rng(0).permutation(len(pixels))[: arguments.images])
@@ -183,10 +167,6 @@ def main() -> None:
     points = {}
     for name in arguments.models:
         nominal, stored = table(name, photographs)
-        if arguments.note:
-            note(
-                name, {"stored_bits_per_pixel": round(stored, 4), "measured_on": f"{len(photographs)} images"}
-            )
         if name in shipped():
             network = load(name)
             points[name] = (

@@ -133,8 +133,9 @@ def train(
     session.fit(feed, on_progress, lambda step: _write_samples(network, shown, session.run, step), reached)
     info = _info(session, len(photographs))
     if val is not None and session.fabric.is_global_zero:
-        result = evaluate(network, val, bits_images=0)
+        result = evaluate(network, val)
         info |= {"rmse": result.rmse, "rmse_ci95": result.rmse_ci95}
+        info |= {"stored_bits_per_pixel": result.bits_per_pixel["stored"]}
         info |= {"val": _short_name(config.val or ""), "val_images": result.images}
     session.finish(info)
     return network

@@ -13,7 +13,6 @@ from safetensors import safe_open
 from torch import Tensor
 
 from maxtunnel.caffe import load_caffemodel
-from maxtunnel.codec import prior_of_encoder
 from maxtunnel.dataset import is_store, open_store
 from maxtunnel.files import FormatError
 from maxtunnel.images import Resize, mean_image, read_folder
@@ -71,7 +70,7 @@ def _warn_of_channel_means(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Shipped:
-    """What is known of a network in the package; stored bits where a prior for it ships."""
+    """What is known of a network in the package; stored bits as measured when it was trained."""
 
     name: str
     parameters: int
@@ -98,7 +97,7 @@ def _describe(name: str) -> Shipped:
         parameters=int(sum(size for key, size in sizes.items() if key != "mean")),
         file_bytes=path.stat().st_size,
         bits_per_pixel=Architecture.parse(metadata["architecture"]).bits_per_pixel(),
-        stored_bits_per_pixel=_stored_bits(name),
+        stored_bits_per_pixel=info.get("stored_bits_per_pixel"),
         rmse=info["rmse"],
         measured_on=f"{info['val_images']:,} of {info['val']}",
     )
@@ -121,11 +120,6 @@ def _encoder_hash(name: str) -> str:
 def _identity(name: str) -> bytes:
     with safe_open(WEIGHTS / f"{name}.safetensors", framework="pt") as file:
         return identity_of(_encoder_hash(name), file.get_tensor("mean"), float(file.metadata()["scale"]))
-
-
-def _stored_bits(name: str) -> float | None:
-    prior = prior_of_encoder(_encoder_hash(name))
-    return None if prior is None else prior.info.get("stored_bits_per_pixel")
 
 
 def architecture_of(what: str) -> Architecture:

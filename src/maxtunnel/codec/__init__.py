@@ -7,7 +7,6 @@ docs/codec.md says what they cost.
 from maxtunnel.codec.compiled import available as is_fast
 from maxtunnel.codec.file import Coding, dump, dumps, load, loads, read_bytes, stored_bits
 from maxtunnel.codec.header import Header, Part, read_header
-from maxtunnel.codec.prior import prior_of_encoder
 
 __all__ = [
     "Coding",
@@ -18,7 +17,6 @@ __all__ = [
     "is_fast",
     "load",
     "loads",
-    "prior_of_encoder",
     "read_bytes",
     "read_header",
     "stored_bits",
