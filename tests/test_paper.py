@@ -19,7 +19,7 @@ from maxtunnel.paper import colours as colours_of
 from maxtunnel.paper.claims import hold
 from maxtunnel.paper.evidence import Evidence
 from maxtunnel.paper.jobs import Training, do_all, pending, share
-from maxtunnel.paper.results import Result, TableRow, difference, mean_interval, tabulate
+from maxtunnel.paper.results import Result, TableRow, difference, mean_interval, measure_once, tabulate
 from maxtunnel.paper.table import ROWS, find_snapshots, select
 from maxtunnel.progress import silent
 
@@ -153,6 +153,21 @@ class Cut(Exception):
 def cut(phase, done, total, note):
     if phase == "train":
         raise Cut
+
+
+@pytest.mark.parametrize("kept", ["{", "[]", '{"sha256": "a", "rmse": 1}', "of another version"])
+def test_an_evaluation_that_cannot_be_used_is_made_again(kept, tmp_path):
+    network = TunnelNetwork(Architecture((2,)), torch.zeros(3, 16, 16))
+    pixels = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    arguments = network, ROWS[0], "seed0", pixels, "of the photographs", tmp_path, silent
+    first = measure_once(*arguments)
+    path = tmp_path / f"{ROWS[0].name}-seed0.json"
+    sound = json.loads(path.read_text())
+    if kept == "of another version":
+        kept = json.dumps({key: value for key, value in sound.items() if key != "bits_images"})
+    path.write_text(kept)
+    assert measure_once(*arguments).evaluation == first.evaluation
+    assert json.loads(path.read_text()) == sound
 
 
 def test_an_interrupted_run_is_gone_on_with(stores, tmp_path):

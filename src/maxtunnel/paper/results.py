@@ -93,13 +93,15 @@ def measure_once(
 
 
 def _kept(path: Path, sha256: str, test_sha256: str) -> Evaluation | None:
-    if not path.exists():
+    """What the file says; None if it is of other weights or photographs, from another version, or damaged."""
+    try:
+        fields = json.loads(path.read_text())
+        if (fields.pop("sha256"), fields.pop("test_sha256")) != (sha256, test_sha256):
+            return None
+        intervals = {key: value and tuple(value) for key, value in fields.items() if key.endswith("_ci95")}
+        return Evaluation(**fields | intervals)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    fields = json.loads(path.read_text())
-    if (fields.pop("sha256"), fields.pop("test_sha256")) != (sha256, test_sha256):
-        return None
-    intervals = {key: tuple(value) for key, value in fields.items() if key.endswith("_ci95")}
-    return Evaluation(**fields | intervals)
 
 
 def hash_network(network: TunnelNetwork) -> str:
