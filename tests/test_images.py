@@ -281,7 +281,7 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path, monkeypatch):
     data = path.read_bytes()
     path.write_bytes(data[:18] + struct.pack("<ii", 5000, 4000) + data[26:])
     assert "cut short, damaged or unusual (image file is truncated" in refusal(read_image, path)
-    assert "5000x4000 pixels, more than 19999999 in all" in refusal(read_image, path, max_pixels=19_999_999)
+    assert "5000x4000 pixels, more than the 19,999,999" in refusal(read_image, path, max_pixels=19_999_999)
     path.write_bytes(data[:18] + struct.pack("<ii", 2**31 - 1, 2**31 - 1) + data[26:])
     assert "Pillow's ceiling" in refusal(read_image, path)
     path.write_bytes(data)

@@ -91,7 +91,7 @@ def test_bad_switch_files_are_refused_in_words(visitor):
         ("cat.mxt", encoded((8, 8))),
         ("end.mxt", b"\x89MXT\r\n\x1a\n"),
     ):
-        html = visitor.ask("switch-file", "change", [visitor.upload(name, data)])
+        html = visitor.ask("switch-file", "change", [visitor.upload(name, data), None, "8-8-8", 128])
         assert 'role="alert"' in html
         assert f"{name} is" in html
 
@@ -325,6 +325,9 @@ def test_an_uploaded_photograph_comes_back_as_the_library_gives_it(screen):
     )
     screen.told("rebuilt by 8-8-8 from")
     assert torch.equal(screen.pixels("#reconstruction .mt-decoded"), picture)
+    # Without the switch file it is the photograph's turn again.
+    page.locator("#switch-file button[aria-label='Clear']").click()
+    screen.told("mine.png, 128×85")
 
 
 def test_samples_camera_and_clipboard_are_taken(screen, browser, server):
@@ -370,6 +373,22 @@ def test_every_control_of_the_lab_changes_the_picture(screen):
     screen.changed(result, lambda: screen.send("other.png", encoded((64, 64)), "#second"))
     screen.changed(result, lambda: page.locator("#what").get_by_label("constant").check())
     assert torch.equal(screen.pixels(result), alone)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_result_stays_in_sight_of_every_level(browser, server, width):
+    screen = Screen(browser, server, viewport={"width": width, "height": 800})
+    page, result = screen.page, "#lab .mt-lab-result"
+    screen.open("Switch lab", result)
+    screen.changed(result, lambda: page.locator("#change-3").get_by_label("random").check())
+    page.locator("#change-3").evaluate("choices => choices.scrollIntoView({block: 'center'})")
+    on_top = "box => document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2).className"
+    assert "mt-lab-result" in page.evaluate(on_top, page.locator(result).bounding_box())
+    assert page.locator("#lab").bounding_box()["y"] == 0
+    page.locator("#change-1").get_by_label("random").focus()
+    below = page.locator("#lab").bounding_box()
+    assert page.locator("#change-1 input").first.bounding_box()["y"] > below["y"] + below["height"]
+    screen.close()
 
 
 def test_inside_follows_channel_network_and_photograph(screen):
@@ -428,6 +447,13 @@ def test_the_keyboard_moves_everything(browser, server):
     page.locator("#change-1").get_by_label("keep").focus()
     page.keyboard.press("Tab")
     screen.changed("#lab .mt-lab-result", lambda: page.keyboard.press("Space"))
+    # Where the keyboard is can be seen, on Gradio's controls too.
+    outline = "() => getComputedStyle(document.activeElement).outlineStyle"
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        assert page.evaluate(outline) != "none"
+    page.locator("#network input").focus()
+    assert page.evaluate(outline) != "none"
     screen.close()
 
 

@@ -275,8 +275,8 @@ def _decode(file: Stream, name: str, max_pixels: int) -> UInt8[Tensor, "3 h w"]:
 
 def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
-        size = f"{image.width}x{image.height} pixels, more than {max_pixels} in all"
-        raise FormatError(f"{name} has {size}: shrink the image, or raise max_pixels")
+        size = f"{image.width}x{image.height} pixels, more than the {max_pixels:,} that are allowed here"
+        raise FormatError(f"{name} has {size}: shrink the image")
 
 
 def _start(file: Stream) -> str:

@@ -18,15 +18,20 @@ SIDE = 256  # longest side
 # Apart in lightness too, and for those who see colours differently (Okabe and Ito).
 COLOURS = ((0, 73, 124), (230, 159, 0), (0, 158, 115), (240, 228, 66))
 PLACES = ("top left", "top right", "bottom left", "bottom right")
-EXPLANATION = """
-**Switches.** One channel of each level, every switch a coloured dot: the colour says which of the four
-cells of its window held the largest value. Where all four are zero after the ReLU, the first one wins:
-large areas of one colour.
-
-**Decoder.** The same channel number through the decoder's layers, from the learned constant to the picture,
-as in Figure 4 of the paper; the brightest and the darkest hundredth of a layer are cut off. Unpooling puts
-values at the switches' places, the convolutions after it fill the gaps.
-"""
+ABOUT_SWITCHES = (
+    "One channel of each level, every switch a coloured dot: the colour says which of the four cells of its "
+    "window held the largest value. Where all four are zero after the ReLU, the first one wins: large areas "
+    "of one colour. A switch has room for two bits; the less evenly the colours come, the fewer it needs."
+)
+ABOUT_LAYERS = (
+    "The same channel number through the decoder's layers, from the learned constant to the picture, as in "
+    "Figure 4 of the paper; the brightest and the darkest hundredth of each are cut off. Unpooling puts "
+    "values at the switches' places, the convolutions after it fill the gaps."
+)
+ABOUT_LEVELS = (
+    "A level that is left out is unpooled by repeating values, for which the decoder was never trained. "
+    "The deepest levels alone give next to nothing: most of the picture travels through the finest one."
+)
 
 
 def colour(codes: UInt8[Tensor, "h w"]) -> UInt8[Tensor, "3 h w"]:
@@ -73,9 +78,9 @@ def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -
     image = to_float(pixels)[None]
     code = network.encode(image)
     return (
-        f"<h3>Switches, level by level</h3>{_legend()}{_switches(code, channel)}"
-        f"<h3>The decoder, layer by layer</h3>{_layers(network, code, channel)}"
-        f"<h3>From rough to fine</h3>{_levels(network, code, image)}"
+        f"<h3>Switches, level by level</h3><p>{ABOUT_SWITCHES}</p>{_legend()}{_switches(code, channel)}"
+        f"<h3>The decoder, layer by layer</h3><p>{ABOUT_LAYERS}</p>{_layers(network, code, channel)}"
+        f"<h3>From rough to fine</h3><p>{ABOUT_LEVELS}</p>{_levels(network, code, image)}"
     )
 
 
@@ -134,8 +139,4 @@ def _levels(network: TunnelNetwork, code: SwitchCode, image: Float[Tensor, "1 3 
         )
         drawn = markup.picture(to_uint8(output[0]), f"decoded from {named}")
         figures.append(markup.figure(drawn, f"<b>{named}</b><br>RMSE {rmse(output, image):.3f}"))
-    note = (
-        "A level that is left out is unpooled by repeating values, for which the decoder was never trained. "
-        "The deepest levels alone give next to nothing: most of the picture travels through the finest one."
-    )
-    return f"{markup.row(figures, 'mt-four')}<p>{note}</p>"
+    return markup.row(figures, "mt-four")

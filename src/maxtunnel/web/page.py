@@ -148,11 +148,12 @@ class _Tabs:
                 lambda upload: reconstruct.answer_photograph(upload, model, side, limits), photograph
             )
 
-        def decode(payload: Any) -> Any:
-            return gr.skip() if payload is None else self._read(self._decode, payload)
+        def decode(payload: Any, *others: Any) -> str:
+            # Without a switch file it is the photograph's turn again.
+            return answer(*others) if payload is None else self._read(self._decode, payload)
 
         self._answers(RECONSTRUCT, tab, [side.input], answer, [side], result)
-        self._on([file.change], decode, [file], result)
+        self._on([file.change], decode, [file, self._photograph, self._model, side], result)
 
     def lab(self) -> None:
         """Photograph B, a change for each level, and the picture."""
@@ -163,6 +164,7 @@ class _Tabs:
                 transplant = gr.Button("Transplant: switches of A, features of B", variant="primary")
                 reset = gr.Button("Back to A alone")
             controls = [control for level in (1, 2, 3) for control in _level_controls(gr, level)]
+            gr.Markdown(lab.EXPLANATION, elem_classes="mt-words")
             with gr.Row():
                 other = self._second()
                 with gr.Column(min_width=240):
@@ -174,7 +176,6 @@ class _Tabs:
                         0, 20, 0, step=1, label="Seed", elem_id="seed", buttons=[],
                         info="Another number draws other random switches.",
                     )  # fmt: skip
-            gr.Markdown(lab.EXPLANATION, elem_classes="mt-words")
 
         def answer(photograph: Any, model: Any, second: Any, what: Any, seed: Any, *controls: Any) -> str:
             return self._read(
@@ -212,7 +213,6 @@ class _Tabs:
                 info="A layer with fewer channels starts over.",
             )  # fmt: skip
             result = gr.HTML(markup.hint("Computing…"), elem_id="inside", apply_default_css=False)
-            gr.Markdown(inside.EXPLANATION, elem_classes="mt-words")
 
         def answer(photograph: Any, model: Any, channel: Any) -> str:
             return self._read(lambda upload: inside.answer(upload, model, channel, self._limits), photograph)
