@@ -272,11 +272,12 @@ extern "C" double squared_error(const float* parameters, const Images* targets, 
     const auto layers = decoder_layers(net, parameters);
     const int64_t count = net.parameters(), parts = net.across();
     std::vector<std::vector<float>> partial(parts, std::vector<float>(count));
-    double squares = 0;
-#pragma omp parallel for num_threads(net.across()) schedule(static) reduction(+ : squares)
+    std::vector<double> squares(parts);
+#pragma omp parallel for num_threads(net.across()) schedule(static)
     for (int64_t part = 0; part < parts; part++) {
         Passage passage(net);
         Planes target(3, net.height, net.width);
+        double its = 0;
         for (int64_t n = net.batch * part / parts; n < net.batch * (part + 1) / parts; n++) {
             const Planes& output = forward(net, layers, parameters, n, passage);
             read_image(*targets, n, target);
@@ -289,13 +290,18 @@ extern "C" double squared_error(const float* parameters, const Images* targets, 
                         total += error * error;
                         store<L>(error + error, gradient.line(c, y) + x);
                     }
-                squares += sum<L>(total);
+                its += sum<L>(total);
                 gradient.round(y);
             }
             backward(net, layers, n, passage, std::move(gradient), partial[part].data());
         }
+        squares[part] = its;
     }
-    for (const auto& its : partial)
-        for (int64_t i = 0; i < count; i++) gradients[i] += its[i];
-    return squares;
+    // In order, so that a run gives the same again.
+    double total = 0;
+    for (int64_t part = 0; part < parts; part++) {
+        total += squares[part];
+        for (int64_t i = 0; i < count; i++) gradients[i] += partial[part][i];
+    }
+    return total;
 }

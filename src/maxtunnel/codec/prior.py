@@ -12,11 +12,9 @@ a channel, once known, adds its rows for all channels after it (Larochelle and M
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -78,13 +76,11 @@ class Prior:
         identity: the first 8 bytes of the SHA-256 of its weights; a file that needs it names it so.
         encoder: hash of the encoder's weights for which it was made.
         levels: finest level first.
-        info: how it was made.
     """
 
     identity: bytes
     encoder: str
     levels: tuple[LevelPrior, ...]
-    info: dict[str, Any]
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -104,7 +100,7 @@ def load_prior(path: Path) -> Prior:
         raise FormatError(f"{path} is no prior: its metadata does not say {FORMAT!r}")
     count = 1 + max(int(name.split(".")[0]) for name in arrays)
     levels = tuple(_level({k: arrays[f"{i}.{k}"] for k in LevelPrior.__annotations__}) for i in range(count))
-    return Prior(identity_of(arrays), metadata["encoder"], levels, json.loads(metadata["info"]))
+    return Prior(identity_of(arrays), metadata["encoder"], levels)
 
 
 def identity_of(arrays: dict[str, np.ndarray]) -> bytes:
