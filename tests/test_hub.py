@@ -44,6 +44,14 @@ def test_config_and_card_say_what_it_is(network, tmp_path):
     assert "license: apache-2.0" in header
     assert "1,234 photographs of cats/train" in text
     assert "## Limits" in text
+    assert "pretrained on" not in text
+    recipe = {"name": "fast", "steps": 3000, "batch": 16}
+    network.info["pretraining"] = {
+        "classes": 10, "data": "cats/train", "recipe": recipe, "seed": 2, "top1": 0.4567, "val": "cats/val",
+    }  # fmt: skip
+    network.save_pretrained(tmp_path)
+    expected = "10 classes of cats/train: fast, 3,000 steps of 16, seed 2, top-1 45.7 % of cats/val"
+    assert f"| pretrained on | {expected} |" in (tmp_path / "README.md").read_text()
     # An imported network knows nothing of its training, and its card says nothing.
     network.info = {}
     network.save_pretrained(tmp_path)

@@ -116,6 +116,12 @@ def test_a_reproduction_from_nothing_and_again(stores, tmp_path):
         assert torch.equal(random, plain)
         assert a.ndim == 1 or not torch.equal(a, random)
     assert by_name["64-64-64"].ours is None
+    # What is known of the pretraining stays with the network, and no path of this machine does.
+    info = by_name["8-8-8-pretrained"].ours.info
+    assert info["pretraining"]["classes"] == len(set(open_store(train).labels.tolist()))
+    assert 0 <= info["pretraining"]["top1"] <= 1
+    assert str(tmp_path) not in json.dumps(info)
+    assert "pretraining" not in ours.info
 
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*") if path.is_file()}
     more, table = reproduce(replace(asked, seeds=2, only="8-8-8"), announce=said.append)

@@ -247,16 +247,6 @@ def test_a_damaged_state_is_named(tmp_path):
         train(new_network(), pictures(), tmp_path / "run", config, resume=True)
 
 
-def test_paper_rates_are_constant_and_fast_ones_rise_and_fall():
-    assert {PAPER.rate(step) for step in (0, 1, 49_999)} == {0.01}
-    rates = [FAST.rate(step) for step in range(FAST.steps)]
-    peak = rates.index(max(rates))
-    assert rates[:peak] == sorted(rates[:peak])
-    assert rates[peak:] == sorted(rates[peak:], reverse=True)
-    assert max(rates) == FAST.learning_rate
-    assert rates[-1] < 1e-5
-
-
 def test_pretraining_learns_and_keeps_the_encoder(tmp_path):
     """Tell the pieces of two photographs apart."""
     data = torch.cat([pictures(slice(0, 1)), pictures(slice(3, 4))])

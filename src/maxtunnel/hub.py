@@ -101,18 +101,18 @@ def model_card(
 def facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a network's `info` says of its training and its error, as rows for people."""
     rows = []
+    if "pretraining" in info:
+        earlier = info["pretraining"]
+        text = f"{earlier['classes']} classes of {earlier['data']}: {_effort(earlier)}"
+        if "top1" in earlier:
+            text += f", top-1 {100 * earlier['top1']:.1f} % of {earlier['val']}"
+        rows.append(("pretrained on", text))
     if "data" in info:
         rows.append(
             ("trained on", f"{info['images']:,} photographs of {info['data']}, {info['size']}x{info['size']}")
         )
     if "recipe" in info:
-        recipe = info["recipe"]
-        rows.append(
-            (
-                "recipe",
-                f"{recipe['name']}, {recipe['steps']:,} steps of {recipe['batch']}, seed {info['seed']}",
-            )
-        )
+        rows.append(("recipe", _effort(info)))
     if "rmse" in info:
         interval = " to ".join(f"{value:.4f}" for value in info.get("rmse_ci95", ()))
         where = f"{info['val_images']:,} photographs of {info['val']}"
@@ -120,6 +120,11 @@ def facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "torch" in info:
         rows.append(("made with", f"PyTorch {info['torch']}"))
     return rows
+
+
+def _effort(info: Mapping[str, Any]) -> str:
+    recipe = info["recipe"]
+    return f"{recipe['name']}, {recipe['steps']:,} steps of {recipe['batch']}, seed {info['seed']}"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

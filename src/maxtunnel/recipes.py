@@ -82,8 +82,8 @@ PAPER = Recipe(
 )
 
 
-def _fast_precision() -> Literal["32", "bf16"]:
-    """`bf16` where it is multiplied in one step; imitated, it costs three times float32 or more."""
+def fast_precision() -> Literal["32", "bf16"]:
+    """FAST's: `bf16` where it is multiplied in one step; imitated, it costs three times float32 or more."""
     return "bf16" if torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported() else "32"
 
 
@@ -104,7 +104,7 @@ FAST = Recipe(
     bias_code=1.0,
     reshuffle=True,
     flips=False,
-    precision=_fast_precision(),
+    precision=fast_precision(),
 )
 
 # For the classifier on the encoder; the paper's recipe serves both phases.

@@ -369,8 +369,8 @@ class Session:
                 done, row_began = [], time.monotonic()
 
     def finish(self, info: dict[str, Any]) -> None:
-        """Write the network with what is to be known of it."""
-        self.network.info = info
+        """Write the network with what is to be known of it, besides what it knows already."""
+        self.network.info |= info
         if self.fabric.is_global_zero:
             self.network.save(self.run / "model.safetensors")
         self.fabric.barrier()
@@ -504,7 +504,7 @@ def _info(session: Session, photographs: int) -> dict[str, Any]:
     return {
         "recipe": asdict(config.recipe),
         "seed": config.seed,
-        "encoder": config.encoder,
+        "encoder": Path(config.encoder).name,
         "data": _short_name(config.data),
         "images": photographs,
         "size": config.size,

@@ -152,12 +152,12 @@ class Training:
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a run came to its end, which is when the network gets its `info`."""
+    """Whether a run came to its end, which is when the network is told how it was trained."""
     path = run / "model.safetensors"
     if not path.exists():
         return False
     with safe_open(path, framework="pt") as file:
-        return bool(json.loads((file.metadata() or {}).get("info", "{}")))
+        return "recipe" in json.loads((file.metadata() or {}).get("info", "{}"))
 
 
 def share(minutes: float, jobs: Sequence[Job], training: Training) -> int:
