@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.architecture import Architecture
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.phases import Reconstruction
 from maxtunnel.recipes import PAPER
 from maxtunnel.training import Config, Session

@@ -15,6 +15,7 @@ from skimage.feature import hog
 from torch import nn
 from torch.nn import functional as F
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.auditing import Config, Target, audit
 from maxtunnel.auditing.changes import changed, fixed, flipped, halved, known, only, rows_only, uniform
 from maxtunnel.auditing.decoder import MirroredDecoder, stages
@@ -25,7 +26,7 @@ from maxtunnel.auditing.report import page, write_report
 from maxtunnel.auditing.samples import sample
 from maxtunnel.capturing import capture, record
 from maxtunnel.images import demo_photographs, resize
-from maxtunnel.network import Architecture, Decoder, TunnelNetwork
+from maxtunnel.network import Decoder, TunnelNetwork
 from maxtunnel.switches import SwitchCode, SwitchLevel, check_codes
 from maxtunnel.window import Window
 

@@ -3,8 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.batches import KeptSwitches, Order, cut
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 
 
 @given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 5), st.booleans())

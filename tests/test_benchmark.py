@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from maxtunnel import benchmark
+from maxtunnel.architecture import Architecture
 from maxtunnel.benchmark import Benchmark, run_benchmark
 from maxtunnel.benchmark.floors import Ceilings, floor
 from maxtunnel.benchmark.stock import StockNetwork
 from maxtunnel.benchmark.tables import markdown
 from maxtunnel.benchmark.turns import take_turns
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 
 
 def test_stock_computes_what_ours_computes():

@@ -13,6 +13,7 @@ import torch
 
 from fuzz_codec import attack, samples
 from golden.make_switch_files import NAMES, golden
+from maxtunnel.architecture import Architecture
 from maxtunnel.codec import compiled, dump, dumps, load, loads, plain, read_header, stored_bits
 from maxtunnel.codec.arithmetic import LEAST, Coder, squash_table, stretch_table
 from maxtunnel.codec.contexts import choose_peers
@@ -21,7 +22,7 @@ from maxtunnel.codec.packed import pack, unpack
 from maxtunnel.codec.prior import shipped_priors
 from maxtunnel.files import FormatError
 from maxtunnel.images import demo_photographs, resize, to_float
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.switches import SwitchCode, SwitchLevel, pool
 from maxtunnel.window import Window
 from maxtunnel.zoo import load as load_network

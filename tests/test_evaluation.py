@@ -10,10 +10,11 @@ from scipy.stats import entropy
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.codec import dumps, is_fast
 from maxtunnel.evaluation import bootstrap, evaluate, evaluate_folder, measure
 from maxtunnel.images import demo_photographs, mean_image, read_folder, resize, to_float
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.zoo import load
 
 # Photographs of imagenette's val as in design: each snapshot's RMSE with the mean image of train.

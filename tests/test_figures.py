@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.images import read_image
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.paper import draw_figure, figures
 from maxtunnel.paper.figures import Named
 

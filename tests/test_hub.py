@@ -8,8 +8,9 @@ import types
 import pytest
 import torch
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.files import FormatError
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.zoo import load
 
 

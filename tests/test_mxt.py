@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 
 import maxtunnel
 from maxtunnel.__main__ import app
+from maxtunnel.architecture import Architecture
 from maxtunnel.codec import dump, is_fast, load
 from maxtunnel.files import FormatError
 from maxtunnel.images import demo_photographs, read_image, resize, to_float, to_uint8
 from maxtunnel.mxt import decode, encode, inspect, parse_levels
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.zoo import find_shipped, shipped
 
 

@@ -9,24 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.caffe import load_caffemodel
 from maxtunnel.files import FormatError
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.switches import SwitchCode, to_indices
 from maxtunnel.window import Window
 from reference import decoder_layers, fill, network_of, to_convolution
 
 GOLDEN = Path(__file__).parent / "golden" / "network.npz"
-TABLE_II_BITS = {
-    "8-8-8": 1.75,
-    "6-12-24": 1.75,
-    "16-16-16": 3.5,
-    "12-24-48": 3.5,
-    "32-32-32": 7,
-    "24-48-96": 7,
-    "64-64-64": 14,
-    "48-96-192": 14,
-}
 
 
 def small(text="4-6", side=16, seed=0):
@@ -118,29 +109,6 @@ def test_the_switches_do_matter():
     code = network.encode(images)
     flat = SwitchCode(tuple(level.with_codes(level.codes * 0) for level in code.levels), code.image_size)
     assert not torch.equal(network.decode(flat), network.decode(code))
-
-
-@pytest.mark.parametrize(("text", "bits"), TABLE_II_BITS.items())
-def test_bits_of_table_2(text, bits):
-    architecture = Architecture.parse(text)
-    assert architecture.bits_per_pixel() == bits
-    assert sum(row.switch_bits for row in architecture.table()) == bits * 3 * 128 * 128
-
-
-@pytest.mark.parametrize("text", ["8-8-8", "5", "2-3-4-5"])
-def test_table_1_counts_the_parameters_that_there_are(text):
-    architecture = Architecture.parse(text)
-    network = TunnelNetwork(architecture, torch.zeros(3, 1, 1))
-    rows = architecture.table((64, 64))
-    assert sum(row.parameters for row in rows) == sum(p.numel() for p in network.parameters())
-    assert rows[-1][:4] == ("deconv1_2", 3, (64, 64), False)
-    assert [row.relu for row in rows if "conv" in row.name].count(False) == 1
-
-
-@pytest.mark.parametrize("text", ["", "8-", "-8", "8-0-8", "8 8", "a-b", "8.5", "٣", "8--8", "1000000"])
-def test_refuses_what_is_no_architecture(text):
-    with pytest.raises(ValueError, match="no architecture"):
-        Architecture.parse(text)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (31, 17), (1, 1), (2, 100)])

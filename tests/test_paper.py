@@ -10,10 +10,11 @@ import scipy.stats
 import torch
 from PIL import Image
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.dataset import open_store, prepare
 from maxtunnel.evaluation import Evaluation, evaluate
 from maxtunnel.images import to_float
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.paper import Reproduction, measurements, reproduce
 from maxtunnel.paper import colours as colours_of
 from maxtunnel.paper.claims import hold

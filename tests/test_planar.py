@@ -8,7 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from maxtunnel import native, planar
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.architecture import Architecture
+from maxtunnel.network import TunnelNetwork
 
 pytestmark = pytest.mark.skipif(
     native.library("planar") is None, reason="no C++ compiler: the layers one by one are all there is"

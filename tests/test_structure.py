@@ -18,6 +18,7 @@ ORDER = [
     "capturing",
     "images",
     "dataset",
+    "architecture",
     "network",
     "codec",
     "tiling",

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maxtunnel import tiling
+from maxtunnel.architecture import Architecture
 from maxtunnel.images import to_float, to_uint8
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.zoo import load
 
 

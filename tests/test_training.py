@@ -13,11 +13,12 @@ import torch
 from safetensors import safe_open
 
 from maxtunnel import training
+from maxtunnel.architecture import Architecture
 from maxtunnel.evaluation import evaluate
 from maxtunnel.files import FormatError, replacing
 from maxtunnel.images import demo_photographs, resize
 from maxtunnel.memory import held_memory
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.phases import LabelFeed, SwitchFeed
 from maxtunnel.recipes import FAST, PAPER
 from maxtunnel.training import Config, TrainingDiverged, TrainingStopped, pretrain, train

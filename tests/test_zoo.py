@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.files import FormatError
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.zoo import WEIGHTS, architecture_of, import_snapshot, list_shipped, load, read_mean, shipped
 
 

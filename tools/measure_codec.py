@@ -17,12 +17,13 @@ from PIL import Image, ImageDraw
 from scipy.special import gammaln
 from torch import Tensor
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.codec import dumps, read_header, stored_bits
 from maxtunnel.dataset import read_photographs
 from maxtunnel.evaluation import bootstrap, rmse
 from maxtunnel.figures import FAINT, INK, PAPER, _font
 from maxtunnel.images import to_float
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.switches import SwitchCode
 from maxtunnel.zoo import load, shipped
 

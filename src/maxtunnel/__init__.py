@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from maxtunnel.architecture import Architecture as Architecture
     from maxtunnel.auditing import audit as audit
     from maxtunnel.capturing import capture as capture
     from maxtunnel.evaluation import evaluate as evaluate
     from maxtunnel.mxt import decode as decode
     from maxtunnel.mxt import encode as encode
-    from maxtunnel.network import Architecture as Architecture
     from maxtunnel.network import TunnelNetwork as TunnelNetwork
     from maxtunnel.switches import SwitchCode as SwitchCode
     from maxtunnel.switches import pool as pool
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Imported when first asked for, so that `maxtunnel --help` need not wait for PyTorch.
 _HOMES = {
-    "Architecture": "network",
+    "Architecture": "architecture",
     "SwitchCode": "switches",
     "TunnelNetwork": "network",
     "Window": "window",

@@ -25,8 +25,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.files import FormatError
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 
 Blobs = tuple[NDArray[np.float32], ...]
 

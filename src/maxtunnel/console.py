@@ -17,12 +17,12 @@ from maxtunnel.progress import OnProgress
 from maxtunnel.window import Window
 
 if TYPE_CHECKING:
+    from maxtunnel.architecture import Architecture
     from maxtunnel.auditing import AuditResult
     from maxtunnel.benchmark import Benchmark
     from maxtunnel.dataset import Manifest
     from maxtunnel.evaluation import Evaluation
     from maxtunnel.mxt import Inspection
-    from maxtunnel.network import Architecture
     from maxtunnel.paper.results import TableRow
     from maxtunnel.zoo import Shipped
 

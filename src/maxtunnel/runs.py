@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import torch
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.dataset import ImageSet, is_store, open_store, read_photographs
 from maxtunnel.images import mean_image
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.progress import OnProgress, silent
 from maxtunnel.recipes import RECIPES, PhaseName
 from maxtunnel.training import Config, pretrain, train

@@ -14,8 +14,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.images import to_float, to_uint8
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.progress import OnProgress, silent
 from maxtunnel.switches import SwitchCode, SwitchLevel
 from maxtunnel.window import Pair, Window

@@ -12,11 +12,12 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.caffe import load_caffemodel
 from maxtunnel.dataset import is_store, open_store
 from maxtunnel.files import FormatError
 from maxtunnel.images import Resize, mean_image, read_folder
-from maxtunnel.network import Architecture, TunnelNetwork, hash_tensors, identity_of
+from maxtunnel.network import TunnelNetwork, hash_tensors, identity_of
 from maxtunnel.progress import OnProgress, counter, silent
 
 WEIGHTS = Path(__file__).with_name("weights")

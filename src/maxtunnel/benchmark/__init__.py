@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from maxtunnel import native
+from maxtunnel.architecture import Architecture
 from maxtunnel.benchmark.floors import Ceilings, Floor, floor, measure_ceilings, pooling_floor
 from maxtunnel.benchmark.large import Large, time_large
 from maxtunnel.benchmark.turns import Measured, take_turns
@@ -28,7 +29,6 @@ from maxtunnel.benchmark.ways import (
     build,
 )
 from maxtunnel.files import replacing
-from maxtunnel.network import Architecture
 from maxtunnel.progress import OnProgress, silent
 from maxtunnel.recipes import FAST
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.benchmark.turns import take_turns
 from maxtunnel.images import demo_photographs, to_float
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.tiling import reconstruct
 
 

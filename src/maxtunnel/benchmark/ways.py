@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.batches import KeptSwitches, Order
 from maxtunnel.benchmark.stock import StockNetwork
 from maxtunnel.images import demo_photographs, to_float
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.phases import Reconstruction, SwitchFeed
 from maxtunnel.recipes import FAST
 from maxtunnel.switches import pool, unpool

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.batches import Pixels
 from maxtunnel.dataset import read_photographs
 from maxtunnel.images import Resize
-from maxtunnel.network import Architecture
 from maxtunnel.paper import figures
 from maxtunnel.paper.figures import Named
 from maxtunnel.progress import OnProgress, silent

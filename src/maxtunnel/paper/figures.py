@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.batches import Pixels
 from maxtunnel.files import replacing
 from maxtunnel.images import to_float, to_uint8
-from maxtunnel.network import Architecture, TunnelNetwork
+from maxtunnel.network import TunnelNetwork
 from maxtunnel.paper.colours import gradient
 from maxtunnel.switches import SwitchCode, unpool
 

@@ -12,9 +12,10 @@ from typing import Any, Literal
 import torch
 from safetensors import safe_open
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.dataset import open_store
 from maxtunnel.evaluation import measure
-from maxtunnel.network import Architecture, Classifier, TunnelNetwork
+from maxtunnel.network import Classifier, TunnelNetwork
 from maxtunnel.paper.colours import more_colourful
 from maxtunnel.paper.table import Row
 from maxtunnel.phases import Classification, Phase, Reconstruction

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from html import escape
 
+from maxtunnel.architecture import Architecture
 from maxtunnel.auditing.charts import Axis
-from maxtunnel.network import Architecture
 from maxtunnel.paper.table import ROWS
 from maxtunnel.zoo import Shipped, list_shipped
 
