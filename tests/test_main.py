@@ -49,6 +49,12 @@ def test_demo_shows_every_shipped_network(tmp_path):
     assert all(name in output for name in shipped())
 
 
+def test_demo_shows_the_models_asked_for(tmp_path):
+    output = call("demo", "-m", "8-8-8", "-m", "16-16-16", "--out", tmp_path / "demo")
+    assert 256 * 3 < read_image(tmp_path / "demo" / "demo.png").shape[1] < 256 * 4
+    assert [name for name in shipped() if f" {name} " in output] == ["8-8-8", "16-16-16"]
+
+
 def test_reconstruct_keeps_the_size(tmp_path, photograph):
     output, _ = run("reconstruct", photograph, "--model", "8-8-8", "--out", tmp_path / "out")
     picture = read_image(tmp_path / "out" / "photo-8-8-8.png")
@@ -148,7 +154,8 @@ def test_import_caffe_says_what_a_missing_mean_costs(shared, tmp_path):
         (["train"], "--resume RUN"),
         (["train", "--resume", "nowhere"], "nowhere is no run"),
         (["train", "8-8", "--resume", "nowhere"], "give nothing else"),
-        (["demo", "--out", "/dev/null/x"], "Not a directory"),
+        (["demo", "--model", "9-9-9"], "no model '9-9-9'"),
+        (["demo", "--out", "/dev/null/x"], "/dev/null is a file: give a folder"),
         (["train", "8-8", "--data", ".", "--out", "r", "--steps", "5", "--minutes", "1"], "one of them"),
         (["summary", "big"], "no architecture"),
         (["import-caffe", "nowhere.caffemodel", "x.safetensors"], "nowhere.caffemodel"),

@@ -117,13 +117,19 @@ def maxtunnel(
 
 
 @app.command(epilog="Example: `maxtunnel demo --out demo`")
-def demo(out: Out = Path("demo")) -> None:
-    """Rebuild the photographs in the package with every shipped network."""
+def demo(
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Repeatable; by default every shipped network.", metavar="M"),
+    ] = None,
+    out: Out = Path("demo"),
+) -> None:
+    """Rebuild the four photographs in the package, and measure how close they come."""
     from maxtunnel.console import print_evaluations, progress, say
     from maxtunnel.demo import run_demo
 
     with progress() as on_progress:
-        picture, evaluations = run_demo(out, on_progress)
+        picture, evaluations = run_demo(out, model or (), on_progress)
     print_evaluations(evaluations, "Four photographs of 256x256 pixels, rebuilt from switches alone")
     say(f"Picture: {picture}")
 
