@@ -343,7 +343,7 @@ def test_intervals_are_student_ts_and_paired():
 
 
 def evidence(results):
-    return Evidence(tabulate(results), {}, {}, {}, None, (10, 4), "maxtunnel reproduce")
+    return Evidence(tabulate(results), {}, {}, {}, None, (10, 4), ("maxtunnel reproduce",))
 
 
 def test_claims_say_what_the_numbers_say():
@@ -376,9 +376,22 @@ def test_unequal_training_decides_nothing():
     claim = hold(evidence([random, pretrained]))[2]
     assert "8-8-8: undecided" in claim.answer
     assert claim.evidence[0][2] == "1,000 / 6,000"
+    random.info["recipe"], random.info["seed"] = pretrained.info["recipe"], 4
+    assert "8-8-8: undecided" in hold(evidence([random, pretrained]))[2].answer
+    random.info.pop("seed")
+    assert "8-8-8: raises" in hold(evidence([random, pretrained]))[2].answer
     # A shipped network and a run of another seed's folder are not compared at all.
     claim = hold(evidence([random, result("8-8-8-pretrained", "seed0", [0.2] * 5)]))[2]
     assert "Not measured" in claim.answer
+
+
+def test_a_claim_names_the_calls_that_it_rests_on():
+    asked = replace(evidence([]), commands=("train", "measure"))
+    assert asked.command([result("8-8-8", "shipped", [0.1])]) == "measure"
+    assert (
+        asked.command([result("8-8-8", "shipped", [0.1]), result("8-8-8", "seed0", [0.1])])
+        == "train\nmeasure"
+    )
 
 
 def test_claims_without_networks_say_so():

@@ -53,19 +53,20 @@ def _filters(evidence: Evidence) -> Claim:
             (a.row.name, b.row.name, _lengths(a, b), f"{gain:.4f}", _span(low, high))
             for a, b, gain, (low, high) in rows
         ),
-        evidence.command,
+        evidence.command([result for a, b, *_ in rows for result in (a, b)]),
     )
 
 
 def _doubling(evidence: Evidence) -> Claim:
     found = _random(evidence)
     rows: list[tuple[str, ...]] = []
-    verdicts = []
+    verdicts, used = [], list[Result]()
     for constant in (line for line in found if line.row.constant):
         for doubling in (line for line in found if not line.row.constant):
             pair = _alike(constant, doubling)
             if pair is not None and doubling.row.bits_per_pixel == constant.row.bits_per_pixel:
                 cells, verdict = _compare_doubling(*pair, _by_seed(constant.runs, doubling.runs))
+                used += [*pair, *constant.runs, *doubling.runs]
                 rows.append(cells)
                 verdicts.append(verdict)
     better, worse = verdicts.count("better"), verdicts.count("worse")
@@ -92,16 +93,19 @@ def _doubling(evidence: Evidence) -> Claim:
             "95 % over draws",
         ),
         tuple(rows),
-        evidence.command,
+        evidence.command(used),
     )
 
 
-def _compare_doubling(a: Result, b: Result, by_seed: list[float]) -> tuple[tuple[str, ...], str]:
+def _compare_doubling(
+    a: Result, b: Result, by_seed: Sequence[tuple[Result, Result]]
+) -> tuple[tuple[str, ...], str]:
     gain, interval = difference(a, b)
     cells: tuple[str, ...] = (a.row.name, b.row.name, _lengths(a, b), f"{gain:.4f}", _span(*interval))
     if len(by_seed) >= 2:
-        gain, interval = mean_interval(by_seed)
-        return (*cells, f"{gain:.4f} ({len(by_seed)})", _span(*interval)), _sign(interval, "worse", "better")
+        gain, interval = _mean_gain(by_seed)
+        mean = f"{gain:.4f} ({len(by_seed)} of {_length(by_seed[0][0])} steps)"
+        return (*cells, mean, _span(*interval)), _sign(interval, "worse", "better")
     verdict = _sign(interval, "worse", "better") if _steps(a) == _steps(b) else "undecided"
     return (*cells, "one draw", "–"), verdict
 
@@ -109,18 +113,19 @@ def _compare_doubling(a: Result, b: Result, by_seed: list[float]) -> tuple[tuple
 def _pretraining(evidence: Evidence) -> Claim:
     by_name = {line.row.name: line for line in evidence.table}
     rows: list[tuple[str, ...]] = []
-    verdicts = []
+    verdicts, used = [], list[Result]()
     for line in (line for line in evidence.table if line.row.pretrained):
         random = by_name[str(line.row.architecture)]
         alike = _alike(line, random)
         if alike is None:
             continue
+        used += [*alike, *line.runs, *random.runs]
         pairs, over = _by_seed(line.runs, random.runs), "photographs, 1 draw"
         if len(pairs) >= 2:
-            (mean, span), over = mean_interval(pairs), f"{len(pairs)} seeds"
+            alike, (mean, span), over = pairs[0], _mean_gain(pairs), f"{len(pairs)} seeds"
         else:
             mean, span = difference(*alike)
-        equal = len(pairs) >= 2 or _steps(alike[0]) == _steps(alike[1])
+        equal = len(pairs) >= 2 or _start(alike[0]) == _start(alike[1])
         paper = f"{line.row.rmse - random.row.rmse:+.4f}"
         name = str(line.row.architecture)
         rows.append((name, paper, _lengths(*alike), f"{mean:+.4f}", _span(*span), over))
@@ -134,37 +139,42 @@ def _pretraining(evidence: Evidence) -> Claim:
         if rows
         else f"{NOT_MEASURED}: it takes a network with a random and with a pretrained encoder.",
         "RMSE with the pretrained encoder less that with the random one. Over seeds: both encoders start "
-        "from the same seed, paired, Student's t; the paper had one run of each. Our pretraining is on the "
-        "classes of the training store, far fewer than the paper's 100.",
+        "from the same seed, paired, Student's t; the paper had one run of each. A single pair of unequal "
+        "seeds or lengths decides nothing. Our pretraining is on the classes of the training store, far "
+        "fewer than the paper's 100.",
         ("architecture", "Table II", "steps", "ours", "95 % interval", "interval over"),
         tuple(rows),
-        evidence.command,
+        evidence.command(used),
     )
 
 
 def _rough(evidence: Evidence) -> Claim:
-    rows = tuple(
-        (name, found.layer, f"{found.rmse:.4f}", _span(*found.rmse_ci95), f"{found.floor:.4f}")
-        for name, read_outs in evidence.read_outs.items()
-        for found in read_outs
-    )
+    found = evidence.read_outs
+    layers = tuple(read_out.layer for read_out in next(iter(found.values()), []))
+    rows = [
+        (name, *(f"{r.rmse:.4f} ({r.rmse_ci95[0]:.4f} to {r.rmse_ci95[1]:.4f})" for r in read_outs))
+        for name, read_outs in found.items()
+    ]
+    if found:
+        rows.append(("the original", *(f"{r.floor:.4f}" for r in next(iter(found.values())))))
     # Even the ends of the intervals are in order.
     falls = sum(
         all(a.rmse_ci95[0] > b.rmse_ci95[1] for a, b in itertools.pairwise(read_outs))
-        for read_outs in evidence.read_outs.values()
+        for read_outs in found.values()
     )
     return Claim(
         "Do the deepest layers give a rough picture that grows finer block by block?",
         f"The error of the read-out falls with every block, beyond its interval, in {falls} of "
-        f"{len(evidence.read_outs)} networks."
+        f"{len(found)} networks."
         if rows
         else f"{NOT_MEASURED}.",
-        "A linear read-out (one position's channels to its colours) is fitted by least squares on half of "
-        f"{evidence.photographs[1]:,} photographs and measured on the other half, enlarged without "
-        "smoothing. The last column is the original itself at that size: no read-out can be better.",
-        ("network", "read out after", "RMSE", "95 %", "original at that size"),
-        rows,
-        evidence.command,
+        "RMSE, with 95 % bootstrap interval, of a linear read-out (one position's channels to its colours) "
+        f"after each part of the decoder, fitted by least squares on half of {evidence.photographs[1]:,} "
+        "photographs and measured on the other half, enlarged without smoothing. The last row is the "
+        "original itself, shrunk to that layer's size: no read-out can be better.",
+        ("network", *layers),
+        tuple(rows),
+        evidence.command(evidence.measured()),
     )
 
 
@@ -185,7 +195,7 @@ def _fixed(evidence: Evidence) -> Claim:
             *("another photograph's", "random"),
         ),
         rows,
-        evidence.command,
+        evidence.command(evidence.measured()),
     )
 
 
@@ -224,8 +234,18 @@ def _steps(result: Result) -> int | None:
     return result.info["recipe"]["steps"] if "recipe" in result.info else None
 
 
+def _start(result: Result) -> tuple[int | None, int | None]:
+    """The seed and the steps of a network."""
+    return result.info.get("seed"), _steps(result)
+
+
+def _length(result: Result) -> str:
+    steps = _steps(result)
+    return "?" if steps is None else f"{steps:,}"
+
+
 def _lengths(a: Result, b: Result) -> str:
-    return " / ".join("?" if _steps(x) is None else f"{_steps(x):,}" for x in (a, b))
+    return f"{_length(a)} / {_length(b)}"
 
 
 def _sign(interval: Interval, below: str, above: str) -> str:
@@ -233,11 +253,16 @@ def _sign(interval: Interval, below: str, above: str) -> str:
     return above if interval[0] > 0 else below if interval[1] < 0 else "undecided"
 
 
-def _by_seed(first: Sequence[Result], second: Sequence[Result]) -> list[float]:
-    """RMSE of the first less that of the second, for the seeds that both have, trained equally long."""
-    other = {(result.origin, _steps(result)): result.evaluation.rmse for result in second}
+def _by_seed(first: Sequence[Result], second: Sequence[Result]) -> list[tuple[Result, Result]]:
+    """A network of each for the seeds that both have, trained equally long."""
+    other = {(result.origin, _steps(result)): result for result in second}
     keys = [(result.origin, _steps(result)) for result in first]
-    return [r.evaluation.rmse - other[key] for r, key in zip(first, keys, strict=True) if key in other]
+    return [(result, other[key]) for result, key in zip(first, keys, strict=True) if key in other]
+
+
+def _mean_gain(pairs: Sequence[tuple[Result, Result]]) -> tuple[float, Interval]:
+    """Mean of the first ones' RMSE less that of the second ones', with its interval over the pairs."""
+    return mean_interval([a.evaluation.rmse - b.evaluation.rmse for a, b in pairs])
 
 
 def _span(low: float, high: float) -> str:

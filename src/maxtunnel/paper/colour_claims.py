@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from maxtunnel.evaluation import bootstrap
 from maxtunnel.paper.evidence import NOT_MEASURED, Claim, Evidence
+from maxtunnel.paper.results import Result
 
 
 def dull(evidence: Evidence) -> Claim:
@@ -25,7 +26,7 @@ def dull(evidence: Evidence) -> Claim:
         "with another photograph's reconstruction.",
         ("network", "chroma strength", "luma strength", "saturation", "edges", "95 %", "edges, another's"),
         tuple(rows),
-        evidence.command,
+        evidence.command(evidence.measured()),
     )
 
 
@@ -79,8 +80,13 @@ def why(evidence: Evidence) -> Claim:
             *("chroma at luma's shares", "variance, luma : chroma", "switches that grey changes"),
         ),
         tuple(rows),
-        evidence.command,
+        evidence.command([*evidence.measured(), *_trained(evidence)]),
     )
+
+
+def _trained(evidence: Evidence) -> list[Result]:
+    """The runs that the experiment on colours rests on."""
+    return [] if evidence.colourful is None else [run for line in evidence.table for run in line.runs]
 
 
 def _why_answer(evidence: Evidence, rows: Sequence[tuple[str, ...]]) -> str:

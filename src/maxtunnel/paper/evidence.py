@@ -8,7 +8,7 @@ from maxtunnel.network import TunnelNetwork
 from maxtunnel.paper.colours import Colours, measure_colours
 from maxtunnel.paper.figures import Named
 from maxtunnel.paper.measurements import ReadOut, Replaced, read_out, replace_switches
-from maxtunnel.paper.results import TableRow
+from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.progress import OnProgress
 
 NOT_MEASURED = "Not measured here"
@@ -44,7 +44,7 @@ class Evidence:
         colours, read_outs, replaced: by name of the network, what `measurements` found.
         colourful: the networks of the experiment on colours: as it is, and with more chroma for its encoder.
         photographs: how many test photographs the table rests on, and how many the measurements.
-        command: what was run.
+        commands: what was run, the last one being this call, which measured everything.
     """
 
     table: Sequence[TableRow]
@@ -53,7 +53,17 @@ class Evidence:
     replaced: Mapping[str, Replaced]
     colourful: tuple[Colours, Colours] | None
     photographs: tuple[int, int]
-    command: str
+    commands: tuple[str, ...]
+
+    def command(self, results: Sequence[Result]) -> str:
+        """What makes a claim about these networks: all calls, or the last one alone if all of them ship."""
+        ship = all(result.origin == "shipped" for result in results)
+        return self.commands[-1] if ship else "\n".join(self.commands)
+
+    def measured(self) -> list[Result]:
+        """The networks that the measurements beyond the table are of."""
+        lines = (line.ours for line in self.table if line.row.name in self.colours)
+        return [result for result in lines if result is not None]
 
 
 def gather(
@@ -62,7 +72,7 @@ def gather(
     colourful: tuple[TunnelNetwork, TunnelNetwork] | None,
     few: Pixels,
     images: int,
-    command: str,
+    commands: tuple[str, ...],
     on_progress: OnProgress,
 ) -> Evidence:
     """Measure everything that the claims need beyond the table, on the `few` photographs.
@@ -86,5 +96,5 @@ def gather(
         if colourful is None
         else (measure_colours(colourful[0], few), measure_colours(colourful[1], few)),
         photographs=(images, len(few)),
-        command=command,
+        commands=commands,
     )

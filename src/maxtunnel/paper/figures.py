@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -15,6 +15,7 @@ from maxtunnel.files import replacing
 from maxtunnel.images import to_float, to_uint8
 from maxtunnel.network import TunnelNetwork
 from maxtunnel.paper.colours import gradient
+from maxtunnel.paper.table import Row
 from maxtunnel.switches import SwitchCode, unpool
 
 INK, FAINT, RED, BLUE = "#1a1a1a", "#666666", "#c0392b", "#2166ac"
@@ -191,21 +192,35 @@ class _Place:
         self._axis.figure.tight_layout()
 
 
-def curve(points: Sequence[tuple[str, float, float]]) -> Any:
-    """RMSE against bits per pixel: (series, bits, RMSE) one mark a network."""
+class Mark(NamedTuple):
+    """A network in the plot of RMSE against bits: `series` is `random`, `paper, pretrained`, and so on."""
+
+    series: str
+    row: Row
+    rmse: float
+
+
+def curve(marks: Sequence[Mark]) -> Any:
+    """RMSE against bits per pixel; our random networks by name, the others by their signs."""
     looks = {"random": ("o", INK), "pretrained": ("s", BLUE), "paper, random": ("o", "#aaaaaa")}
     looks |= {"paper, pretrained": ("s", "#9ecae1"), "snapshot, random": ("x", RED)}
     looks |= {"snapshot, pretrained": ("+", RED)}
     plt = _pyplot()
     with plt.rc_context(_STYLE):
-        figure, axis = plt.subplots(figsize=(6.4, 3.9))
-        for place, (series, (marker, colour)) in enumerate(looks.items()):
+        figure, axis = plt.subplots(figsize=(6.4, 4.2))
+        for place, (series, (sign, colour)) in enumerate(looks.items()):
             # A little apart, or equal bits would hide one mark behind another.
             aside = 2 ** (0.07 * (place - 2.5))
-            mine = sorted((bits * aside, rmse) for name, bits, rmse in points if name == series)
+            mine = [mark for mark in marks if mark.series == series]
+            places = [mark.row.bits_per_pixel * aside for mark in mine]
             if mine:
-                axis.plot(*zip(*mine, strict=True), marker, color=colour, label=series, ms=5)
+                whose = series if "," in series else f"ours, {series}"
+                axis.plot(places, [mark.rmse for mark in mine], sign, color=colour, label=whose, ms=5)
+            if series == "random":
+                _name(axis, mine, places)
+        axis.set_title("Fewer switches, less of the picture: every network of Table II", fontsize=10)
         axis.set_xscale("log", base=2)
+        axis.set_xlim(1.1, 19)
         axis.set_xticks([1.75, 3.5, 7, 14], ["1.75", "3.5", "7", "14"])
         axis.set_xlabel("bits of switches per pixel and colour channel (nominal)")
         axis.set_ylabel("RMSE, pixels in [0, 1]")
@@ -215,6 +230,16 @@ def curve(points: Sequence[tuple[str, float, float]]) -> Any:
         axis.legend(frameon=False, fontsize=8)
         figure.tight_layout()
     return figure
+
+
+def _name(axis: Any, marks: Sequence[Mark], places: Sequence[float]) -> None:
+    """Names at the left of marks; of two with equal bits the upper one's above, the lower one's below."""
+    for mark, place in zip(marks, places, strict=True):
+        above = mark.rmse == max(m.rmse for m in marks if m.row.bits_per_pixel == mark.row.bits_per_pixel)
+        axis.annotate(
+            mark.row.name, (place, mark.rmse), (-6, 1 if above else -1), textcoords="offset points",
+            fontsize=7, ha="right", va="bottom" if above else "top",
+        )  # fmt: skip
 
 
 def save(figure: Any, stem: Path) -> tuple[Path, Path]:
@@ -288,7 +313,7 @@ def _grid(rows: Sequence[tuple[str, Float[Tensor, "n 3 h w"]]], title: str) -> A
         figure = plt.figure(figsize=(width, height))
         for number, (label, images) in enumerate(rows):
             for column, image in enumerate(images):
-                left, bottom = (1.5 + column) / width, 1 - (1.4 + number) / height + 0.02
+                left, bottom = (1.5 + column) / width, 1 - (1.36 + number) / height
                 axis = figure.add_axes((left, bottom, 0.96 / width, 0.96 / height))
                 axis.imshow(_picture(image), interpolation="nearest")
                 axis.axis("off")

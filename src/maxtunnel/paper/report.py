@@ -88,14 +88,16 @@ def _table_part(report: Report) -> list[str]:
     ]
     body = [_row(line, some, seeds, stored) for line in report.table]
     missing = [line.row.name for line in report.table if line.ours is None]
-    said = f" Not trained, shipped or asked for here: {', '.join(missing)}." if missing else ""
+    said = "; over seeds, mean ± standard deviation" if seeds else ""
+    where = f" (on {_bits_images(report.table):,} photographs, with the 95 % interval)" if stored else ""
+    lacking = f" Not trained, shipped or asked for here: {', '.join(missing)}." if missing else ""
     return [
         "<h2>Table II</h2>",
         f"<p class=how>RMSE over {report.images:,} test photographs, all channels and pixels, values in [0, "
-        "1], output not clipped; below it the 95 % bootstrap interval over photographs. The paper’s own "
-        "test photographs are others, so its column is for orientation; snapshots are the authors’ "
+        f"1], output not clipped; below it the 95 % bootstrap interval over photographs{said}. The paper’s "
+        "own test photographs are others, so its column is for orientation; snapshots are the authors’ "
         "networks on <em>these</em> photographs. Bits are per pixel and colour channel: nominal, and stored "
-        f"in a switch file with the 95 % interval. PSNR and SSIM are of the clipped output.{said}</p>",
+        f"in a switch file{where}. PSNR and SSIM are of the clipped output.{lacking}</p>",
         *_table(columns, body),
     ]
 
@@ -110,7 +112,7 @@ def _row(line: TableRow, some: bool, seeds: bool, stored: bool) -> str:
     cells.append(_error(line.ours, line.snapshot))
     if seeds:
         mean, deviation = line.spread or (0.0, 0.0)
-        spread = f"<td>{mean:.4f} ± {deviation:.4f}<small>{len(line.runs)} seeds, ± one deviation</small>"
+        spread = f"<td>{mean:.4f} ± {deviation:.4f}<small>{len(line.runs)} seeds</small>"
         cells.append(spread if line.spread else "<td class=missing>–")
     if some:
         cells.append(_error(line.snapshot, None))
@@ -129,7 +131,11 @@ def _stored_bits(line: TableRow) -> str:
         return "<td>–"
     found = line.ours.evaluation
     low, high = found.stored_ci95 or (bits, bits)
-    return f"<td>{bits:.3f}<small>{low:.3f}–{high:.3f}, {found.bits_images:,} photographs</small>"
+    return f"<td>{bits:.3f}<small>{low:.3f}–{high:.3f}</small>"
+
+
+def _bits_images(table: Sequence[TableRow]) -> int:
+    return max(line.ours.evaluation.bits_images for line in table if line.ours is not None)
 
 
 def _stored(line: TableRow) -> float | None:

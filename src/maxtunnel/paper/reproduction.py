@@ -5,7 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -113,9 +113,12 @@ def reproduce(
     shown = [Named(row.name, model) for row, origin, model in models if (row, origin) in best]
     few = figures.choose(test.pixels, asked.photographs, asked.seed)
     pair = _colourful_pair(asked.out)
-    asked = replace(asked, command=_remember(asked))
-    evidence = gather(table, shown, pair, few, len(test.pixels), asked.command, on_progress)
-    provenance = _provenance(asked, test, train, table, time.monotonic() - began)
+    commands = _remember(asked)
+    evidence = gather(table, shown, pair, few, len(test.pixels), commands, on_progress)
+    provenance = [
+        ("commands", "\n".join(commands)),
+        *_provenance(asked, test, train, table, time.monotonic() - began),
+    ]
     return _write(asked, table, evidence, shown, test.pixels, provenance), table
 
 
@@ -141,11 +144,11 @@ def _write(
 ) -> Path:
     """Draw the figures and write every file; the page comes last."""
     drawn = draw_all(shown, photographs, asked.out, asked.seed)
-    drawn.append(figures.save(figures.curve(_points(table)), asked.out / "rmse-and-bits"))
+    drawn.append(figures.save(figures.curve(_marks(table)), asked.out / "rmse-and-bits"))
     found = claims.hold(evidence)
     write_table(table, asked.out, dict(provenance))
     claims.write_claims(found, asked.out / "claims.md", provenance)
-    write_cards(table, asked.out / "models.md", asked.command, len(photographs))
+    write_cards(table, asked.out / "models.md", evidence.commands[-1], len(photographs))
     report = Report(table, found, drawn, provenance, len(photographs), asked.seed)
     return write_report(report, asked.out / "report.html")
 
@@ -259,14 +262,14 @@ def _networks(asked: Reproduction) -> list[tuple[Row, str, str]]:
     return found
 
 
-def _remember(asked: Reproduction) -> str:
-    """The commands that made this folder, this one last, a line each: runs of earlier ones count too."""
+def _remember(asked: Reproduction) -> tuple[str, ...]:
+    """The commands that made this folder, this one last: runs of earlier ones count too."""
     path = asked.out / "commands.txt"
     before = path.read_text().splitlines() if path.exists() else []
     commands = [line for line in before if line != asked.command] + [asked.command]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(commands) + "\n")
-    return "\n".join(commands)
+    return tuple(commands)
 
 
 def _colourful_pair(out: Path) -> tuple[TunnelNetwork, TunnelNetwork] | None:
@@ -275,16 +278,16 @@ def _colourful_pair(out: Path) -> tuple[TunnelNetwork, TunnelNetwork] | None:
     return (load(folders[0]), load(folders[1])) if all(map(is_finished, folders)) else None
 
 
-def _points(table: Sequence[TableRow]) -> list[tuple[str, float, float]]:
-    points = []
+def _marks(table: Sequence[TableRow]) -> list[figures.Mark]:
+    marks = []
     for line in table:
         kind = "pretrained" if line.row.pretrained else "random"
-        points.append((f"paper, {kind}", line.row.bits_per_pixel, line.row.rmse))
+        marks.append(figures.Mark(f"paper, {kind}", line.row, line.row.rmse))
         if line.ours is not None:
-            points.append((kind, line.row.bits_per_pixel, line.ours.evaluation.rmse))
+            marks.append(figures.Mark(kind, line.row, line.ours.evaluation.rmse))
         if line.snapshot is not None:
-            points.append((f"snapshot, {kind}", line.row.bits_per_pixel, line.snapshot.evaluation.rmse))
-    return points
+            marks.append(figures.Mark(f"snapshot, {kind}", line.row, line.snapshot.evaluation.rmse))
+    return marks
 
 
 def _provenance(
@@ -292,7 +295,7 @@ def _provenance(
 ) -> list[tuple[str, str]]:
     """What a reader needs to judge or repeat the numbers; nothing about who ran it."""
     trained = sum(result.info.get("seconds", 0.0) for line in table for result in line.runs)
-    found = [("commands", asked.command)]
+    found = []
     for name, store in (("test photographs", test), ("training photographs", train)):
         if store is not None:
             manifest = store.manifest
