@@ -5,27 +5,30 @@ import torch
 from maxtunnel.architecture import Architecture
 from maxtunnel.files import FormatError
 from maxtunnel.network import TunnelNetwork
+from maxtunnel.paper.table import ROWS
 from maxtunnel.zoo import WEIGHTS, architecture_of, import_snapshot, list_shipped, load, read_mean, shipped
 
 
 def test_all_shipped_networks_load_and_say_what_they_reach():
-    assert {"8-8-8", "16-16-16"} <= set(shipped())
     for entry in list_shipped():
         network = load(entry.name)
         assert str(network.architecture) == entry.name.removesuffix("-pretrained")
         assert entry.bits_per_pixel == network.architecture.bits_per_pixel()
         assert entry.parameters == sum(p.numel() for p in network.parameters())
-        assert 0.05 < entry.rmse < 0.15
+        assert 0.05 < entry.rmse < 0.17
         assert "imagenette" in entry.measured_on
 
 
-def test_shipped_encoders_are_those_of_seed_0():
-    for name in shipped():
-        if not name.endswith("pretrained"):
-            network = load(name)
-            drawn = TunnelNetwork(network.architecture, network.mean, network.scale, seed=0).encoder
-            ours = network.encoder.parameters()
-            assert all(torch.equal(a, b) for a, b in zip(ours, drawn.parameters(), strict=True))
+def test_shipped_random_encoders_are_those_of_their_seeds():
+    random = [load(name) for name in shipped() if not name.endswith("pretrained")]
+    for network in random:
+        seed = network.info["seed"]
+        drawn = TunnelNetwork(network.architecture, network.mean, network.scale, seed).encoder
+        ours = network.encoder.parameters()
+        assert all(torch.equal(a, b) for a, b in zip(ours, drawn.parameters(), strict=True))
+    # The card of 6-12-24 says why it is another.
+    seeds = {str(network.architecture): network.info["seed"] for network in random}
+    assert seeds == dict.fromkeys(seeds, 0) | {"6-12-24": 4}
 
 
 def test_shipped_networks_name_no_folder_of_a_machine():
@@ -34,9 +37,8 @@ def test_shipped_networks_name_no_folder_of_a_machine():
         assert not any(str(value).startswith(("/", "..")) for value in load(path).info.values())
 
 
-def test_sizes_come_in_order():
-    sizes = [entry.bits_per_pixel for entry in list_shipped()]
-    assert sizes == sorted(sizes)
+def test_all_of_table_2_ships_in_its_order():
+    assert shipped() == [row.name for row in ROWS]
 
 
 def test_a_run_folder_and_a_file_are_models(tmp_path):

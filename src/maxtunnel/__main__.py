@@ -130,7 +130,8 @@ def demo(
 
     with progress() as on_progress:
         picture, evaluations = run_demo(out, model or (), on_progress)
-    print_evaluations(evaluations, "Four photographs of 256x256 pixels, rebuilt from switches alone")
+    title = "Four photographs of 256x256 pixels, rebuilt from switches alone"
+    print_evaluations(evaluations, title, intervals=False)
     say(f"Picture: {picture}")
 
 

@@ -125,20 +125,21 @@ def finish_with_skipped(skipped: Skipped, fail: bool = False) -> None:
         raise typer.Exit(2)
 
 
-def print_evaluations(evaluations: "Sequence[Evaluation]", title: str) -> None:
-    """One row a network."""
+def print_evaluations(evaluations: "Sequence[Evaluation]", title: str, intervals: bool = True) -> None:
+    """One row a network; `intervals` only where there are photographs enough for them."""
     table = Table(title=f"{title}\n{BITS}", title_justify="left")
-    table.add_column("network")
-    for column in ("nominal", "stored", "RMSE", "95 % interval", "PSNR", "SSIM"):
-        table.add_column(column, justify="right")
+    table.add_column("network", overflow="fold")
+    for column in ("nominal", "stored", "RMSE", *(["95 % interval"] if intervals else []), "PSNR", "SSIM"):
+        table.add_column(column, justify="right", no_wrap=True)
     for result in evaluations:
         low, high = result.rmse_ci95
+        interval = f"{low:.4f}–{high:.4f}" if result.images > 1 else "–"
         table.add_row(
             escape(result.model),
             f"{result.bits_per_pixel['nominal']:.4g}",
             _bits(result.bits_per_pixel["stored"]),
             f"{result.rmse:.4f}",
-            f"{low:.4f}–{high:.4f}" if result.images > 1 else "–",
+            *([interval] if intervals else []),
             f"{result.psnr:.2f} dB",
             f"{result.ssim:.3f}",
         )
@@ -197,10 +198,9 @@ def print_table2(lines: "Sequence[TableRow]") -> None:
 def print_models(models: "Sequence[Shipped]") -> None:
     """The networks that ship."""
     table = Table(title=f"Networks in the package\n{BITS}", title_justify="left")
-    table.add_column("network")
+    table.add_column("network", no_wrap=True)
     for column in ("parameters", "file", "nominal", "stored", "RMSE"):
-        table.add_column(column, justify="right")
-    table.add_column("measured on", overflow="fold")
+        table.add_column(column, justify="right", no_wrap=True)
     for model in models:
         table.add_row(
             model.name,
@@ -209,9 +209,12 @@ def print_models(models: "Sequence[Shipped]") -> None:
             f"{model.bits_per_pixel:.4g}",
             _bits(model.stored_bits_per_pixel),
             f"{model.rmse:.4f}",
-            model.measured_on,
         )
     _output.print(table)
+    for measured_on in dict.fromkeys(model.measured_on for model in models):
+        names = [model.name for model in models if model.measured_on == measured_on]
+        which = "" if len(names) == len(models) else f" ({', '.join(names)})"
+        say(f"Measured on {measured_on}{which}")
 
 
 def print_benchmark(benchmark: "Benchmark") -> None:

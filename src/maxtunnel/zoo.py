@@ -24,9 +24,10 @@ WEIGHTS = Path(__file__).with_name("weights")
 
 
 def shipped() -> list[str]:
-    """Names of the networks that ship with the package, fewest switches first."""
-    names = [path.stem for path in WEIGHTS.glob("*.safetensors")]
-    return sorted(names, key=lambda name: ([int(part) for part in name.split("-")[:3]], name))
+    """Names of the networks that ship with the package, fewest switches first, as in Table II."""
+    names = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    shapes = {name: Architecture.parse(name.removesuffix("-pretrained")) for name in names}
+    return sorted(names, key=lambda name: (shapes[name].bits_per_pixel(), -shapes[name].widths[0]))
 
 
 def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> TunnelNetwork:
@@ -74,6 +75,7 @@ class Shipped:
     """What is known of a network in the package; stored bits as measured when it was trained."""
 
     name: str
+    architecture: Architecture
     parameters: int
     file_bytes: int
     bits_per_pixel: float
@@ -91,16 +93,18 @@ def _describe(name: str) -> Shipped:
     path = WEIGHTS / f"{name}.safetensors"
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
+        architecture = Architecture.parse(metadata["architecture"])
         sizes = {key: np.prod(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
     info = json.loads(metadata["info"])
     return Shipped(
         name=name,
+        architecture=architecture,
         parameters=int(sum(size for key, size in sizes.items() if key != "mean")),
         file_bytes=path.stat().st_size,
-        bits_per_pixel=Architecture.parse(metadata["architecture"]).bits_per_pixel(),
+        bits_per_pixel=architecture.bits_per_pixel(),
         stored_bits_per_pixel=info.get("stored_bits_per_pixel"),
         rmse=info["rmse"],
-        measured_on=f"{info['val_images']:,} of {info['val']}",
+        measured_on=f"{info['val_images']:,} photographs of {info['val']}",
     )
 
 

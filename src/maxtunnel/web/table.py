@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from html import escape
 
-from maxtunnel.architecture import Architecture
 from maxtunnel.auditing.charts import Axis
 from maxtunnel.paper.table import ROWS
 from maxtunnel.zoo import Shipped, list_shipped
@@ -49,9 +48,7 @@ def labels() -> list[tuple[str, str]]:
 
 def most_channels() -> int:
     """Filters of the widest level of any network that ships."""
-    return max(
-        max(Architecture.parse(entry.name.removesuffix("-pretrained")).widths) for entry in list_shipped()
-    )
+    return max(max(entry.architecture.widths) for entry in list_shipped())
 
 
 def favourite() -> str:
@@ -91,9 +88,8 @@ def _table(found: list[Line]) -> str:
 
 def _cells(line: Line) -> list[str]:
     entry = line.shipped
-    architecture = Architecture.parse(entry.name.removesuffix("-pretrained"))
     return [
-        f'<th scope="row" data-key="{sum(architecture.widths)}">{escape(str(architecture))}</th>',
+        f'<th scope="row" data-key="{sum(entry.architecture.widths)}">{entry.architecture}</th>',
         f"<td>{'pretrained' if line.pretrained else 'random'}</td>",
         _number(entry.bits_per_pixel, ".4g"),
         _number(entry.stored_bits_per_pixel, ".3f"),
