@@ -130,7 +130,7 @@ def demo(
 
     with progress() as on_progress:
         picture, evaluations = run_demo(out, model or (), on_progress)
-    title = "Four photographs of 256x256 pixels, rebuilt from switches alone"
+    title = "Four photographs of 256x256 pixels, from switches alone"
     print_evaluations(evaluations, title, intervals=False)
     say(f"Picture: {picture}")
 

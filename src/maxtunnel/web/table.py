@@ -108,18 +108,22 @@ def _number(value: int | float | None, form: str, classes: str = "") -> str:
 
 def _plot(found: list[Line]) -> str:
     """RMSE against nominal bits: ours filled, the paper's hollow; a circle is random, a square pretrained."""
-    x = Axis(1.45, 17.0, LEFT, WIDTH - RIGHT, log=True)
-    y = Axis(0.04, 0.16, HEIGHT - BOTTOM, TOP)
+    x = Axis(1.1, 17.0, LEFT, WIDTH - RIGHT, log=True)
+    y = Axis(0.04, 0.18, HEIGHT - BOTTOM, TOP)
     marks = []
     for row in ROWS:
         about = f"{row.name}, paper: {row.rmse:.4f}"
         marks.append(_mark(x(row.bits_per_pixel * 1.04), y(row.rmse), row.pretrained, about, "mt-hollow"))
+    random = [line.shipped for line in found if not line.pretrained]
     for line in found:
         entry = line.shipped
         about = f"{entry.name}, ours: {entry.rmse:.4f}"
-        marks.append(
-            _mark(x(entry.bits_per_pixel / 1.04), y(entry.rmse), line.pretrained, about, "mt-filled")
-        )
+        place = x(entry.bits_per_pixel / 1.04), y(entry.rmse)
+        marks.append(_mark(*place, line.pretrained, about, "mt-filled"))
+        if not line.pretrained:
+            # Of two with equal bits, the upper one's name stands above, the lower one's below.
+            upper = entry.rmse == max(e.rmse for e in random if e.bits_per_pixel == entry.bits_per_pixel)
+            marks.append(_text(place[0] - 9, place[1] + (-3 if upper else 12), entry.name, "end"))
     label = "RMSE against nominal bits per pixel and colour channel"
     return (
         f'<div class="mt-plot"><svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{label}">'
@@ -129,7 +133,7 @@ def _plot(found: list[Line]) -> str:
 
 def _grid(x: Axis, y: Axis) -> str:
     drawn = []
-    for value in (0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16):
+    for value in (0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18):
         drawn.append(f'<path class="mt-grid" d="M{LEFT} {y(value):.1f}H{WIDTH - RIGHT}"/>')
         drawn.append(_text(LEFT - 8, y(value) + 4, f"{value:.2f}", "end"))
     for value in (1.75, 3.5, 7.0, 14.0):
