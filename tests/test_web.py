@@ -159,6 +159,7 @@ def test_the_table_shows_what_models_lists():
     # A mark for each network of ours and of the paper's, and two of each in the legend.
     assert html.count("mt-filled") == len(shipped()) + 2
     assert html.count("mt-hollow") == len(ROWS) + 2
+    assert "ours on 3,925 photographs of imagenette/val" in table.explanation()
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def build(limits: Limits, folder: Path, results: Results) -> Any:
                 tab.inside()
                 with gr.Tab(TABLE):
                     gr.HTML(table.show(), apply_default_css=False)
-                    gr.Markdown(table.EXPLANATION, elem_classes="mt-words")
+                    gr.Markdown(table.explanation(), elem_classes="mt-words")
         gr.HTML(_foot(limits), apply_default_css=False)
     blocks.queue(max_size=WAITING, default_concurrency_limit=CONCURRENT, api_open=False)
     return blocks

@@ -10,10 +10,10 @@ from maxtunnel.zoo import Shipped, list_shipped
 
 WIDTH, HEIGHT = 720.0, 380.0
 LEFT, RIGHT, TOP, BOTTOM = 76.0, 18.0, 14.0, 56.0
-EXPLANATION = """
+_EXPLANATION = """
 More filters mean more switches and a better picture: the error falls as the bits rise. *Random* encoders
 were never trained; *pretrained* ones learnt to tell classes apart first. The paper's numbers were measured
-on photographs of ImageNet, ours on those named in the last column, so compare the order of the networks
+on photographs of ImageNet, ours on {measured_on}, so compare the order of the networks
 rather than single digits. Bits are per pixel and colour channel at 128×128. Marks of equal bits are set a
 little apart. Press a column's head to sort by it.
 """
@@ -57,6 +57,12 @@ def favourite() -> str:
     return "16-16-16" if "16-16-16" in names else names[-1]
 
 
+def explanation() -> str:
+    """What the table shows, in Markdown."""
+    places = dict.fromkeys(entry.measured_on for entry in list_shipped())
+    return _EXPLANATION.format(measured_on=", ".join(places))
+
+
 def show() -> str:
     """The plot, its legend, and the table."""
     found = lines()
@@ -72,7 +78,6 @@ def _table(found: list[Line]) -> str:
         ("RMSE", "Of this package's network; lower is better", "mt-number"),
         ("RMSE, paper", "In Table II, on the paper's own photographs", "mt-number"),
         ("parameters", "Of encoder and decoder", "mt-number"),
-        ("measured on", "Photographs and set", ""),
     )
     head = "".join(
         f'<th scope="col" class="{classes}"><button type="button" title="{escape(note)}" '
@@ -96,7 +101,6 @@ def _cells(line: Line) -> list[str]:
         _number(entry.rmse, ".4f", "mt-best"),
         _number(line.paper_rmse, ".4f"),
         _number(entry.parameters, ",d"),
-        f"<td>{escape(entry.measured_on)}</td>",
     ]
 
 
