@@ -376,13 +376,31 @@ def test_unequal_training_decides_nothing():
     claim = hold(evidence([random, pretrained]))[2]
     assert "8-8-8: undecided" in claim.answer
     assert claim.evidence[0][2] == "1,000 / 6,000"
-    random.info["recipe"], random.info["seed"] = pretrained.info["recipe"], 4
+    random.info["recipe"], random.info["seed"], pretrained.info["seed"] = pretrained.info["recipe"], 4, 0
     assert "8-8-8: undecided" in hold(evidence([random, pretrained]))[2].answer
-    random.info.pop("seed")
+    pretrained.info["seed"] = 4
     assert "8-8-8: raises" in hold(evidence([random, pretrained]))[2].answer
+    doubling = result("6-12-24", "shipped", [0.05] * 5)
+    doubling.info.update(random.info)
+    assert "1 of 1 doubling networks are better" in hold(evidence([random, doubling]))[1].answer
+    doubling.info["seed"] = 0
+    assert "0 of 1 doubling networks are better, 0 worse" in hold(evidence([random, doubling]))[1].answer
     # A shipped network and a run of another seed's folder are not compared at all.
     claim = hold(evidence([random, result("8-8-8-pretrained", "seed0", [0.2] * 5)]))[2]
     assert "Not measured" in claim.answer
+
+
+def test_seeds_of_other_lengths_are_not_mixed():
+    found = [
+        result(name, f"seed{seed}", [error + 0.01 * seed] * 5)
+        for name, error in (("8-8-8", 0.1), ("8-8-8-pretrained", 0.2))
+        for seed in range(5)
+    ]
+    for run in found:
+        run.info["recipe"] = {"steps": 1000 if run.origin in ("seed0", "seed1") else 3000}
+    assert hold(evidence(found))[2].evidence[0][2:] == (
+        *("3,000 / 3,000", "+0.1000", "0.1000 to 0.1000", "3 seeds"),
+    )
 
 
 def test_a_claim_names_the_calls_that_it_rests_on():

@@ -266,6 +266,21 @@ def test_pretraining_learns_and_keeps_the_encoder(tmp_path):
     assert header == "step,loss,accuracy,learning_rate,images_per_second"
 
 
+def test_a_new_decoder_keeps_only_what_stays_true(tmp_path):
+    data, labels = pictures(slice(0, 2)), torch.arange(2).repeat_interleave(16)
+    config = Config(recipe=short(3))
+    network = pretrain(new_network(), data, labels, tmp_path / "encoder", config, val=(data, labels))
+    accuracy = network.info["top1"]
+    train(network, data, tmp_path / "decoder", config, val=data)
+    assert (network.info["pretraining"]["top1"], "top1" in network.info) == (accuracy, False)
+    assert network.info["bits_images"] == len(data)
+    train(network, data, tmp_path / "again", config)
+    assert network.info["pretraining"]["top1"] == accuracy
+    assert not {"rmse", "val_images", "stored_bits_per_pixel"} & set(network.info)
+    pretrain(network, data, labels, tmp_path / "last", config)
+    assert "pretraining" not in network.info
+
+
 def test_a_stopped_pretraining_goes_on_too(tmp_path, monkeypatch):
     data, labels = pictures(slice(0, 2)), torch.arange(2).repeat_interleave(16)
     config = Config(recipe=short(100))

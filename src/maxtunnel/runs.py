@@ -74,10 +74,7 @@ def resume_run(run: Path, on_progress: OnProgress = silent) -> tuple[TunnelNetwo
 
 
 def take_encoder(network: TunnelNetwork, source: TunnelNetwork) -> None:
-    """Give `network` the encoder of `source` with its mean image, at the inner scale of `network`.
-
-    What is known of its pretraining goes into `network.info["pretraining"]`.
-    """
+    """Give `network` the encoder of `source` with its mean image, at the inner scale, and its info."""
     if source.architecture != network.architecture:
         raise ValueError(f"the encoder of a {source.architecture} does not fit a {network.architecture}")
     network.encoder.load_state_dict(source.encoder.state_dict())
@@ -85,9 +82,7 @@ def take_encoder(network: TunnelNetwork, source: TunnelNetwork) -> None:
     for bias in (p for p in network.encoder.parameters() if p.ndim == 1):
         bias.data *= network.scale / source.scale
     network.mean = source.mean.clone()
-    pretraining = source.info if "classes" in source.info else source.info.get("pretraining")
-    if pretraining is not None:
-        network.info["pretraining"] = pretraining
+    network.info = dict(source.info)
 
 
 def _read(config: Config, on_progress: OnProgress) -> tuple[ImageSet, ImageSet | None]:

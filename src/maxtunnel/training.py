@@ -117,6 +117,8 @@ def train(
         ValueError: there are no photographs, or `run` holds another run.
         FormatError: there is nothing sound to resume.
     """
+    if not resume:
+        network.info = _still_true(network.info)
     session = Session(network, network, network.decoder, Reconstruction(network), Path(run), config, resume)
     pixels = _resident(_at_least_one(photographs), session.fabric.device)
     feed = SwitchFeed(network, pixels, session.order(len(pixels)), session.most_steps, on_progress)
@@ -135,7 +137,7 @@ def train(
     if val is not None and session.fabric.is_global_zero:
         result = evaluate(network, val)
         info |= {"rmse": result.rmse, "rmse_ci95": result.rmse_ci95}
-        info |= {"stored_bits_per_pixel": result.bits_per_pixel["stored"]}
+        info |= {"stored_bits_per_pixel": result.bits_per_pixel["stored"], "bits_images": result.bits_images}
         info |= {"val": _short_name(config.val or ""), "val_images": result.images}
     session.finish(info)
     return network
@@ -170,6 +172,8 @@ def pretrain(
     Raises:
         As `train`.
     """
+    if not resume:
+        network.info = {}
     size = photographs.shape[-2], photographs.shape[-1]
     generator = torch.Generator().manual_seed(config.seed)
     classes = int(_at_least_one(labels).max()) + 1
@@ -504,7 +508,7 @@ def _info(session: Session, photographs: int) -> dict[str, Any]:
     return {
         "recipe": asdict(config.recipe),
         "seed": config.seed,
-        "encoder": Path(config.encoder).name,
+        "encoder": _short_name(config.encoder) if Path(config.encoder).exists() else config.encoder,
         "data": _short_name(config.data),
         "images": photographs,
         "size": config.size,
@@ -512,6 +516,12 @@ def _info(session: Session, photographs: int) -> dict[str, Any]:
         "seconds": round(time.monotonic() - session.started, 1),
         "torch": torch.__version__,
     }
+
+
+def _still_true(info: dict[str, Any]) -> dict[str, Any]:
+    """Of what is known of a network, what stays true of a new decoder: how the encoder was pretrained."""
+    pretraining = info if "classes" in info else info.get("pretraining")
+    return {} if pretraining is None else {"pretraining": pretraining}
 
 
 def _short_name(folder: str) -> str:

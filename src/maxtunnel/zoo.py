@@ -104,7 +104,8 @@ def _describe(name: str) -> Shipped:
         bits_per_pixel=architecture.bits_per_pixel(),
         stored_bits_per_pixel=info.get("stored_bits_per_pixel"),
         rmse=info["rmse"],
-        measured_on=f"{info['val_images']:,} photographs of {info['val']}",
+        measured_on=f"{info['val_images']:,} photographs of {info['val']}, stored bits on "
+        f"{info['bits_images']:,} of them",
     )
 
 

@@ -65,8 +65,9 @@ def _doubling(evidence: Evidence) -> Claim:
         for doubling in (line for line in found if not line.row.constant):
             pair = _alike(constant, doubling)
             if pair is not None and doubling.row.bits_per_pixel == constant.row.bits_per_pixel:
-                cells, verdict = _compare_doubling(*pair, _by_seed(constant.runs, doubling.runs))
-                used += [*pair, *constant.runs, *doubling.runs]
+                pairs = _by_seed(constant.runs, doubling.runs)
+                cells, verdict = _compare_doubling(*pair, pairs)
+                used += itertools.chain(pair, *(pairs if len(pairs) >= 2 else []))
                 rows.append(cells)
                 verdicts.append(verdict)
     better, worse = verdicts.count("better"), verdicts.count("worse")
@@ -82,7 +83,7 @@ def _doubling(evidence: Evidence) -> Claim:
         answer,
         f"RMSE on {evidence.photographs[0]:,} photographs, random encoders. The interval over photographs "
         "holds for these two encoders; the one over draws (the same seeds for both, Student's t) for "
-        "encoders in general.",
+        "encoders in general. A single pair of unequal seeds or lengths decides nothing.",
         (
             "constant",
             "doubling",
@@ -106,7 +107,7 @@ def _compare_doubling(
         gain, interval = _mean_gain(by_seed)
         mean = f"{gain:.4f} ({len(by_seed)} of {_length(by_seed[0][0])} steps)"
         return (*cells, mean, _span(*interval)), _sign(interval, "worse", "better")
-    verdict = _sign(interval, "worse", "better") if _steps(a) == _steps(b) else "undecided"
+    verdict = _sign(interval, "worse", "better") if _start(a) == _start(b) else "undecided"
     return (*cells, "one draw", "–"), verdict
 
 
@@ -119,12 +120,12 @@ def _pretraining(evidence: Evidence) -> Claim:
         alike = _alike(line, random)
         if alike is None:
             continue
-        used += [*alike, *line.runs, *random.runs]
         pairs, over = _by_seed(line.runs, random.runs), "photographs, 1 draw"
         if len(pairs) >= 2:
             alike, (mean, span), over = pairs[0], _mean_gain(pairs), f"{len(pairs)} seeds"
         else:
             mean, span = difference(*alike)
+        used += alike
         equal = len(pairs) >= 2 or _start(alike[0]) == _start(alike[1])
         paper = f"{line.row.rmse - random.row.rmse:+.4f}"
         name = str(line.row.architecture)
@@ -134,8 +135,8 @@ def _pretraining(evidence: Evidence) -> Claim:
     said = "; ".join(f"{name}: {verdict}" for verdict, name in zip(verdicts, names, strict=True))
     return Claim(
         "Does pretraining the encoder for classification raise the error?",
-        "Against a random encoder of the same seed and length of training, by the sign of the "
-        f"interval: {said}."
+        "Against a random encoder of the same seed and length of training (else undecided), by the sign of "
+        f"the interval: {said}. Where it is over photographs, luck of the draw is not excluded."
         if rows
         else f"{NOT_MEASURED}: it takes a network with a random and with a pretrained encoder.",
         "RMSE with the pretrained encoder less that with the random one. Over seeds: both encoders start "
@@ -220,14 +221,14 @@ def _random(evidence: Evidence) -> list[TableRow]:
 
 
 def _alike(a: TableRow, b: TableRow) -> tuple[Result, Result] | None:
-    """A network of each row that may be compared: of one origin, and trained equally long if possible."""
+    """A network of each row that may be compared: of one origin, if possible of one seed and length."""
     pairs = [
         (x, y)
         for x in (a.ours, *a.runs)
         for y in (b.ours, *b.runs)
         if x is not None and y is not None and x.origin == y.origin
     ]
-    return min(pairs, key=lambda pair: _steps(pair[0]) != _steps(pair[1]), default=None)
+    return min(pairs, key=lambda pair: _start(pair[0]) != _start(pair[1]), default=None)
 
 
 def _steps(result: Result) -> int | None:
@@ -254,10 +255,12 @@ def _sign(interval: Interval, below: str, above: str) -> str:
 
 
 def _by_seed(first: Sequence[Result], second: Sequence[Result]) -> list[tuple[Result, Result]]:
-    """A network of each for the seeds that both have, trained equally long."""
-    other = {(result.origin, _steps(result)): result for result in second}
-    keys = [(result.origin, _steps(result)) for result in first]
-    return [(result, other[key]) for result, key in zip(first, keys, strict=True) if key in other]
+    """A network of each for the seeds that both have, all trained equally long: the most that there are."""
+    groups: dict[int | None, list[tuple[Result, Result]]] = {}
+    for a, b in itertools.product(first, second):
+        if (a.origin, _steps(a)) == (b.origin, _steps(b)):
+            groups.setdefault(_steps(a), []).append((a, b))
+    return max(groups.values(), key=len, default=[])
 
 
 def _mean_gain(pairs: Sequence[tuple[Result, Result]]) -> tuple[float, Interval]:

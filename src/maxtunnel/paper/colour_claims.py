@@ -86,7 +86,9 @@ def why(evidence: Evidence) -> Claim:
 
 def _trained(evidence: Evidence) -> list[Result]:
     """The runs that the experiment on colours rests on."""
-    return [] if evidence.colourful is None else [run for line in evidence.table for run in line.runs]
+    if evidence.colourful is None:
+        return []
+    return [run for line in evidence.table for run in line.runs if line.row.name == "8-8-8"]
 
 
 def _why_answer(evidence: Evidence, rows: Sequence[tuple[str, ...]]) -> str:

@@ -94,8 +94,9 @@ def _table_part(report: Report) -> list[str]:
     return [
         "<h2>Table II</h2>",
         f"<p class=how>RMSE over {report.images:,} test photographs, all channels and pixels, values in [0, "
-        f"1], output not clipped; below it the 95 % bootstrap interval over photographs{said}. The paper’s "
-        "own test photographs are others, so its column is for orientation; snapshots are the authors’ "
+        f"1], output not clipped; below it the 95 % bootstrap interval over photographs{said}. Ours is what "
+        "ships, or else the run of the lowest seed. The paper’s own test photographs are others, so its "
+        "column is for orientation; snapshots are the authors’ "
         "networks on <em>these</em> photographs. Bits are per pixel and colour channel: nominal, and stored "
         f"in a switch file{where}. PSNR and SSIM are of the clipped output.{lacking}</p>",
         *_table(columns, body),
@@ -112,7 +113,7 @@ def _row(line: TableRow, some: bool, seeds: bool, stored: bool) -> str:
     cells.append(_error(line.ours, line.snapshot))
     if seeds:
         mean, deviation = line.spread or (0.0, 0.0)
-        spread = f"<td>{mean:.4f} ± {deviation:.4f}<small>{len(line.runs)} seeds</small>"
+        spread = f"<td>{mean:.4f} ± {deviation:.4f}<small>{len(line.runs)} seeds{_lengths(line)}</small>"
         cells.append(spread if line.spread else "<td class=missing>–")
     if some:
         cells.append(_error(line.snapshot, None))
@@ -132,6 +133,11 @@ def _stored_bits(line: TableRow) -> str:
     found = line.ours.evaluation
     low, high = found.stored_ci95 or (bits, bits)
     return f"<td>{bits:.3f}<small>{low:.3f}–{high:.3f}</small>"
+
+
+def _lengths(line: TableRow) -> str:
+    steps = {result.info["recipe"]["steps"] for result in line.runs if "recipe" in result.info}
+    return f" of {steps.pop():,} steps" if len(steps) == 1 else ""
 
 
 def _bits_images(table: Sequence[TableRow]) -> int:

@@ -308,8 +308,8 @@ def _provenance(
         ("recipe", f"{asked.recipe}; steps of each network are in table2.json"),
         (
             "seeds",
-            "encoder, decoder and order: the number of the run; photographs and channels shown: "
-            + str(asked.seed),
+            "encoder, decoder and order: the number of the run (of what ships: in table2.json); photographs "
+            f"and channels shown: {asked.seed}",
         ),
         ("missing rows", ", ".join(line.row.name for line in table if line.ours is None) or "none"),
         ("hardware", f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads used"),

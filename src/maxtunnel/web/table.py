@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 76.0, 18.0, 14.0, 56.0
 _EXPLANATION = """
 More filters mean more switches and a better picture: the error falls as the bits rise. *Random* encoders
 were never trained; *pretrained* ones learnt to tell classes apart first. The paper's numbers were measured
-on photographs of ImageNet, ours on {measured_on}, so compare the order of the networks
+on photographs of ImageNet, ours on {measured_on}; so compare the order of the networks
 rather than single digits. Bits are per pixel and colour channel at 128×128. Marks of equal bits are set a
 little apart. Press a column's head to sort by it.
 """
