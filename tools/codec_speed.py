@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from measure_codec import network_of
 
 from maxtunnel.codec import dumps, loads
 from maxtunnel.codec.packed import pack, unpack
 from maxtunnel.images import demo_photographs, resize, to_float
+from maxtunnel.zoo import load
 
 
 def seconds(work: Callable[[], object], repeats: int = 5) -> float:
@@ -35,7 +35,7 @@ def main() -> None:
     print(f"packed: {writing:,.0f} MB/s of codes written, {reading:,.0f} read")
     images = to_float(torch.stack([resize(image, (128, 128)) for image in demo_photographs().values()]))
     for name in ("8-8-8", "16-16-16", "24-48-96"):
-        network = network_of(name)
+        network = load(name)
         code = network.encode(images)
         count = sum(level.codes.numel() for level in code.levels)
         for kind, maker in (("with its prior", network), ("adaptive", None)):

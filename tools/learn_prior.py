@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measure_codec import network_of
 from safetensors.numpy import save_file
 
 from maxtunnel.codec.prior import FORMAT, HIDDEN, MIDDLE, OWN
 from maxtunnel.dataset import read_photographs
 from maxtunnel.files import replacing
 from maxtunnel.images import to_float
+from maxtunnel.zoo import load
 
 ARRAYS = ("bias", "trunk", "above", "middle", "middle_bias", "own", "out", "out_bias")
 MARGIN, BLOCK, RATE, BOUND = 4, 8, 4e-3, 1.98
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--above", type=int, default=3)
     parser.add_argument("--images", type=int, default=3000)
     arguments = parser.parse_args()
-    network = network_of(arguments.model)
+    network = load(arguments.model)
     pixels = read_photographs(arguments.data, 128).pixels
     drawn = np.sort(np.random.default_rng(1).permutation(len(pixels))[: arguments.images])
     batches = [

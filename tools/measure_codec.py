@@ -17,7 +17,6 @@ from PIL import Image, ImageDraw
 from scipy.special import gammaln
 from torch import Tensor
 
-from maxtunnel.architecture import Architecture
 from maxtunnel.codec import dumps, read_header, stored_bits
 from maxtunnel.dataset import read_photographs
 from maxtunnel.evaluation import bootstrap, rmse
@@ -25,15 +24,7 @@ from maxtunnel.figures import FAINT, INK, PAPER, _font
 from maxtunnel.images import to_float
 from maxtunnel.network import TunnelNetwork
 from maxtunnel.switches import SwitchCode
-from maxtunnel.zoo import load, shipped
-
-
-def network_of(name: str) -> TunnelNetwork:
-    """The shipped network, or one with the encoder of seed 0 and the mean and scale of 8-8-8."""
-    if name in shipped():
-        return load(name)
-    like = load("8-8-8")
-    return TunnelNetwork(Architecture.parse(name), like.mean, like.scale, seed=0)
+from maxtunnel.zoo import load
 
 
 def neighbours_bits(codes: np.ndarray) -> float:
@@ -78,7 +69,7 @@ def picture_bytes(pixels: Tensor, **how: object) -> bytes:
 
 def table(name: str, photographs: Tensor) -> tuple[float, float]:
     """Print the table of a network; its nominal and stored bits per pixel and channel."""
-    network = network_of(name)
+    network = load(name)
     code = network.encode(to_float(photographs))
     rows = [costs(code[i], network, photographs[i]) for i in range(len(code))]
     values = 3 * math.prod(code.image_size)
@@ -100,12 +91,11 @@ def table(name: str, photographs: Tensor) -> tuple[float, float]:
     parts = read_header(data).parts
     levels = ", ".join(f"{8 * part.length / part.codes / len(code):.3f}" for part in parts)
     print(f"\nBits a switch in levels 1, 2, ... of that file: {levels}.")
-    if name in shipped():
-        images = to_float(photographs)
-        for kept in ([3, 2, 1], [3, 2], [3]):
-            print(f"RMSE from levels {kept}: {rmse(network.decode(code, kept), images):.4f}")
-        mean = network.mean_at(code.image_size).expand_as(images)
-        print(f"RMSE of the network's mean image: {rmse(mean, images):.4f}")
+    images = to_float(photographs)
+    for kept in ([3, 2, 1], [3, 2], [3]):
+        print(f"RMSE from levels {kept}: {rmse(network.decode(code, kept), images):.4f}")
+    mean = network.mean_at(code.image_size).expand_as(images)
+    print(f"RMSE of the network's mean image: {rmse(mean, images):.4f}")
     stored = float(torch.tensor([row["**`entropy` file**"] for row in rows]).mean()) / values
     return code.nominal_bits_per_pixel, stored
 
@@ -168,13 +158,8 @@ def main() -> None:
     points = {}
     for name in arguments.models:
         nominal, stored = table(name, photographs)
-        if name in shipped():
-            network = load(name)
-            points[name] = (
-                nominal,
-                stored,
-                rmse(network.reconstruct(to_float(photographs)), to_float(photographs)),
-            )
+        error = rmse(load(name).reconstruct(to_float(photographs)), to_float(photographs))
+        points[name] = nominal, stored, error
     if arguments.plot is not None:
         plot(arguments.plot, points, photographs)
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measure_codec import network_of
 
 from maxtunnel.codec import dumps, loads, read_header
 from maxtunnel.dataset import read_photographs
 from maxtunnel.evaluation import bootstrap
 from maxtunnel.images import to_float
+from maxtunnel.zoo import load
 
 BATCH = 50
 
 
 def main() -> None:
     store, name = Path(sys.argv[1]), sys.argv[2]
-    network, pixels = network_of(name), read_photographs(store, 128).pixels
+    network, pixels = load(name), read_photographs(store, 128).pixels
     order = np.random.default_rng(0).permutation(len(pixels))
     shares: list[float] = []
     levels: list[list[float]] = []
