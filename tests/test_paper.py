@@ -140,7 +140,14 @@ def test_a_reproduction_from_nothing_and_again(stores, tmp_path):
     assert "url(" not in text
     assert "@import" not in text
     assert text.count("src='data:image/png;base64,") == 5
-    for word in ("0.0718", "not here", "the command", "Why do colours turn dull", "viewport", "@media print"):
+    for word in (
+        "0.0718",
+        "Not trained, shipped",
+        "the command",
+        "Why do colours turn dull",
+        "viewport",
+        "@media print",
+    ):
         assert word in text
     assert page.stat().st_size < 10e6
     for name in ("figure1", "figure2", "figure3", "figure4", "rmse-and-bits"):
@@ -359,12 +366,15 @@ def test_claims_say_what_the_numbers_say():
             ]
         )
     )
-    assert more.answer == "Yes, in 1 of 1 steps to more filters."
-    assert "0 of 1 doubling networks are better, 0 worse, 1 undecided" in doubling.answer
-    assert "8-8-8: raises" in pretraining.answer
-    assert "16-16-16: lowers" in pretraining.answer
+    assert (more.verdict, more.answer) == ("Yes", "The error falls in 1 of 1 steps to more filters.")
+    assert doubling.verdict == "Undecided"
+    assert doubling.answer == "Over draws of the encoder: 6-12-24 against 8-8-8: undecided."
+    # Draws decide before single networks do.
+    assert pretraining.verdict == "Yes"
+    assert "Over draws of the encoder: 8-8-8: raises it. With one draw of each" in pretraining.answer
+    assert "16-16-16: lowers it" in pretraining.answer
     assert pretraining.evidence[0][3:] == ("+0.0200", "0.0200 to 0.0200", "3 seeds")
-    assert all("Not measured" in claim.answer for claim in rest)
+    assert all("Not measured" in claim.verdict for claim in rest)
 
 
 def test_unequal_training_decides_nothing():
@@ -375,6 +385,7 @@ def test_unequal_training_decides_nothing():
     random.info["recipe"], pretrained.info["recipe"] = {"steps": 6000}, {"steps": 1000}
     claim = hold(evidence([random, pretrained]))[2]
     assert "8-8-8: undecided" in claim.answer
+    assert claim.verdict == "Undecided"
     assert claim.evidence[0][2] == "1,000 / 6,000"
     random.info["recipe"], random.info["seed"], pretrained.info["seed"] = pretrained.info["recipe"], 4, 0
     assert "8-8-8: undecided" in hold(evidence([random, pretrained]))[2].answer
@@ -382,12 +393,12 @@ def test_unequal_training_decides_nothing():
     assert "8-8-8: raises" in hold(evidence([random, pretrained]))[2].answer
     doubling = result("6-12-24", "shipped", [0.05] * 5)
     doubling.info.update(random.info)
-    assert "1 of 1 doubling networks are better" in hold(evidence([random, doubling]))[1].answer
+    assert hold(evidence([random, doubling]))[1].verdict == "Yes"
     doubling.info["seed"] = 0
-    assert "0 of 1 doubling networks are better, 0 worse" in hold(evidence([random, doubling]))[1].answer
+    assert hold(evidence([random, doubling]))[1].verdict == "Undecided"
     # A shipped network and a run of another seed's folder are not compared at all.
     claim = hold(evidence([random, result("8-8-8-pretrained", "seed0", [0.2] * 5)]))[2]
-    assert "Not measured" in claim.answer
+    assert "Not measured" in claim.verdict
 
 
 def test_seeds_of_other_lengths_are_not_mixed():
@@ -413,12 +424,12 @@ def test_a_claim_names_the_calls_that_it_rests_on():
 
 
 def test_claims_without_networks_say_so():
-    assert all("Not measured" in claim.answer for claim in hold(evidence([])))
+    assert all("Not measured" in claim.verdict for claim in hold(evidence([])))
 
 
 def test_worse_with_more_filters_is_not_called_a_yes():
     claim = hold(evidence([result("8-8-8", "seed0", [0.1] * 5), result("16-16-16", "seed0", [0.2] * 5)]))[0]
-    assert claim.answer.startswith("Not always: the error falls in 0 of 1")
+    assert (claim.verdict, claim.answer[:24]) == ("No", "The error falls in 0 of ")
 
 
 def test_the_table_prefers_what_ships():

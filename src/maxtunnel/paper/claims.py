@@ -1,7 +1,9 @@
 """The paper's claims: each a question, what was measured, an answer with its uncertainty, and the command."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from maxtunnel.evaluation import Interval
@@ -9,8 +11,9 @@ from maxtunnel.files import replacing
 from maxtunnel.hub import table
 from maxtunnel.paper.colour_claims import dull, why
 from maxtunnel.paper.evidence import NOT_MEASURED, Claim, Evidence
-from maxtunnel.paper.measurements import Replaced
 from maxtunnel.paper.results import Result, TableRow, difference, mean_interval
+
+_PREFERENCE = "Networks of equal seed and length are preferred, so they need not be those of Table II."
 
 
 def hold(evidence: Evidence) -> list[Claim]:
@@ -36,18 +39,15 @@ def _filters(evidence: Evidence) -> Claim:
             if pair is not None:
                 rows.append((*pair, *difference(*pair)))
     better = sum(low > 0 for *_, (low, _) in rows)
-    answer = (
-        f"Yes, in {better} of {len(rows)} steps to more filters."
-        if rows
-        else f"{NOT_MEASURED}: it takes two sizes."
-    )
-    if 0 < better < len(rows) or (rows and better == 0):
-        answer = f"Not always: the error falls in {better} of {len(rows)} steps to more filters."
+    answer = f"The error falls in {better} of {len(rows)} steps to more filters."
+    if rows and all((_steps(b) or math.inf) <= (_steps(a) or 0) for a, b, *_ in rows):
+        answer += " The network of more filters was never trained for more steps."
     return Claim(
         "Do more filters give a lower error?",
-        answer,
+        _overall(["lower" if low > 0 else "not" for *_, (low, _) in rows], "lower", "not"),
+        answer if rows else "It takes two sizes.",
         f"RMSE on {evidence.photographs[0]:,} photographs, random encoders; intervals are over photographs, "
-        "for one draw of each encoder.",
+        f"for one draw of each encoder. {_PREFERENCE}",
         ("from", "to", "steps", "RMSE falls by", "95 % interval"),
         tuple(
             (a.row.name, b.row.name, _lengths(a, b), f"{gain:.4f}", _span(low, high))
@@ -60,30 +60,23 @@ def _filters(evidence: Evidence) -> Claim:
 def _doubling(evidence: Evidence) -> Claim:
     found = _random(evidence)
     rows: list[tuple[str, ...]] = []
-    verdicts, used = [], list[Result]()
+    findings, used = list[_Finding](), list[Result]()
     for constant in (line for line in found if line.row.constant):
         for doubling in (line for line in found if not line.row.constant):
             pair = _alike(constant, doubling)
             if pair is not None and doubling.row.bits_per_pixel == constant.row.bits_per_pixel:
                 pairs = _by_seed(constant.runs, doubling.runs)
-                cells, verdict = _compare_doubling(*pair, pairs)
+                cells, finding = _compare_doubling(*pair, pairs)
                 used += itertools.chain(pair, *(pairs if len(pairs) >= 2 else []))
                 rows.append(cells)
-                verdicts.append(verdict)
-    better, worse = verdicts.count("better"), verdicts.count("worse")
-    answer = (
-        f"{better} of {len(rows)} doubling networks are better, {worse} worse, {len(rows) - better - worse} "
-        "undecided. Where an interval over draws is given, it decides: with one draw of each, luck of the "
-        "draw is not excluded."
-        if rows
-        else f"{NOT_MEASURED}: it takes both networks of one size."
-    )
+                findings.append(finding)
     return Claim(
         "Does doubling the filters from block to block beat constant filters at equal bits?",
-        answer,
+        _judge(findings, "better", "worse"),
+        _sum_up(findings) if rows else "It takes both networks of one size.",
         f"RMSE on {evidence.photographs[0]:,} photographs, random encoders. The interval over photographs "
         "holds for these two encoders; the one over draws (the same seeds for both, Student's t) for "
-        "encoders in general. A single pair of unequal seeds or lengths decides nothing.",
+        f"encoders in general. {_PREFERENCE} A single pair of unequal seeds or lengths decides nothing.",
         (
             "constant",
             "doubling",
@@ -100,21 +93,22 @@ def _doubling(evidence: Evidence) -> Claim:
 
 def _compare_doubling(
     a: Result, b: Result, by_seed: Sequence[tuple[Result, Result]]
-) -> tuple[tuple[str, ...], str]:
+) -> tuple[tuple[str, ...], "_Finding"]:
+    name = f"{b.row.name} against {a.row.name}"
     gain, interval = difference(a, b)
     cells: tuple[str, ...] = (a.row.name, b.row.name, _lengths(a, b), f"{gain:.4f}", _span(*interval))
     if len(by_seed) >= 2:
         gain, interval = _mean_gain(by_seed)
         mean = f"{gain:.4f} ({len(by_seed)} of {_length(by_seed[0][0])} steps)"
-        return (*cells, mean, _span(*interval)), _sign(interval, "worse", "better")
+        return (*cells, mean, _span(*interval)), _Finding(name, _sign(interval, "worse", "better"), True)
     verdict = _sign(interval, "worse", "better") if _start(a) == _start(b) else "undecided"
-    return (*cells, "one draw", "–"), verdict
+    return (*cells, "one draw", "–"), _Finding(name, verdict, False)
 
 
 def _pretraining(evidence: Evidence) -> Claim:
     by_name = {line.row.name: line for line in evidence.table}
     rows: list[tuple[str, ...]] = []
-    verdicts, used = [], list[Result]()
+    findings, used = list[_Finding](), list[Result]()
     for line in (line for line in evidence.table if line.row.pretrained):
         random = by_name[str(line.row.architecture)]
         alike = _alike(line, random)
@@ -126,23 +120,21 @@ def _pretraining(evidence: Evidence) -> Claim:
         else:
             mean, span = difference(*alike)
         used += alike
-        equal = len(pairs) >= 2 or _start(alike[0]) == _start(alike[1])
+        draws = len(pairs) >= 2
+        decides = draws or _start(alike[0]) == _start(alike[1])
         paper = f"{line.row.rmse - random.row.rmse:+.4f}"
         name = str(line.row.architecture)
         rows.append((name, paper, _lengths(*alike), f"{mean:+.4f}", _span(*span), over))
-        verdicts.append(_sign(span, "lowers", "raises") if equal else "undecided")
-    names = [row[0] for row in rows]
-    said = "; ".join(f"{name}: {verdict}" for verdict, name in zip(verdicts, names, strict=True))
+        verdict = _sign(span, "lowers it", "raises it") if decides else "undecided"
+        findings.append(_Finding(name, verdict, draws))
     return Claim(
         "Does pretraining the encoder for classification raise the error?",
-        "Against a random encoder of the same seed and length of training (else undecided), by the sign of "
-        f"the interval: {said}. Where it is over photographs, luck of the draw is not excluded."
-        if rows
-        else f"{NOT_MEASURED}: it takes a network with a random and with a pretrained encoder.",
+        _judge(findings, "raises it", "lowers it"),
+        _sum_up(findings) if rows else "It takes a network with a random and with a pretrained encoder.",
         "RMSE with the pretrained encoder less that with the random one. Over seeds: both encoders start "
-        "from the same seed, paired, Student's t; the paper had one run of each. A single pair of unequal "
-        "seeds or lengths decides nothing. Our pretraining is on the classes of the training store, far "
-        "fewer than the paper's 100.",
+        "from the same seed, paired, Student's t; the paper had one run of each. "
+        f"{_PREFERENCE} A single pair of unequal seeds or lengths decides nothing. Our pretraining is on the "
+        "classes of the training store, far fewer than the paper's 100.",
         ("architecture", "Table II", "steps", "ours", "95 % interval", "interval over"),
         tuple(rows),
         evidence.command(used),
@@ -165,10 +157,11 @@ def _rough(evidence: Evidence) -> Claim:
     )
     return Claim(
         "Do the deepest layers give a rough picture that grows finer block by block?",
+        _overall(["falls"] * falls + ["not"] * (len(found) - falls), "falls", "not"),
         f"The error of the read-out falls with every block, beyond its interval, in {falls} of "
         f"{len(found)} networks."
         if rows
-        else f"{NOT_MEASURED}.",
+        else "It takes a network.",
         "RMSE, with 95 % bootstrap interval, of a linear read-out (one position's channels to its colours) "
         f"after each part of the decoder, fitted by least squares on half of {evidence.photographs[1]:,} "
         "photographs and measured on the other half, enlarged without smoothing. The last row is the "
@@ -180,19 +173,33 @@ def _rough(evidence: Evidence) -> Claim:
 
 
 def _fixed(evidence: Evidence) -> Claim:
+    found = evidence.replaced
     rows = tuple(
-        (name, *(f"{value:.4f}" for value in (r.known, r.zeros, r.retrained, r.mean, r.other, r.random)))
-        for name, r in evidence.replaced.items()
+        (
+            *(name, f"{r.known:.4f}", f"{r.zeros:.4f}", _times(r.zeros_times)),
+            *(f"{r.retrained:.4f}", _times(r.retrained_times)),
+            *(f"{value:.4f}" for value in (r.mean, r.other, r.random)),
+        )
+        for name, r in found.items()
     )
+    worse = sum(r.zeros_times[0] > 1.5 and r.retrained_times[0] > 1.5 for r in found.values())
     return Claim(
         "Do fixed switches instead of known ones destroy the reconstruction?",
-        _fixed_answer(list(evidence.replaced.values())),
+        _overall(["worse"] * worse + ["not"] * (len(found) - worse), "worse", "not"),
+        "In both meanings of “fixed” the error is surely more than half as large again as with known "
+        f"switches, in {worse} of {len(found)} networks. A decoder trained on known switches and shown fixed "
+        f"ones errs more than the mean image does, in {sum(r.zeros > r.mean for r in found.values())} of "
+        f"{len(found)}; one retrained for fixed switches gives every photograph the same picture, at best "
+        "the mean image."
+        if rows
+        else "It takes a network.",
         f"RMSE on {evidence.photographs[1]:,} photographs. Known: their own switches. Shown: every code 0 "
         "for the decoder that was trained on known switches. Retrained: every code 0, the decoder trained "
         "for that (its loss over all training photographs is, up to a constant, its distance to their mean "
-        "image). Controls: the mean image, the switches of another photograph, random switches.",
+        "image). Times: how often the error of known switches, 95 % bootstrap interval. Controls: the mean "
+        "image, the switches of another photograph, random switches.",
         (
-            *("network", "known", "fixed, shown", "fixed, retrained", "mean image"),
+            *("network", "known", "fixed, shown", "times", "fixed, retrained", "times", "mean image"),
             *("another photograph's", "random"),
         ),
         rows,
@@ -200,20 +207,45 @@ def _fixed(evidence: Evidence) -> Claim:
     )
 
 
-def _fixed_answer(found: Sequence[Replaced]) -> str:
-    if not found:
-        return f"{NOT_MEASURED}."
-    worse = sum(r.zeros_times[0] > 1.5 and r.retrained_times[0] > 1.5 for r in found)
-    shown, retrained = (
-        f"{min(low for low, _ in spans):.1f} to {max(high for _, high in spans):.1f}"
-        for spans in ([r.zeros_times for r in found], [r.retrained_times for r in found])
-    )
-    return (
-        f"In both meanings the error is surely more than 1.5 times that of known switches in {worse} of "
-        f"{len(found)} networks. A decoder trained on known switches and shown fixed ones: {shown} times. A "
-        f"decoder retrained for fixed switches: {retrained} times; it gives one picture for every "
-        "photograph, at best the mean image. (Times are the ends of the 95 % intervals over all networks.)"
-    )
+def _times(interval: Interval) -> str:
+    return f"{interval[0]:.1f} to {interval[1]:.1f}"
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What one comparison says, and whether over draws of the encoder or for one draw of each."""
+
+    name: str
+    verdict: str
+    draws: bool
+
+
+def _sum_up(findings: Sequence[_Finding]) -> str:
+    """What several draws say, then what single ones do."""
+    openings = {True: "Over draws of the encoder", False: "With one draw of each, where luck is not excluded"}
+    parts = []
+    for draws, opening in openings.items():
+        said = "; ".join(f"{found.name}: {found.verdict}" for found in findings if found.draws is draws)
+        parts += [f"{opening}: {said}."] if said else []
+    return " ".join(parts)
+
+
+def _judge(findings: Sequence[_Finding], yes: str, no: str) -> str:
+    """The verdict of several draws where there are any, else that of single ones."""
+    draws = [found.verdict for found in findings if found.draws]
+    return _overall(draws or [found.verdict for found in findings], yes, no)
+
+
+def _overall(verdicts: Sequence[str], yes: str, no: str) -> str:
+    """All verdicts in a word or a few."""
+    if not verdicts:
+        return NOT_MEASURED
+    found = set(verdicts)
+    if {yes, no} <= found:
+        return "Not always"
+    if not {yes, no} & found:
+        return "Undecided"
+    return ("Yes" if yes in found else "No") + (", where it can be decided" if len(found) > 1 else "")
 
 
 def _random(evidence: Evidence) -> list[TableRow]:
@@ -276,7 +308,14 @@ def write_claims(claims: Sequence[Claim], path: Path, provenance: Sequence[tuple
     """Write the claims as Markdown."""
     lines = ["# The paper's claims, held against evidence", "", "Written by `maxtunnel reproduce`.", ""]
     for claim in claims:
-        lines += [f"## {claim.question}", "", claim.answer, "", claim.measurement, ""]
+        lines += [
+            f"## {claim.question}",
+            "",
+            f"**{claim.verdict}.** {claim.answer}",
+            "",
+            claim.measurement,
+            "",
+        ]
         if claim.evidence:
             lines += [*table(claim.columns, claim.evidence), ""]
         lines += [*(f"    {line}" for line in claim.command.splitlines()), ""]

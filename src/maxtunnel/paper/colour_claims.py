@@ -18,6 +18,7 @@ def dull(evidence: Evidence) -> Claim:
         rows.append((name, *(f"{x:.2f}" for x in numbers), f"{low:.2f} to {high:.2f}", f"{control:.2f}"))
     return Claim(
         "With few filters, do edges survive while colours turn dull?",
+        _dull_verdict(rows),
         _dull_answer(rows),
         f"On {evidence.photographs[1]:,} photographs drawn by seed. Strength: slope of the reconstruction "
         "on the original, both less the mean image, for chroma and for luma (1 is full strength). "
@@ -30,9 +31,16 @@ def dull(evidence: Evidence) -> Claim:
     )
 
 
+def _dull_verdict(rows: Sequence[tuple[str, ...]]) -> str:
+    if not rows:
+        return NOT_MEASURED
+    dull = all(float(chroma) < float(luma) for _, chroma, luma, *_ in rows)
+    return "Yes" if dull and all(float(row[4]) > 0.5 for row in rows) else "In part"
+
+
 def _dull_answer(rows: Sequence[tuple[str, ...]]) -> str:
     if not rows:
-        return f"{NOT_MEASURED}."
+        return "It takes a network."
     name, chroma, luma, saturation, edges, _, other = rows[0]
     weaker = sum(float(row[1]) < float(row[2]) for row in rows)
     text = (
@@ -67,6 +75,7 @@ def why(evidence: Evidence) -> Claim:
         rows.append((name, f"{gain:.2f}", f"{low:.2f} to {high:.2f}", *cells))
     return Claim(
         "Why do colours turn dull? (The paper: “We do not fully understand why this happens.”)",
+        "Known in part" if rows else NOT_MEASURED,
         _why_answer(evidence, rows),
         "Three predictions, each of which could have failed. (1) If the decoder merely drew colours too "
         "weakly, more chroma in its output would lower the error: the best factor would lie above 1. (2) "
@@ -93,12 +102,12 @@ def _trained(evidence: Evidence) -> list[Result]:
 
 def _why_answer(evidence: Evidence, rows: Sequence[tuple[str, ...]]) -> str:
     if not rows:
-        return f"{NOT_MEASURED}."
+        return "It takes a network."
     name, _, _, luma, chroma, swapped, variance, flips = rows[0]
     near = sum(abs(float(row[1]) - 1) < 0.1 for row in rows)
     text = (
-        "Because the switches know less of colour than of brightness, and the decoder draws only what is "
-        "known. (1) Its colours are as strong as squared error wants them: the best factor lies within 0.1 "
+        "The switches know less of colour than of brightness, and the decoder draws only what is known. (1) "
+        "Its colours are as strong as squared error wants them: the best factor lies within 0.1 "
         f"of 1 in {near} of {len(rows)} networks. (2) {name} explains {_percent(luma)} of the variance of "
         f"luma and {_percent(chroma)} of chroma's; with luma's shares at each scale chroma would come to "
         f"{_percent(swapped)}, so the scale is not the cause. Chroma varies {variance} times less than "
@@ -108,13 +117,15 @@ def _why_answer(evidence: Evidence, rows: Sequence[tuple[str, ...]]) -> str:
         return text + " (3) was not measured here."
     plain, rich = (colours.explained_in_all().tolist() for colours in evidence.colourful)
     text += (
-        f" (3) With four times the chroma before its encoder, 8-8-8 explains {_percent(rich[1])} of chroma "
-        f"instead of {_percent(plain[1])}, and {_percent(rich[0])} of luma instead of {_percent(plain[0])}: "
+        f" (3) With four times the chroma before its encoder, 8-8-8 (seed 0, trained like one without) "
+        f"explains {_percent(rich[1])} of chroma instead of {_percent(plain[1])}, and {_percent(rich[0])} of "
+        f"luma instead of {_percent(plain[0])}: "
     )
     if rich[1] > plain[1] and rich[0] < plain[0]:
         closed = (rich[1] - plain[1]) / (plain[0] - plain[1])
         return (
-            text + f"as predicted; it closes {_percent(closed)} of the gap, which is its part in the cause."
+            text + f"as predicted; chroma gains {_percent(closed)} of what it lacked to luma, so the "
+            "strength of the signal is a part of the cause, and the rest is open."
         )
     return text + "the prediction failed, so the strength of the signal is not the cause."
 

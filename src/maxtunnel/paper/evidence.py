@@ -20,6 +20,7 @@ class Claim:
 
     Attributes:
         question: what the paper says, as a question.
+        verdict: the answer in a word or a few.
         answer: one or two sentences with the decisive numbers.
         measurement: what was measured, on what.
         columns: heads of the evidence.
@@ -28,6 +29,7 @@ class Claim:
     """
 
     question: str
+    verdict: str
     answer: str
     measurement: str
     columns: tuple[str, ...]

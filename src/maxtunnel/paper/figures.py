@@ -49,7 +49,7 @@ def reconstructions(named: Named, photographs: UInt8[Tensor, "n 3 s s"]) -> Any:
     bits = named.network.architecture.bits_per_pixel((images.shape[-2], images.shape[-1]))
     rows = [
         ("original", images),
-        (f"{named.caption}\n{bits:.4g} bits/pixel\n{_errors(rebuilt, images)}", rebuilt),
+        (f"{named.caption}\n{bits:.4g} bits/pixel/channel\n{_errors(rebuilt, images)}", rebuilt),
     ]
     return _grid(rows, f"Rebuilt from max-pooling switches alone by {named.name}")
 
@@ -62,7 +62,7 @@ def gallery(networks: Sequence[Named], photographs: UInt8[Tensor, "n 3 s s"]) ->
     for named in networks:
         rebuilt = named.network.reconstruct(images)
         bits = named.network.architecture.bits_per_pixel((images.shape[-2], images.shape[-1]))
-        rows.append((f"{named.caption}\n{bits:.4g} bits/pixel\n{_errors(rebuilt, images)}", rebuilt))
+        rows.append((f"{named.caption}\n{bits:.4g} bits/pixel/channel\n{_errors(rebuilt, images)}", rebuilt))
     figure = _grid(
         [(label, torch.cat([shown, _close(shown[-1:], top, left, side)])) for label, shown in rows],
         "The same photographs from the switches of every network",
@@ -124,7 +124,7 @@ def schematic(architecture: Architecture, size: int = 128) -> Any:
             place.switches(*sides[block - 1], end, size >> block - 1, block)
             for index in (0, 1):
                 last = block == 1 and index == 1
-                name = "image, rebuilt" if last else f"deconv{block}_{index + 1}"
+                name = f"deconv{block}_{index + 1}" + (", image" if last else "")
                 colour = "#dddddd" if last else "#fdbb84"
                 place.box(name, channels[2 * step + index], size >> block - 1, colour)
         place.finish(
@@ -330,7 +330,7 @@ def _picture(image: Float[Tensor, "3 h w"]) -> Any:
 
 
 def _errors(rebuilt: Tensor, images: Tensor) -> str:
-    return f"RMSE here {float((rebuilt - images).square().mean().sqrt()):.3f}"
+    return f"RMSE of these {len(images)}: {float((rebuilt - images).square().mean().sqrt()):.3f}"
 
 
 def _pyplot() -> Any:

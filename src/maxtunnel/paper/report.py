@@ -11,11 +11,12 @@ from maxtunnel.paper.evidence import Claim
 from maxtunnel.paper.results import Result, TableRow
 
 _CAPTIONS = {
-    "figure1": "Originals above what the decoder makes of their switches alone.",
-    "figure2": "The schematic: filters times plane of every layer. Only switches cross.",
-    "figure3": "The same photographs through every network; a close-up of the last one at the right.",
-    "figure4": "A random channel of each decoder layer, from the bias code to the image.",
-    "rmse-and-bits": "RMSE against nominal bits of the switches: ours, the paper’s, the authors’ networks.",
+    "figure1": "Figure 1: originals above what the decoder makes of their switches alone.",
+    "figure2": "Figure 2: the schematic, filters times plane of every layer. Only switches cross.",
+    "figure3": "Figure 3: the same photographs through every network; a close-up of the last at the right.",
+    "figure4": "Figure 4: a random channel of each decoder layer, from the bias code to the image.",
+    "rmse-and-bits": "RMSE against nominal bits of the switches: ours, the paper’s, the authors’ networks. "
+    "Marks of equal bits are set apart sideways.",
 }
 _WIDE = ("figure2", "figure3", "figure4", "figure1")
 
@@ -53,6 +54,9 @@ def write_report(report: Report, path: Path) -> Path:
         "<p>A decoder that is given only the positions of max-pooling maxima (the switches) rebuilds the "
         "photograph. This page has the paper’s Table II with our networks beside it, its figures from our "
         "networks, and each of its claims held against evidence.</p>",
+        "<h2>What came out</h2><ul>",
+        *(f"<li>{escape(c.question)} <strong>{escape(c.verdict)}.</strong></li>" for c in report.claims),
+        "</ul>",
         *_table_part(report),
         *_figure(by_name["rmse-and-bits"]),
         "<h2>Figures</h2>",
@@ -73,18 +77,13 @@ def _table_part(report: Report) -> list[str]:
     some = any(line.snapshot for line in report.table)
     seeds = any(line.spread for line in report.table)
     stored = any(_stored(line) is not None for line in report.table)
-    columns = [
-        "network",
-        "bits per pixel",
-        *(["stored bits"] if stored else []),
-        "RMSE, paper",
-        "RMSE, ours",
-    ]
+    # What a phone shows first comes first.
+    columns = ["network", "bits per pixel and channel", "RMSE, paper", "RMSE, ours"]
     columns += [
         *(["ours over seeds"] if seeds else []),
         *(["RMSE, snapshot"] if some else []),
-        "PSNR",
-        "SSIM",
+        *("PSNR", "SSIM"),
+        *(["stored bits"] if stored else []),
     ]
     body = [_row(line, some, seeds, stored) for line in report.table]
     missing = [line.row.name for line in report.table if line.ours is None]
@@ -96,19 +95,19 @@ def _table_part(report: Report) -> list[str]:
         f"<p class=how>RMSE over {report.images:,} test photographs, all channels and pixels, values in [0, "
         f"1], output not clipped; below it the 95 % bootstrap interval over photographs{said}. Ours is what "
         "ships, or else the run of the lowest seed. The paper’s own test photographs are others, so its "
-        "column is for orientation; snapshots are the authors’ "
-        "networks on <em>these</em> photographs. Bits are per pixel and colour channel: nominal, and stored "
-        f"in a switch file{where}. PSNR and SSIM are of the clipped output.{lacking}</p>",
+        "column is for orientation; snapshots are the authors’ networks on <em>these</em> photographs, as "
+        "far as they were given, and what is below them is bold. Bits are per pixel and colour channel: "
+        f"nominal, and stored in a switch file{where}. PSNR and SSIM are of the clipped output.{lacking}</p>",
         *_table(columns, body),
     ]
 
 
 def _row(line: TableRow, some: bool, seeds: bool, stored: bool) -> str:
     encoder = "pretrained" if line.row.pretrained else "random"
+    seed = 0 if line.ours is None else line.ours.info.get("seed", 0)
+    encoder += f", seed {seed}" if seed else ""
     cells = [f"<td>{line.row.architecture}<small>{encoder}</small>"]
     cells.append(f"<td>{line.row.bits_per_pixel:g}")
-    if stored:
-        cells.append(_stored_bits(line))
     cells.append(f"<td>{line.row.rmse:.4f}")
     cells.append(_error(line.ours, line.snapshot))
     if seeds:
@@ -123,6 +122,8 @@ def _row(line: TableRow, some: bool, seeds: bool, stored: bool) -> str:
         psnr, ssim = line.ours.evaluation, line.ours.evaluation
         cells.append(f"<td>{psnr.psnr:.2f} dB<small>{psnr.psnr_ci95[0]:.2f}–{psnr.psnr_ci95[1]:.2f}</small>")
         cells.append(f"<td>{ssim.ssim:.3f}<small>{ssim.ssim_ci95[0]:.3f}–{ssim.ssim_ci95[1]:.3f}</small>")
+    if stored:
+        cells.append(_stored_bits(line))
     return f"<tr>{''.join(f'{cell}</td>' for cell in cells)}</tr>"
 
 
@@ -150,7 +151,7 @@ def _stored(line: TableRow) -> float | None:
 
 def _error(result: Result | None, other: Result | None) -> str:
     if result is None:
-        return "<td class=missing>not here"
+        return "<td class=missing>–"
     found = result.evaluation
     best = " class=best" if other is not None and found.rmse < other.evaluation.rmse else ""
     return f"<td{best}>{found.rmse:.4f}<small>{found.rmse_ci95[0]:.4f}–{found.rmse_ci95[1]:.4f}</small>"
@@ -179,10 +180,10 @@ def _claim(claim: Claim) -> list[str]:
     rows = [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in claim.evidence]
     return [
         f"<h3>{escape(claim.question)}</h3>",
-        f"<p class=answer>{escape(claim.answer)}</p>",
+        f"<p class=answer><strong>{escape(claim.verdict)}.</strong> {escape(claim.answer)}</p>",
         *(_table(claim.columns, rows) if rows else []),
         f"<p class=how>{escape(claim.measurement)}</p>",
-        f"<p><code>{escape(claim.command)}</code></p>",
+        f"<details><summary>Commands</summary><code>{escape(claim.command)}</code></details>",
     ]
 
 

@@ -294,24 +294,32 @@ def _provenance(
     asked: Reproduction, test: Store, train: Store | None, table: Sequence[TableRow], seconds: float
 ) -> list[tuple[str, str]]:
     """What a reader needs to judge or repeat the numbers; nothing about who ran it."""
-    trained = sum(result.info.get("seconds", 0.0) for line in table for result in line.runs)
+    ships = [line.ours for line in table if line.ours is not None and line.ours.origin == "shipped"]
+    runs = [result for line in table for result in line.runs]
+    steps = sorted(result.info["recipe"]["steps"] for result in [*ships, *runs] if "recipe" in result.info)
     found = []
     for name, store in (("test photographs", test), ("training photographs", train)):
         if store is not None:
             manifest = store.manifest
             found.append(
-                (name, f"{manifest.images:,} of {manifest.size}x{manifest.size}, {manifest.resize} resize, "
+                (name, f"{manifest.images:,} of {'/'.join(Path(manifest.source).parts[-2:])}, "
+                 f"{manifest.size}x{manifest.size}, {manifest.resize} resize, "
                  f"{len(manifest.class_names)} classes; content SHA-256 {manifest.content_sha256[:16]}…")
             )  # fmt: skip
     return [
         *found,
-        ("recipe", f"{asked.recipe}; steps of each network are in table2.json"),
+        (
+            "recipe",
+            f"{asked.recipe}, {steps[0]:,} to {steps[-1]:,} steps of 16 photographs (the paper: 50,000); "
+            "those of each network are in table2.json",
+        ),
         (
             "seeds",
             "encoder, decoder and order: the number of the run (of what ships: in table2.json); photographs "
             f"and channels shown: {asked.seed}",
         ),
-        ("missing rows", ", ".join(line.row.name for line in table if line.ours is None) or "none"),
+        ("rows without a network", ", ".join(line.row.name for line in table if line.ours is None) or "none"),
+        ("rows with a snapshot", ", ".join(line.row.name for line in table if line.snapshot) or "none"),
         ("hardware", f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads used"),
         (
             "versions",
@@ -320,10 +328,15 @@ def _provenance(
         ),
         (
             "time",
-            f"{_minutes(seconds)} for this call; {_minutes(trained)} of training in the runs it rests on",
+            f"{_minutes(seconds)} for this call; {_minutes(_trained(runs))} of decoder training in the runs "
+            f"here, {_minutes(_trained(ships))} in what ships",
         ),
         ("date", time.strftime("%Y-%m-%d", time.gmtime())),
     ]
+
+
+def _trained(results: Sequence[Result]) -> float:
+    return sum((result.info.get("seconds", 0.0) for result in results), 0.0)
 
 
 def _processor() -> str:
