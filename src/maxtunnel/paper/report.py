@@ -78,7 +78,7 @@ def _table_part(report: Report) -> list[str]:
     seeds = any(line.spread for line in report.table)
     stored = any(_stored(line) is not None for line in report.table)
     # What a phone shows first comes first.
-    columns = ["network", "bits per pixel and channel", "RMSE, paper", "RMSE, ours"]
+    columns = ["network", "bits", "RMSE, paper", "RMSE, ours"]
     columns += [
         *(["ours over seeds"] if seeds else []),
         *(["RMSE, snapshot"] if some else []),
