@@ -98,8 +98,8 @@ def test_the_schematic_is_drawn_from_the_architecture(widths):
             f"switches {block}",
         } <= set(words)
         assert f"{width}·{128 >> block}²" in words
-    assert sum(word.startswith("deconv") for word in words) == 2 * blocks - 1
-    assert "image, rebuilt" in words
+    assert sum(word.startswith("deconv") for word in words) == 2 * blocks
+    assert "deconv1_2, image" in words
 
 
 def test_figures_by_number(tmp_path, photographs_folder):
