@@ -12,7 +12,7 @@ Source: Badrinarayanan, Kendall and Cipolla, SegNet.
 import torch
 from torch import nn
 
-from maxtunnel.images import demo_photographs, to_float
+from maxtunnel.data.images import demo_photographs, to_float
 
 
 class SegNet(nn.Module):

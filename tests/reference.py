@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from maxtunnel.architecture import Architecture
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.phases import Reconstruction
-from maxtunnel.recipes import PAPER
-from maxtunnel.training import Config, Session
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.training.loop import Config, Session
+from maxtunnel.training.phases import Reconstruction
+from maxtunnel.training.recipes import PAPER
 
 
 def fill(network, blob):
@@ -43,7 +43,13 @@ def reference_losses(network, batches, count, run):
     """Losses of `count` steps of the paper's recipe; `batches(step)` gives normalised images."""
     recipe = replace(PAPER, batch=len(batches(0)), steps=count)
     session = Session(
-        network, network, network.decoder, Reconstruction(network), run, Config(recipe=recipe), resume=False
+        network,
+        network,
+        network.decoder,
+        Reconstruction(network.decoder, network.scale),
+        run,
+        Config(recipe=recipe),
+        resume=False,
     )
     losses = []
     for step in range(count):

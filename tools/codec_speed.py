@@ -11,8 +11,8 @@ import torch
 
 from maxtunnel.codec import dumps, loads
 from maxtunnel.codec.packed import pack, unpack
-from maxtunnel.images import demo_photographs, resize, to_float
-from maxtunnel.zoo import load
+from maxtunnel.data.images import demo_photographs, resize, to_float
+from maxtunnel.zoo.names import load
 
 
 def seconds(work: Callable[[], object], repeats: int = 5) -> float:

@@ -20,10 +20,10 @@ import torch
 from safetensors.numpy import save_file
 
 from maxtunnel.codec.prior import FORMAT, HIDDEN, MIDDLE, OWN
-from maxtunnel.dataset import read_photographs
-from maxtunnel.files import replacing
-from maxtunnel.images import to_float
-from maxtunnel.zoo import load
+from maxtunnel.data import read_photographs
+from maxtunnel.data.images import to_float
+from maxtunnel.support.files import replacing
+from maxtunnel.zoo.names import load
 
 ARRAYS = ("bias", "trunk", "above", "middle", "middle_bias", "own", "out", "out_bias")
 MARGIN, BLOCK, RATE, BOUND = 4, 8, 4e-3, 1.98

@@ -18,13 +18,14 @@ from scipy.special import gammaln
 from torch import Tensor
 
 from maxtunnel.codec import dumps, read_header, stored_bits
-from maxtunnel.dataset import read_photographs
-from maxtunnel.evaluation import bootstrap, rmse
-from maxtunnel.figures import FAINT, INK, PAPER, _font
-from maxtunnel.images import to_float
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.switches import SwitchCode
-from maxtunnel.zoo import load
+from maxtunnel.data import read_photographs
+from maxtunnel.data.images import to_float
+from maxtunnel.evaluation.intervals import bootstrap
+from maxtunnel.evaluation.metrics import rmse
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.report.sheet import FAINT, INK, PAPER, _font
+from maxtunnel.switches.codes import SwitchCode
+from maxtunnel.zoo.names import load
 
 
 def neighbours_bits(codes: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from load_page import served
+from tools.load_page import served
 
 
 def open_page(browser, address, width, height, scheme):

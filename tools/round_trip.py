@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from maxtunnel.codec import dumps, loads, read_header
-from maxtunnel.dataset import read_photographs
-from maxtunnel.evaluation import bootstrap
-from maxtunnel.images import to_float
-from maxtunnel.zoo import load
+from maxtunnel.data import read_photographs
+from maxtunnel.data.images import to_float
+from maxtunnel.evaluation.intervals import bootstrap
+from maxtunnel.zoo.names import load
 
 BATCH = 50
 

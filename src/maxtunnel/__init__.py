@@ -6,35 +6,35 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from maxtunnel.architecture import Architecture as Architecture
     from maxtunnel.auditing import audit as audit
-    from maxtunnel.capturing import capture as capture
-    from maxtunnel.evaluation import evaluate as evaluate
-    from maxtunnel.mxt import decode as decode
-    from maxtunnel.mxt import encode as encode
-    from maxtunnel.network import TunnelNetwork as TunnelNetwork
-    from maxtunnel.switches import SwitchCode as SwitchCode
-    from maxtunnel.switches import pool as pool
-    from maxtunnel.switches import unpool as unpool
-    from maxtunnel.training import train as train
-    from maxtunnel.window import Window as Window
-    from maxtunnel.zoo import load as load
+    from maxtunnel.codec.files import decode as decode
+    from maxtunnel.codec.files import encode as encode
+    from maxtunnel.evaluation.evaluate import evaluate as evaluate
+    from maxtunnel.models.architecture import Architecture as Architecture
+    from maxtunnel.models.tunnel import TunnelNetwork as TunnelNetwork
+    from maxtunnel.switches.capture import capture as capture
+    from maxtunnel.switches.codes import SwitchCode as SwitchCode
+    from maxtunnel.switches.codes import pool as pool
+    from maxtunnel.switches.codes import unpool as unpool
+    from maxtunnel.switches.window import Window as Window
+    from maxtunnel.training.loop import train as train
+    from maxtunnel.zoo.names import load as load
 
 # Imported when first asked for, so that `maxtunnel --help` need not wait for PyTorch.
 _HOMES = {
-    "Architecture": "architecture",
-    "SwitchCode": "switches",
-    "TunnelNetwork": "network",
-    "Window": "window",
+    "Architecture": "models.architecture",
+    "SwitchCode": "switches.codes",
+    "TunnelNetwork": "models.tunnel",
+    "Window": "switches.window",
     "audit": "auditing",
-    "capture": "capturing",
-    "decode": "mxt",
-    "encode": "mxt",
-    "evaluate": "evaluation",
-    "load": "zoo",
-    "pool": "switches",
-    "train": "training",
-    "unpool": "switches",
+    "capture": "switches.capture",
+    "decode": "codec.files",
+    "encode": "codec.files",
+    "evaluate": "evaluation.evaluate",
+    "load": "zoo.names",
+    "pool": "switches.codes",
+    "train": "training.loop",
+    "unpool": "switches.codes",
 }
 __all__ = sorted(_HOMES)
 

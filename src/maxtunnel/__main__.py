@@ -125,8 +125,8 @@ def demo(
     out: Out = Path("demo"),
 ) -> None:
     """Rebuild the four photographs in the package, and measure how close they come."""
-    from maxtunnel.console import print_evaluations, progress, say
-    from maxtunnel.demo import run_demo
+    from maxtunnel.commands.console import print_evaluations, progress, say
+    from maxtunnel.evaluation.demo import run_demo
 
     with progress() as on_progress:
         picture, evaluations = run_demo(out, model or (), on_progress)
@@ -146,8 +146,8 @@ def reconstruct(
     ] = False,
 ) -> None:
     """Rebuild photographs from their switches: one PNG each, at the photograph's own size."""
-    from maxtunnel.console import finish_with_skipped, progress, say
-    from maxtunnel.demo import reconstruct_files
+    from maxtunnel.commands.console import finish_with_skipped, progress, say
+    from maxtunnel.evaluation.demo import reconstruct_files
 
     with progress() as on_progress:
         written, skipped = reconstruct_files(images, model, out, side_by_side, on_progress)
@@ -167,8 +167,8 @@ def encode(
     out: Out = Path(),
 ) -> None:
     """Write the switches of photographs, and nothing else, as .mxt files."""
-    from maxtunnel.console import finish_with_skipped, progress, say
-    from maxtunnel.mxt import encode as encode_files
+    from maxtunnel.codec.files import encode as encode_files
+    from maxtunnel.commands.console import finish_with_skipped, progress, say
 
     with progress() as on_progress:
         written, skipped = encode_files(images, model, out, coding.value, on_progress)
@@ -193,9 +193,9 @@ def decode(
     out: Out = Path(),
 ) -> None:
     """Rebuild photographs from .mxt files."""
-    from maxtunnel.console import progress, say
-    from maxtunnel.mxt import decode as decode_files
-    from maxtunnel.mxt import parse_levels
+    from maxtunnel.codec.files import decode as decode_files
+    from maxtunnel.codec.files import parse_levels
+    from maxtunnel.commands.console import progress, say
 
     with progress() as on_progress:
         written = decode_files(files, model, parse_levels(levels), out, on_progress)
@@ -206,8 +206,8 @@ def decode(
 @app.command(epilog="Example: `maxtunnel inspect switches/cat.mxt`")
 def inspect(files: SwitchFiles) -> None:
     """Show what .mxt files hold: geometry, bits a level (nominal, entropy, stored), and the model."""
-    from maxtunnel.console import print_inspection
-    from maxtunnel.mxt import inspect as inspect_file
+    from maxtunnel.codec.files import inspect as inspect_file
+    from maxtunnel.commands.console import print_inspection
 
     for file in files:
         print_inspection(inspect_file(file))
@@ -236,8 +236,8 @@ def evaluate(
     json: Annotated[Path | None, typer.Option(help="Write the result here too.", metavar="FILE")] = None,
 ) -> None:
     """Measure how close reconstructions come: RMSE, PSNR, SSIM and bits, with 95 % intervals."""
-    from maxtunnel.console import counted, finish_with_skipped, print_evaluations, progress
-    from maxtunnel.evaluation import evaluate_folder
+    from maxtunnel.commands.console import counted, finish_with_skipped, print_evaluations, progress
+    from maxtunnel.evaluation.evaluate import evaluate_folder
 
     with progress() as on_progress:
         result, skipped = evaluate_folder(
@@ -342,8 +342,8 @@ def _run(
     recipe: RecipeName,
     **more: Any,
 ) -> None:
-    from maxtunnel.console import counted, finish_with_skipped, progress, say
-    from maxtunnel.runs import make_config, resume_run, start_run
+    from maxtunnel.commands.console import counted, finish_with_skipped, progress, say
+    from maxtunnel.training.runs import make_config, resume_run, start_run
 
     with progress() as on_progress:
         if resume is not None:
@@ -355,9 +355,10 @@ def _run(
         else:
             config = make_config(phase, recipe.value, data, val, **more)
             network, skipped = start_run(architecture, config, out, on_progress)
-    for measure, name in (("rmse", "RMSE"), ("top1", "Top-1 accuracy")):
-        if measure in network.info:
-            say(f"{name} {network.info[measure]:.4f} on {counted(network.info['val_images'], 'photograph')}")
+    record = network.provenance.pretraining if phase == "pretrain" else network.provenance.training
+    for name, value in () if record is None else (("RMSE", record.rmse), ("Top-1 accuracy", record.top1)):
+        if record is not None and value is not None:
+            say(f"{name} {value:.4f} on {counted(record.val_images or 0, 'photograph')}")
     say(f"Saved in {resume or out}")
     finish_with_skipped(skipped)
 
@@ -388,8 +389,8 @@ def prepare(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable image.")] = False,
 ) -> None:
     """Decode and warp photographs once, into a store that opens at once. Can be stopped and goes on."""
-    from maxtunnel.console import print_manifest, progress
-    from maxtunnel.dataset import prepare as prepare_store
+    from maxtunnel.commands.console import print_manifest, progress
+    from maxtunnel.data import prepare as prepare_store
 
     with progress() as on_progress:
         manifest = prepare_store(
@@ -410,8 +411,8 @@ def prepare(
 @app.command(epilog="Example: `maxtunnel verify stores/train`")
 def verify(store: Annotated[Path, typer.Argument(metavar="STORE", show_default=False)]) -> None:
     """Read a whole store and compare it with the hashes in its manifest."""
-    from maxtunnel.console import progress, say
-    from maxtunnel.dataset import verify as verify_store
+    from maxtunnel.commands.console import progress, say
+    from maxtunnel.data import verify as verify_store
 
     with progress() as on_progress:
         verify_store(store, on_progress)
@@ -427,8 +428,8 @@ def export(
     ] = ExportFormat.parquet,
 ) -> None:
     """Write a store as Parquet files that any engine can read."""
-    from maxtunnel.console import progress, say
-    from maxtunnel.dataset import export as export_store
+    from maxtunnel.commands.console import progress, say
+    from maxtunnel.data import export as export_store
 
     with progress() as on_progress:
         export_store(store, out, format.value, on_progress)
@@ -497,7 +498,7 @@ def audit(
     """Measure what the pooling indices of your model give away; write audit.html and audit.json."""
     from maxtunnel.auditing import Config
     from maxtunnel.auditing.folders import audit_folder
-    from maxtunnel.console import finish_with_skipped, print_audit, progress, say
+    from maxtunnel.commands.console import finish_with_skipped, print_audit, progress, say
 
     config = Config(minutes, steps, mitigations, width=width, seed=seed)
     with progress() as on_progress:
@@ -537,8 +538,8 @@ def import_caffe(
     size: Size = 128,
 ) -> None:
     """Turn a snapshot that the paper's authors published into a maxtunnel file."""
-    from maxtunnel.console import progress, say
-    from maxtunnel.zoo import import_snapshot
+    from maxtunnel.commands.console import progress, say
+    from maxtunnel.zoo.names import import_snapshot
 
     with progress() as on_progress:
         network = import_snapshot(snapshot, target, mean, size, on_progress)
@@ -584,7 +585,7 @@ def reproduce(
     """Re-measure the paper: Table II, figures and claims in one page. Goes on where it was stopped."""
     import shlex
 
-    from maxtunnel.console import print_table2, progress, say
+    from maxtunnel.commands.console import print_table2, progress, say
     from maxtunnel.paper import Reproduction
     from maxtunnel.paper import reproduce as run
 
@@ -628,7 +629,7 @@ def figure(
     resize: Resize = Resizing.bilinear,
 ) -> None:
     """Draw a figure of the paper as PNG and PDF: 1 and 3 reconstructions, 2 the schematic, 4 the layers."""
-    from maxtunnel.console import progress, say
+    from maxtunnel.commands.console import progress, say
     from maxtunnel.paper import draw_figure
 
     with progress() as on_progress:
@@ -661,7 +662,7 @@ def serve(
     ] = 1024,
 ) -> None:
     """Open a page in which to try all this on your own photographs. Nothing leaves the machine."""
-    from maxtunnel.console import say
+    from maxtunnel.commands.console import say
     from maxtunnel.web import Limits
     from maxtunnel.web import serve as serve_page
 
@@ -671,8 +672,8 @@ def serve(
 @app.command(epilog="Example: `maxtunnel models`")
 def models() -> None:
     """List the networks that ship: size, bits and measured RMSE."""
-    from maxtunnel.console import print_models
-    from maxtunnel.zoo import list_shipped
+    from maxtunnel.commands.console import print_models
+    from maxtunnel.zoo.names import list_shipped
 
     print_models(list_shipped())
 
@@ -683,8 +684,8 @@ def summary(
     size: Size = 128,
 ) -> None:
     """Print Table I for any architecture: layer, filters, size, ReLU, parameters, switch bits."""
-    from maxtunnel.console import print_summary
-    from maxtunnel.zoo import architecture_of
+    from maxtunnel.commands.console import print_summary
+    from maxtunnel.zoo.names import architecture_of
 
     print_summary(architecture_of(what), size)
 
@@ -705,8 +706,8 @@ def bench(
     """Time every operation against stock PyTorch and against the limits of the machine."""
     from maxtunnel.benchmark import run_benchmark
     from maxtunnel.benchmark.tables import markdown as to_markdown
-    from maxtunnel.console import print_benchmark, progress
-    from maxtunnel.files import replacing
+    from maxtunnel.commands.console import print_benchmark, progress
+    from maxtunnel.support.files import replacing
 
     with progress() as on_progress:
         result = run_benchmark(
@@ -724,8 +725,8 @@ def bench(
 
 def main() -> int:
     """Run the command line; an error is one line on standard error and exit status 2."""
-    from maxtunnel.console import explain
-    from maxtunnel.memory import keep_freed_memory
+    from maxtunnel.commands.console import explain
+    from maxtunnel.support.memory import keep_freed_memory
 
     keep_freed_memory()
     try:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from maxtunnel.codec import Coding, dumps
-from maxtunnel.images import demo_photographs, resize, to_float
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.switches import SwitchCode, SwitchLevel
-from maxtunnel.window import Window
-from maxtunnel.zoo import load
+from maxtunnel.data.images import demo_photographs, resize, to_float
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.switches.codes import SwitchCode, SwitchLevel
+from maxtunnel.switches.window import Window
+from maxtunnel.zoo.names import load
 
 HERE = Path(__file__).parent
 NAMES = ("learned", "adaptive", "packed", "window")

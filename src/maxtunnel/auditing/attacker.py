@@ -8,15 +8,16 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from maxtunnel.auditing.changes import Change, changed, known
-from maxtunnel.auditing.decoder import MirroredDecoder, Rebuilding
 from maxtunnel.auditing.outcome import Measured, Trained, measured, still_falling
 from maxtunnel.auditing.samples import Samples
-from maxtunnel.batches import PIECE, Order
-from maxtunnel.evaluation import measure
-from maxtunnel.progress import OnProgress, silent
-from maxtunnel.recipes import FAST, Recipe
-from maxtunnel.training import TrainingDiverged, fit
+from maxtunnel.data.batches import PIECE, Order
+from maxtunnel.evaluation.metrics import measure
+from maxtunnel.models.mirrored import MirroredDecoder, mirror
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.switches.changes import Change, changed, known
+from maxtunnel.training.loop import TrainingDiverged, fit
+from maxtunnel.training.phases import Reconstruction
+from maxtunnel.training.recipes import FAST, Recipe
 
 
 @dataclass(frozen=True)
@@ -88,21 +89,21 @@ class Attacker:
         self, fed: Fed, steps: int, seconds: float | None, recipe: Recipe, start: MirroredDecoder | None
     ) -> MirroredDecoder:
         """One training; without `start` the initial weights are the same every time."""
-        decoder = MirroredDecoder(
+        decoder = mirror(
             self.seen.levels, self.seen.template.image_size, self.width, self.seed, recipe.bias_code or 1.0
         )
         if start is not None:
             decoder.load_state_dict(start.state_dict())
         order = Order(len(self.seen), recipe.batch, self.seed, recipe.reshuffle, recipe.flips)
 
-        def at(step: int) -> tuple[list[Tensor], Tensor | None, Tensor]:
+        def at(step: int) -> tuple[list[Tensor], Tensor, Tensor | None]:
             numbers, _ = order.at(step)
             codes, what = self._feed(self.seen, fed, numbers, step, decoder)
             target = (self.seen.images(numbers) - self.mean) * recipe.scale
-            return codes, what, target.to(decoder.bias_code.device, memory_format=torch.channels_last)
+            return codes, target.to(decoder.bias_code.device, memory_format=torch.channels_last), what
 
         done = fit(
-            Rebuilding(decoder, recipe.scale),
+            Reconstruction(decoder, recipe.scale),
             decoder,
             at,
             replace(recipe, steps=steps),

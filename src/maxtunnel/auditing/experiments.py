@@ -10,20 +10,20 @@ from torch import Tensor, nn
 
 from maxtunnel import __version__
 from maxtunnel.auditing.attacker import Attacker, Fed, transplanted
-from maxtunnel.auditing.changes import fixed, only, uniform
-from maxtunnel.auditing.decoder import MirroredDecoder, Stage
 from maxtunnel.auditing.identification import Identified, identify
 from maxtunnel.auditing.mitigations import Metric, mitigate, try_metric
 from maxtunnel.auditing.outcome import AuditedLevel, AuditResult, Measured, Transplant, coded_bits, shares
 from maxtunnel.auditing.samples import sample
 from maxtunnel.auditing.targets import Preprocess, Target
-from maxtunnel.batches import PIECE, Pixels
-from maxtunnel.capturing import Record
-from maxtunnel.evaluation import bootstrap
-from maxtunnel.images import mean_image, to_float, to_uint8
-from maxtunnel.memory import free_memory
-from maxtunnel.progress import OnProgress, silent
-from maxtunnel.recipes import FAST
+from maxtunnel.data.batches import PIECE, Pixels
+from maxtunnel.data.images import mean_image, to_float, to_uint8
+from maxtunnel.evaluation.intervals import bootstrap
+from maxtunnel.models.mirrored import Level, MirroredDecoder
+from maxtunnel.support.memory import free_memory
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.switches.capture import Record
+from maxtunnel.switches.changes import fixed, only, uniform
+from maxtunnel.training.recipes import FAST
 
 SHOWN = 8
 CODED = 16  # photographs whose switches are coded, to count bits
@@ -263,20 +263,20 @@ class _Audit:
         return tuple(
             self._level(
                 stage,
-                coded[stage.number],
+                coded[stage.number - 1],
                 *(self.attacker.measure(decoder, feds[stage.number])[0] for feds in (alone, sums)),
             )
             for stage in sorted(stages, key=lambda stage: stage.number)
         )
 
-    def _level(self, stage: Stage, coded: float, alone: Measured, from_deepest: Measured) -> AuditedLevel:
-        level = self.attacker.held.code(torch.arange(1)).levels[stage.number]
+    def _level(self, stage: Level, coded: float, alone: Measured, from_deepest: Measured) -> AuditedLevel:
+        level = self.attacker.held.code(torch.arange(1)).levels[stage.number - 1]
         return AuditedLevel(
             name=level.name,
             window=str(level.window),
             channels=stage.channels,
-            pooled=stage.pooled,
-            size=stage.size,
+            pooled=(level.codes.shape[-2], level.codes.shape[-1]),
+            size=level.size,
             nominal_bits=level.nominal_bits,
             coded_bits=coded,
             alone=alone,
@@ -284,7 +284,7 @@ class _Audit:
         )
 
     def _name(self, number: int) -> str:
-        return self.attacker.seen.template.levels[number].name
+        return self.attacker.seen.template.levels[number - 1].name
 
     def _untrained(self, steps: int) -> str:
         """The row of an untrained copy; why there is none."""

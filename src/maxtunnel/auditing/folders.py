@@ -5,12 +5,12 @@ from pathlib import Path
 
 from maxtunnel.auditing.experiments import SEARCHED, Config, at_most, audit
 from maxtunnel.auditing.outcome import AuditResult
-from maxtunnel.auditing.report import write_report
+from maxtunnel.auditing.page import write_report
 from maxtunnel.auditing.targets import find, load_target
-from maxtunnel.dataset import read_photographs
-from maxtunnel.files import check_folder
-from maxtunnel.images import Resize, to_float
-from maxtunnel.progress import OnProgress, silent
+from maxtunnel.data import read_photographs
+from maxtunnel.data.images import Resize, to_float
+from maxtunnel.support.files import check_folder
+from maxtunnel.support.progress import OnProgress, silent
 
 Skipped = tuple[tuple[Path, str], ...]
 

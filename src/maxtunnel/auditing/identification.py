@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from maxtunnel.evaluation import Interval, bootstrap
+from maxtunnel.evaluation.intervals import Interval, bootstrap
 
 CELLS, DIRECTIONS = 8, 9
 GREY = (0.299, 0.587, 0.114)

@@ -8,9 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maxtunnel import kernels
 from maxtunnel.auditing.attacker import Attacker, Fed
-from maxtunnel.auditing.changes import (
+from maxtunnel.auditing.outcome import Measured, Mitigated
+from maxtunnel.auditing.samples import sample
+from maxtunnel.auditing.targets import Target, evaluating
+from maxtunnel.models.mirrored import MirroredDecoder
+from maxtunnel.support.progress import OnProgress
+from maxtunnel.switches import kernels
+from maxtunnel.switches.capture import PooledLevel, Swap, Watch
+from maxtunnel.switches.changes import (
     Change,
     fixed,
     fixed_codes,
@@ -21,15 +27,9 @@ from maxtunnel.auditing.changes import (
     rows_only,
     uniform,
 )
-from maxtunnel.auditing.decoder import MirroredDecoder
-from maxtunnel.auditing.outcome import Measured, Mitigated
-from maxtunnel.auditing.samples import sample
-from maxtunnel.auditing.targets import Target, evaluating
-from maxtunnel.capturing import PooledLevel, Swap, Watch
-from maxtunnel.progress import OnProgress
-from maxtunnel.recipes import FAST
-from maxtunnel.switches import SwitchCode
-from maxtunnel.window import Window
+from maxtunnel.switches.codes import SwitchCode
+from maxtunnel.switches.window import Window
+from maxtunnel.training.recipes import FAST
 
 # Takes a module to call like the model; a larger number is a better model or not, as the person likes.
 Metric = Callable[[nn.Module], Any]
@@ -156,7 +156,7 @@ class Altered(nn.Module):
     def swap_observed(self, number: int, x: Tensor, level: PooledLevel) -> tuple[Tensor, Tensor]:
         if self._levels is not None and number not in self._levels:
             return level.values, level.switches.codes
-        return self._swap(number if self._levels is None else self._levels.index(number), x, level)
+        return self._swap(number if self._levels is None else self._levels.index(number) + 1, x, level)
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,9 @@ class _Work:
             fed = Fed(f"{measure.name}, with features", (measure.change,), what=True)
             features = self._attack(self._attacker_of(measure), fed)
         levels = self.attacker.seen.template.levels
-        bits = sum(level.codes[0].numel() * measure.bits(level.window, n) for n, level in enumerate(levels))
+        bits = sum(
+            level.codes[0].numel() * measure.bits(level.window, n) for n, level in enumerate(levels, 1)
+        )
         return Mitigated(measure.name, bits, leak, features, self._task(measure))
 
     def _attack(self, attacker: Attacker, fed: Fed) -> Measured:

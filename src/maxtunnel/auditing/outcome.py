@@ -13,9 +13,9 @@ from torch import Tensor
 
 from maxtunnel.auditing.identification import Identified
 from maxtunnel.codec import dumps, read_header
-from maxtunnel.evaluation import Interval, bootstrap
-from maxtunnel.files import replacing
-from maxtunnel.switches import SwitchCode
+from maxtunnel.evaluation.intervals import Interval, bootstrap
+from maxtunnel.support.files import replacing
+from maxtunnel.switches.codes import SwitchCode
 
 FORMAT = "maxtunnel audit 1"
 LITTLE = 0.02  # of the variance: below it nothing recognisable was rebuilt

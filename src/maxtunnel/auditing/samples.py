@@ -8,13 +8,14 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from maxtunnel.auditing.decoder import Stage, stages
 from maxtunnel.auditing.targets import Target
-from maxtunnel.batches import PIECE, Pixels, pack, unpack
-from maxtunnel.images import to_float
-from maxtunnel.memory import free_memory
-from maxtunnel.progress import OnProgress, silent
-from maxtunnel.switches import SwitchCode, SwitchLevel
+from maxtunnel.data.batches import PIECE, Pixels
+from maxtunnel.data.images import to_float
+from maxtunnel.models.mirrored import Level, levels_of
+from maxtunnel.support.memory import free_memory
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.switches.codes import SwitchCode, SwitchLevel
+from maxtunnel.switches.packing import pack, unpack
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +41,9 @@ class Samples:
         return len(self.pixels)
 
     @property
-    def levels(self) -> tuple[Stage, ...]:
+    def levels(self) -> tuple[Level, ...]:
         """From coarsest to finest."""
-        return stages(self.template)
+        return levels_of(self.template)
 
     def images(self, numbers: Int64[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
         """Photographs in [0, 1]."""
@@ -99,9 +100,9 @@ def sample(
         if template is None:
             template = code[0].to("cpu")
             most = min(most, max(least, _fitting(template)))
-        coarsest = stages(code)[0].number
+        coarsest = levels_of(code)[0].number
         codes.append([pack(level.codes[:count].cpu(), bits_each(level)) for level in code.levels])
-        values.append(found[coarsest].values[:count].float().cpu())
+        values.append(found[coarsest - 1].values[:count].float().cpu())
         done += count
         on_progress(phase, done, most, "")
     assert template is not None
@@ -122,5 +123,5 @@ def _filled(pixels: Tensor, batch: int | None) -> Tensor:
 def _fitting(template: SwitchCode) -> int:
     """How many photographs' codes and features fit into half of the free memory."""
     codes = sum(level.codes.numel() * bits_each(level) / 8 for level in template.levels)
-    coarsest = template.levels[stages(template)[0].number].codes.numel()
+    coarsest = template.levels[levels_of(template)[0].number - 1].codes.numel()
     return int(free_memory() / 2 / (codes + 6 * coarsest))

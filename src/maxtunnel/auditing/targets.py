@@ -13,12 +13,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from maxtunnel.capturing import NoSwitches, Record, Swap, record, tensors_in
-from maxtunnel.files import FormatError
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.zoo import load, shipped
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.files import FormatError
+from maxtunnel.switches.capture import NoSwitches, Record, Swap, record, tensors_in
+from maxtunnel.zoo.names import load, shipped
 
 Preprocess = Callable[[Tensor], Tensor]
 IMAGENET = "0.485,0.456,0.406/0.229,0.224,0.225"
@@ -33,7 +32,7 @@ class Target:
         name: for the report.
         preprocess: photographs, float32 RGB in [0, 1], to what the model takes.
         batch: images at a time, where the model takes only that many (an exported program).
-        levels: which poolings an observer sees, numbered from 0 in call order; None for all.
+        levels: which poolings an observer sees, numbered from 1 in call order; None for all.
         swap: what pools in the place of the model's pooling.
     """
 
@@ -46,7 +45,7 @@ class Target:
 
     def seen(self, levels: tuple[int, ...] | None, preprocess: Preprocess | None) -> "Target":
         """The same model, of which an observer sees only these levels, numbered from 1."""
-        numbers = self.levels if levels is None else tuple(sorted({level - 1 for level in levels}))
+        numbers = self.levels if levels is None else tuple(sorted({*levels}))
         return replace(self, levels=numbers, preprocess=preprocess or self.preprocess)
 
     def record(self, images: Float[Tensor, "n 3 h w"]) -> Record:
@@ -55,11 +54,11 @@ class Target:
             with evaluating(self.model):
                 found = record(self.model, self.preprocess(images), swap=self.swap)
             if self.levels is not None:
-                if not self.levels or min(self.levels) < 0 or max(self.levels) >= len(found.levels):
+                if not self.levels or min(self.levels) < 1 or max(self.levels) > len(found.levels):
                     raise ValueError(
                         f"no such --levels: the poolings, in call order, are 1 to {len(found.levels)}"
                     )
-                found.levels = [found.levels[number] for number in self.levels]
+                found.levels = [found.levels[number - 1] for number in self.levels]
             return found
         except ValueError as error:
             kind = NoSwitches if isinstance(error, NoSwitches) else ValueError
@@ -112,15 +111,12 @@ class ShippedEncoder(nn.Module):
     def __init__(self, network: TunnelNetwork) -> None:
         super().__init__()
         self.network = network
-        self.convs = network.encoder.convs
         self.pools = nn.ModuleList(nn.MaxPool2d(2) for _ in network.architecture.widths)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c oh ow"]:
         """As `network.Encoder`, pooled by PyTorch."""
         x = self.network.normalise(images)
-        for first, second, pool in zip(self.convs[::2], self.convs[1::2], self.pools, strict=True):
-            x = pool(F.relu(second(F.relu(first(x)))))
-        return x
+        return self.network.encoder.blocks(x, lambda block, x: (self.pools[block](x), x))[0]
 
 
 def load_target(text: str, preprocess: str | None = None) -> Target:

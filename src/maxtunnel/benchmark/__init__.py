@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 
-from maxtunnel import native
-from maxtunnel.architecture import Architecture
 from maxtunnel.benchmark.floors import Ceilings, Floor, floor, measure_ceilings, pooling_floor
 from maxtunnel.benchmark.large import Large, time_large
 from maxtunnel.benchmark.turns import Measured, take_turns
@@ -28,9 +26,12 @@ from maxtunnel.benchmark.ways import (
     WAYS,
     build,
 )
-from maxtunnel.files import replacing
-from maxtunnel.progress import OnProgress, silent
-from maxtunnel.recipes import FAST
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.native.build import SOURCES
+from maxtunnel.native.build import build as build_native
+from maxtunnel.support.files import replacing
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.training.recipes import FAST
 
 MODELS = ("8-8-8", "16-16-16", "24-48-96", "64-64-64")
 KEPT_IMAGES = 9469  # whose switches a FAST run keeps: imagenette's training photographs
@@ -173,7 +174,7 @@ def _compile_seconds() -> float | None:
     """What the first use on a machine costs once; None without a compiler."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        if not all(native.build(name, Path(folder)) for name in native.SOURCES):
+        if not all(build_native(name, Path(folder)) for name in SOURCES):
             return None
     return round(time.perf_counter() - began, 1)
 

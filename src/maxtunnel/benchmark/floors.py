@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from maxtunnel.architecture import Architecture
 from maxtunnel.benchmark.turns import timed
+from maxtunnel.models.architecture import Architecture
 
 
 @dataclass(frozen=True)

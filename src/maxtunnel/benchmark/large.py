@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from maxtunnel.architecture import Architecture
 from maxtunnel.benchmark.turns import take_turns
-from maxtunnel.images import demo_photographs, to_float
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.tiling import reconstruct
+from maxtunnel.data.images import demo_photographs, to_float
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.tiling import reconstruct
+from maxtunnel.models.tunnel import TunnelNetwork
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from maxtunnel.memory import forget_peak, held_memory, keep_freed_memory
+from maxtunnel.support.memory import forget_peak, held_memory, keep_freed_memory
 
 TURN_SECONDS = 0.15
 FEWEST_CALLS = 3

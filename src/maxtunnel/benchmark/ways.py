@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maxtunnel.architecture import Architecture
-from maxtunnel.batches import KeptSwitches, Order
 from maxtunnel.benchmark.stock import StockNetwork
-from maxtunnel.images import demo_photographs, to_float
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.phases import Reconstruction, SwitchFeed
-from maxtunnel.recipes import FAST
-from maxtunnel.switches import pool, unpool
-from maxtunnel.training import Config, Session
+from maxtunnel.data.batches import Order
+from maxtunnel.data.images import demo_photographs, to_float
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.switches.codes import pool, unpool
+from maxtunnel.training.feeds import KeptSwitches, SwitchFeed
+from maxtunnel.training.loop import Config, Session
+from maxtunnel.training.phases import Reconstruction
+from maxtunnel.training.recipes import FAST
 
 BATCH, SIDE = 16, 128
 POOL_CHANNELS = 64
@@ -92,7 +93,7 @@ def _training_step(network: TunnelNetwork, pixels: Tensor, steps: int) -> Callab
     """A step of `maxtunnel train --recipe fast`, in a run so long that switches are kept, or of none."""
     with tempfile.TemporaryDirectory() as run:
         config = Config(recipe=replace(FAST, batch=BATCH))
-        task = Reconstruction(network)
+        task = Reconstruction(network.decoder, network.scale)
         session = Session(network, network, network.decoder, task, Path(run), config, False)
     feed = SwitchFeed(network, pixels.to(network.device), session.order(len(pixels)), steps)
     numbers = iter(range(10**9))

@@ -4,9 +4,9 @@
 docs/codec.md says what they cost.
 """
 
-from maxtunnel.codec.compiled import available as is_fast
-from maxtunnel.codec.file import Coding, dump, dumps, load, loads, read_bytes, stored_bits
-from maxtunnel.codec.header import Header, Part, read_header
+from maxtunnel.codec.coders import is_fast
+from maxtunnel.codec.format import Header, Part, read_header
+from maxtunnel.codec.serialisation import Coding, dump, dumps, load, loads, read_bytes, stored_bits
 
 __all__ = [
     "Coding",

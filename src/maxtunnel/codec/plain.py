@@ -8,7 +8,7 @@ import numpy as np
 from maxtunnel.codec.arithmetic import Coder, squash_table, stretch_table
 from maxtunnel.codec.contexts import LIMIT, MOST, READS, SLOTS
 from maxtunnel.codec.prior import HIDDEN, OWN, LevelPrior
-from maxtunnel.window import Pair
+from maxtunnel.switches.window import Pair
 
 TILE = 64
 OUTSIDE = 4

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from maxtunnel.files import FormatError
+from maxtunnel.support.files import FormatError
 
-PRIORS = Path(__file__).parents[1] / "priors"
+PRIORS = Path(__file__).with_name("priors")
 HIDDEN, MIDDLE = 64, 32
 # (row, column) of the cells of the own channel that are looked at, counted from the window.
 OWN = ((0, -1), (0, -2), *((-1, x) for x in range(-2, 3)), *((-2, x) for x in range(-2, 3)))

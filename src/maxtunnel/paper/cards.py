@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from maxtunnel.files import replacing
-from maxtunnel.hub import LIMITS, facts, table
+from maxtunnel.models.hub import limits
 from maxtunnel.paper.results import Result, TableRow
+from maxtunnel.support.files import replacing
+from maxtunnel.support.markdown import markdown_table
 
 # The authors' own networks on imagenette val with the mean image of imagenette train: 8-8-8 and 12-24-48, and
 # 16-16-16 with its random encoder, on all photographs, the others on every second. 48-96-192 is not public.
@@ -35,7 +36,7 @@ def write_cards(lines: Sequence[TableRow], path: Path, command: str, images: int
         "it says so, else as noted for imagenette’s val when this package was made (some on every second "
         "photograph).",
         "",
-        *table(
+        *markdown_table(
             ("network", "bits per pixel and channel", "RMSE", "95 %", "PSNR", "SSIM", "published"),
             [_line(line) for line in shipped],
         ),
@@ -74,12 +75,18 @@ def _card(result: Result) -> list[str]:
         if result.row.pretrained
         else f"random, {_DRAWS.get(result.row.name, 'the first drawn, never the best of several')}"
     )
-    limits = LIMITS.format(
-        size=result.info.get("size", "?"), images=result.info.get("data", "an unknown set")
-    )
     rows = [
         ("encoder", encoder),
-        *facts(result.info),
+        *result.provenance.facts(),
         ("SHA-256 of weights and mean", f"{result.sha256[:16]}…"),
     ]
-    return [f"## {result.row.name}", "", *table(("what", "value"), rows), "", "Limits:", "", limits, ""]
+    return [
+        f"## {result.row.name}",
+        "",
+        *markdown_table(("what", "value"), rows),
+        "",
+        "Limits:",
+        "",
+        limits(result.provenance),
+        "",
+    ]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maxtunnel.evaluation import Interval
-from maxtunnel.files import replacing
-from maxtunnel.hub import table
+from maxtunnel.evaluation.intervals import Interval
 from maxtunnel.paper.colour_claims import dull, why
 from maxtunnel.paper.evidence import NOT_MEASURED, Claim, Evidence
 from maxtunnel.paper.results import Result, TableRow, difference, mean_interval
+from maxtunnel.support.files import replacing
+from maxtunnel.support.markdown import markdown_table
 
 _PREFERENCE = "Networks of equal seed and length are preferred, so they need not be those of Table II."
 
@@ -264,12 +264,14 @@ def _alike(a: TableRow, b: TableRow) -> tuple[Result, Result] | None:
 
 
 def _steps(result: Result) -> int | None:
-    return result.info["recipe"]["steps"] if "recipe" in result.info else None
+    training = result.provenance.training
+    return None if training is None else training.steps
 
 
 def _start(result: Result) -> tuple[int | None, int | None]:
     """The seed and the steps of a network."""
-    return result.info.get("seed"), _steps(result)
+    training = result.provenance.training
+    return (None, None) if training is None else (training.seed, training.steps)
 
 
 def _length(result: Result) -> str:
@@ -317,9 +319,9 @@ def write_claims(claims: Sequence[Claim], path: Path, provenance: Sequence[tuple
             "",
         ]
         if claim.evidence:
-            lines += [*table(claim.columns, claim.evidence), ""]
+            lines += [*markdown_table(claim.columns, claim.evidence), ""]
         lines += [*(f"    {line}" for line in claim.command.splitlines()), ""]
     facts = [(what, value.replace("\n", "<br>")) for what, value in provenance]
-    lines += ["## Where these numbers come from", "", *table(("what", "value"), facts), ""]
+    lines += ["## Where these numbers come from", "", *markdown_table(("what", "value"), facts), ""]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from maxtunnel.evaluation import bootstrap
+from maxtunnel.evaluation.intervals import bootstrap
 from maxtunnel.paper.evidence import NOT_MEASURED, Claim, Evidence
 from maxtunnel.paper.results import Result
 

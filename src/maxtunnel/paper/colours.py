@@ -7,10 +7,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn import functional as F
 
-from maxtunnel.batches import Pixels
-from maxtunnel.network import TunnelNetwork
+from maxtunnel.data.batches import Pixels
+from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.measurements import batches, copy
-from maxtunnel.switches import SwitchCode
+from maxtunnel.switches.codes import SwitchCode
 
 # Rows: luma (ITU-R BT.601), and two colour differences that are 0 for every grey.
 _YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.14713, -0.28886, 0.436], [0.615, -0.51499, -0.10001]])

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from maxtunnel.architecture import Architecture
-from maxtunnel.batches import Pixels
-from maxtunnel.dataset import read_photographs
-from maxtunnel.images import Resize
+from maxtunnel.data import read_photographs
+from maxtunnel.data.batches import Pixels
+from maxtunnel.data.images import Resize
+from maxtunnel.models.architecture import Architecture
 from maxtunnel.paper import figures
 from maxtunnel.paper.figures import Named
-from maxtunnel.progress import OnProgress, silent
-from maxtunnel.zoo import architecture_of, load, shipped
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.zoo.names import architecture_of, load, shipped
 
 # What the paper drew: Figures 1, 2 and 4.
 _FIGURE_1, _FIGURE_2, _FIGURE_4 = "48-96-192", "12-24-48", "12-24-48"

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from maxtunnel.batches import Pixels
-from maxtunnel.network import TunnelNetwork
+from maxtunnel.data.batches import Pixels
+from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.colours import Colours, measure_colours
 from maxtunnel.paper.figures import Named
 from maxtunnel.paper.measurements import ReadOut, Replaced, read_out, replace_switches
 from maxtunnel.paper.results import Result, TableRow
-from maxtunnel.progress import OnProgress
+from maxtunnel.support.progress import OnProgress
 
 NOT_MEASURED = "Not measured here"
 

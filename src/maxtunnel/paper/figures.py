@@ -9,14 +9,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from maxtunnel.architecture import Architecture
-from maxtunnel.batches import Pixels
-from maxtunnel.files import replacing
-from maxtunnel.images import to_float, to_uint8
-from maxtunnel.network import TunnelNetwork
+from maxtunnel.data.batches import Pixels
+from maxtunnel.data.images import to_float, to_uint8
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.colours import gradient
 from maxtunnel.paper.table import Row
-from maxtunnel.switches import SwitchCode, unpool
+from maxtunnel.support.files import replacing
 
 INK, FAINT, RED, BLUE = "#1a1a1a", "#666666", "#c0392b", "#2166ac"
 _STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "pdf.fonttype": 42}
@@ -278,29 +277,13 @@ def _frame_close_up(figure: Any, images: int, side: int, square: tuple[int, int,
     figure.axes[images].set_title("close-up", fontsize=8, color=RED)
 
 
-@torch.no_grad()
-def activations(network: TunnelNetwork, code: SwitchCode) -> list[tuple[str, Float[Tensor, "n _ _ _"]]]:
-    """Name and output of every decoder layer in execution order, from the bias code to the inner image."""
-    blocks = len(network.architecture.widths)
-    x = network.decoder.bias_code.detach()[:, None, None].expand(code.levels[-1].codes.shape)
-    found = [("bias code", x)]
-    for step, level in enumerate(reversed(code.levels)):
-        block = blocks - step
-        x = unpool(x, level.codes)
-        found.append((f"unpool{block}", x))
-        for index in (1, 2):
-            x = network.decoder.convs[2 * step + index - 1](x)
-            found.append((f"deconv{block}_{index}", x))
-    return found
-
-
 def _one_channel_each(
     network: TunnelNetwork, image: Float[Tensor, "1 3 h w"], generator: torch.Generator
 ) -> list[tuple[str, Float[Tensor, "_ _"]]]:
     """Name and a random channel of every decoder layer's output."""
     return [
         (name, x[0, int(torch.randint(x.shape[1], (), generator=generator))].float())
-        for name, x in activations(network, network.encode(image))
+        for name, x in network.activations(network.encode(image))
     ]
 
 

@@ -1,6 +1,5 @@
 """The training runs that a reproduction needs: which are left, how long they take, and doing them."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,19 +9,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import safe_open
 
-from maxtunnel.architecture import Architecture
-from maxtunnel.dataset import open_store
-from maxtunnel.evaluation import measure
-from maxtunnel.network import Classifier, TunnelNetwork
+from maxtunnel.data import open_store
+from maxtunnel.evaluation.metrics import measure
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.checkpoint import read_header
+from maxtunnel.models.classifier import Classifier
+from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.colours import more_colourful
 from maxtunnel.paper.table import Row
-from maxtunnel.phases import Classification, Phase, Reconstruction
-from maxtunnel.progress import OnProgress
-from maxtunnel.recipes import RECIPES, PhaseName
-from maxtunnel.runs import make_config, resume_run, start_run
-from maxtunnel.training import Config, TrainingStopped
+from maxtunnel.support.progress import OnProgress
+from maxtunnel.training.loop import Config, TrainingStopped
+from maxtunnel.training.phases import Classification, Phase, Reconstruction
+from maxtunnel.training.recipes import RECIPES, PhaseName
+from maxtunnel.training.runs import make_config, resume_run, start_run
 
 RecipeName = Literal["fast", "paper"]
 CHROMA = 4.0  # of the experiment on dull colours
@@ -153,12 +153,13 @@ class Training:
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a run came to its end, which is when the network is told how it was trained."""
+    """Whether a run came to its end, which is when its network is told how it came about."""
     path = run / "model.safetensors"
     if not path.exists():
         return False
-    with safe_open(path, framework="pt") as file:
-        return "recipe" in json.loads((file.metadata() or {}).get("info", "{}"))
+    found = read_header(path).provenance
+    pretrained = Config.load(run).phase == "pretrain"
+    return (found.pretraining if pretrained else found.training) is not None
 
 
 def share(minutes: float, jobs: Sequence[Job], training: Training) -> int:
@@ -256,7 +257,7 @@ def _work(network: TunnelNetwork, work: str, images: torch.Tensor, bf16: bool) -
         task = Classification(network, Classifier(network.architecture, 10, size))
         batch: tuple[Any, ...] = (x, torch.arange(len(images)))
     else:
-        task = Reconstruction(network)
+        task = Reconstruction(network.decoder, network.scale)
         batch = ([level.codes for level in network.encode(images).levels], x)
 
     def step() -> None:

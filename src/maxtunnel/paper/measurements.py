@@ -11,11 +11,11 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn import functional as F
 
-from maxtunnel.batches import Pixels
-from maxtunnel.evaluation import Interval, bootstrap
-from maxtunnel.images import to_float
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.switches import SwitchCode, unpool
+from maxtunnel.data.batches import Pixels
+from maxtunnel.data.images import to_float
+from maxtunnel.evaluation.intervals import Interval, bootstrap
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.switches.codes import SwitchCode
 
 _BATCH = 25
 
@@ -53,7 +53,7 @@ def read_out(network: TunnelNetwork, photographs: Pixels) -> list[ReadOut]:
     floors: list[list[Tensor]] = [[] for _ in names]
     for images in batches(photographs[half:]):
         size = images.shape[-2], images.shape[-1]
-        for layer, x in enumerate(activations(network, images)):
+        for layer, x in enumerate(_blocks(network, images)):
             output = network.denormalise(_apply(weights[layer], x, size[1]), size)
             errors[layer].append(_squared(output, images))
             floors[layer].append(_squared(F.interpolate(_shrink(images, x.shape[-1]), size), images))
@@ -63,16 +63,10 @@ def read_out(network: TunnelNetwork, photographs: Pixels) -> list[ReadOut]:
     ]
 
 
-@torch.no_grad()
-def activations(network: TunnelNetwork, images: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+def _blocks(network: TunnelNetwork, images: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
     """What the decoder holds while it rebuilds `images`: the bias code, then each block's output."""
-    levels = network.encode(images).levels
-    x = network.decoder.bias_code[:, None, None].expand(levels[-1].codes.shape)
-    found, convs = [x], network.decoder.convs
-    for block, level in enumerate(reversed(levels)):
-        x = convs[2 * block + 1](convs[2 * block](unpool(x, level.codes)))
-        found.append(x)
-    return found
+    layers = network.activations(network.encode(images))
+    return [x for name, x in layers if name == "bias code" or name.endswith("_2")]
 
 
 @dataclass(frozen=True)
@@ -200,7 +194,7 @@ def _fit(network: TunnelNetwork, photographs: Pixels) -> list[Float64[Tensor, "_
     moments: dict[int, Tensor] = {}
     for images in batches(photographs):
         target = network.normalise(images)
-        for layer, x in enumerate(activations(network, images)):
+        for layer, x in enumerate(_blocks(network, images)):
             rows, wanted = _features(x), _shrink(target, x.shape[-1]).double()
             colours = wanted.permute(0, 2, 3, 1).reshape(-1, 3)
             grams[layer] = grams.get(layer, 0) + rows.T @ rows

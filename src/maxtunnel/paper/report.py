@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from maxtunnel.files import replacing
 from maxtunnel.paper.evidence import Claim
 from maxtunnel.paper.results import Result, TableRow
+from maxtunnel.support.files import replacing
 
 _CAPTIONS = {
     "figure1": "Figure 1: originals above what the decoder makes of their switches alone.",
@@ -44,7 +44,7 @@ class Report:
 
 def write_report(report: Report, path: Path) -> Path:
     """Write the page; all pictures and the style lie in it."""
-    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    style = Path(__file__).parents[1].joinpath("report", "paper.css").read_text(encoding="utf-8")
     by_name = {png.stem: png for png, _ in report.figures}
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
@@ -104,7 +104,8 @@ def _table_part(report: Report) -> list[str]:
 
 def _row(line: TableRow, some: bool, seeds: bool, stored: bool) -> str:
     encoder = "pretrained" if line.row.pretrained else "random"
-    seed = 0 if line.ours is None else line.ours.info.get("seed", 0)
+    training = None if line.ours is None else line.ours.provenance.training
+    seed = 0 if training is None else training.seed
     encoder += f", seed {seed}" if seed else ""
     cells = [f"<td>{line.row.architecture}<small>{encoder}</small>"]
     cells.append(f"<td>{line.row.bits_per_pixel:g}")
@@ -137,7 +138,8 @@ def _stored_bits(line: TableRow) -> str:
 
 
 def _lengths(line: TableRow) -> str:
-    steps = {result.info["recipe"]["steps"] for result in line.runs if "recipe" in result.info}
+    trainings = (result.provenance.training for result in line.runs)
+    steps = {training.steps for training in trainings if training is not None}
     return f" of {steps.pop():,} steps" if len(steps) == 1 else ""
 
 

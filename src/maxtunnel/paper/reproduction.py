@@ -11,10 +11,9 @@ from pathlib import Path
 import torch
 
 import maxtunnel
-from maxtunnel.batches import Pixels
-from maxtunnel.dataset import Store, is_store, open_store
-from maxtunnel.files import replacing
-from maxtunnel.network import TunnelNetwork
+from maxtunnel.data import Store, is_store, open_store
+from maxtunnel.data.batches import Pixels
+from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper import claims, figures
 from maxtunnel.paper.cards import write_cards
 from maxtunnel.paper.drawing import draw_all
@@ -33,8 +32,9 @@ from maxtunnel.paper.jobs import (
 from maxtunnel.paper.report import Report, write_report
 from maxtunnel.paper.results import Result, TableRow, measure_once, tabulate, write_table
 from maxtunnel.paper.table import ROWS, Row, find_snapshots, select
-from maxtunnel.progress import OnProgress, silent
-from maxtunnel.zoo import load, shipped
+from maxtunnel.support.files import replacing
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.zoo.names import load, shipped
 
 _PLAN = "plan.json"
 
@@ -296,7 +296,8 @@ def _provenance(
     """What a reader needs to judge or repeat the numbers; nothing about who ran it."""
     ships = [line.ours for line in table if line.ours is not None and line.ours.origin == "shipped"]
     runs = [result for line in table for result in line.runs]
-    steps = sorted(result.info["recipe"]["steps"] for result in [*ships, *runs] if "recipe" in result.info)
+    trainings = (result.provenance.training for result in [*ships, *runs])
+    steps = sorted(training.steps for training in trainings if training is not None)
     found = []
     for name, store in (("test photographs", test), ("training photographs", train)):
         if store is not None:
@@ -336,7 +337,8 @@ def _provenance(
 
 
 def _trained(results: Sequence[Result]) -> float:
-    return sum((result.info.get("seconds", 0.0) for result in results), 0.0)
+    trainings = (result.provenance.training for result in results)
+    return sum((training.seconds for training in trainings if training is not None), 0.0)
 
 
 def _processor() -> str:

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from maxtunnel.batches import Pixels
-from maxtunnel.evaluation import Evaluation, Interval, evaluate
-from maxtunnel.files import replacing
-from maxtunnel.network import TunnelNetwork
+from maxtunnel.data.batches import Pixels
+from maxtunnel.evaluation.evaluate import evaluate
+from maxtunnel.evaluation.intervals import Interval
+from maxtunnel.evaluation.records import Evaluation
+from maxtunnel.models.provenance import Provenance
+from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.table import ROWS, Row
-from maxtunnel.progress import OnProgress, counter
+from maxtunnel.support.files import replacing
+from maxtunnel.support.progress import OnProgress
 
 # Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom; the last one serves all above.
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
@@ -31,14 +34,14 @@ class Result:
         row: the row of Table II.
         origin: `shipped`, `seed0` and so on for runs, or `snapshot`.
         evaluation: on the test photographs.
-        info: what the network's file says of how it came about; empty for a snapshot.
+        provenance: how the network came about; nothing is known of a snapshot.
         sha256: of the weights and the mean image.
     """
 
     row: Row
     origin: str
     evaluation: Evaluation
-    info: dict[str, Any]
+    provenance: Provenance
     sha256: str
 
     @property
@@ -85,11 +88,9 @@ def measure_once(
     evaluation = _kept(path, sha256, test_sha256)
     if evaluation is None:
         name = f"{row.name} ({origin})"
-        evaluation = evaluate(
-            network, photographs, model=name, on_progress=counter(on_progress, f"evaluate {name}")
-        )
+        evaluation = evaluate(network, photographs, model=name, on_progress=on_progress)
         evaluation.save(path, sha256=sha256, test_sha256=test_sha256)
-    return Result(row, origin, evaluation, network.info, sha256)
+    return Result(row, origin, evaluation, network.provenance, sha256)
 
 
 def _kept(path: Path, sha256: str, test_sha256: str) -> Evaluation | None:
@@ -179,7 +180,7 @@ def write_table(lines: Sequence[TableRow], out: Path, provenance: dict[str, Any]
             "network": line.row.name,
             "origin": result.origin,
             "rmse": result.evaluation.rmse,
-            "info": result.info,
+            "info": result.provenance.to_json(),
         }
         | {"sha256": result.sha256, "psnr": result.evaluation.psnr, "ssim": result.evaluation.ssim}
         for line in lines

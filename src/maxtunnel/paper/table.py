@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from maxtunnel.architecture import Architecture
+from maxtunnel.models.architecture import Architecture
 
 # Architecture, RMSE with a random encoder and with a pretrained one, bits per pixel and colour channel.
 _TABLE_2 = (

@@ -13,11 +13,11 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from maxtunnel.codec import Header, loads, read_header
-from maxtunnel.files import FormatError
-from maxtunnel.images import read_image, resize
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.switches import SwitchCode
-from maxtunnel.zoo import find_shipped, load, shipped
+from maxtunnel.data.images import read_image, resize
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.files import FormatError
+from maxtunnel.switches.codes import SwitchCode
+from maxtunnel.zoo.names import find_shipped, load, shipped
 
 SIDES = (128, 256, 512, 1024, 2048)
 

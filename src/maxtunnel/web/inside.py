@@ -6,11 +6,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from maxtunnel.evaluation import rmse
-from maxtunnel.images import to_float, to_uint8
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.paper.figures import activations
-from maxtunnel.switches import SwitchCode, SwitchLevel
+from maxtunnel.data.images import to_float, to_uint8
+from maxtunnel.evaluation.metrics import rmse
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.web import markup
 from maxtunnel.web.inputs import Limits, Upload, network, number, read_photograph
 
@@ -120,7 +119,7 @@ def _switches(code: SwitchCode, channel: int) -> str:
 
 def _layers(network: TunnelNetwork, code: SwitchCode, channel: int) -> str:
     figures = []
-    for name, x in activations(network, code):
+    for name, x in network.activations(code):
         mine = channel % x.shape[1]
         plane = x[0, mine]
         size = f"channel {mine + 1} of {x.shape[1]}"

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from maxtunnel.auditing.changes import fixed_codes, flipped, random_codes, shuffled
-from maxtunnel.evaluation import rmse
-from maxtunnel.images import resize, to_float, to_uint8
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.switches import SwitchCode, SwitchLevel
+from maxtunnel.data.images import resize, to_float, to_uint8
+from maxtunnel.evaluation.metrics import rmse
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.switches.changes import fixed_codes, flipped, random_codes, shuffled
+from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.web import markup
 from maxtunnel.web.inputs import Limits, Upload, choose, network, number, read_photograph
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from maxtunnel import __version__
-from maxtunnel.images import DEMO, demo_photographs, to_float
+from maxtunnel.data.images import DEMO, demo_photographs, to_float
 from maxtunnel.web import inside, lab, markup, reconstruct, table
 from maxtunnel.web.inputs import Limits, Upload, network, read_upload, shrink
 from maxtunnel.web.results import Results
 
-PHOTOGRAPHS = Path(__file__).parents[1] / "photographs"
+PHOTOGRAPHS = Path(__file__).parents[1] / "data" / "photographs"
 SAMPLE, SECOND = "chelsea", "astronaut"
 STYLE = Path(__file__).with_name("page.css")
 SCRIPT = Path(__file__).with_name("page.js")

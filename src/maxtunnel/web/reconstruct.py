@@ -10,11 +10,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from maxtunnel.codec import dumps, is_fast
-from maxtunnel.evaluation import measure
-from maxtunnel.images import to_float, to_uint8
-from maxtunnel.network import TunnelNetwork
-from maxtunnel.switches import SwitchCode
-from maxtunnel.tiling import decode, decode_pieces, encode
+from maxtunnel.data.images import to_float, to_uint8
+from maxtunnel.evaluation.metrics import measure
+from maxtunnel.models.tiling import decode, decode_pieces, encode
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.web import markup
 from maxtunnel.web.inputs import Limits, Upload, network, number, read_photograph, read_switches
 

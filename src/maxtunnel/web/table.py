@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from html import escape
 
-from maxtunnel.auditing.charts import Axis
 from maxtunnel.paper.table import ROWS
-from maxtunnel.zoo import Shipped, list_shipped
+from maxtunnel.report.svg import Axis
+from maxtunnel.zoo.names import Shipped, list_shipped
 
 WIDTH, HEIGHT = 720.0, 380.0
 LEFT, RIGHT, TOP, BOTTOM = 76.0, 18.0, 14.0, 56.0

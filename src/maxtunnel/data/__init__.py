@@ -1,0 +1,25 @@
+"""Prepared data: photographs decoded, warped and kept as raw pixels in memory-mapped shards.
+
+A folder of class folders, a flat folder, Parquet files in the Hugging Face image layout or WebDataset
+tar shards become a store: `shard-00000.arrow`, ... with pixels, label and source path of every image,
+`mean.npy` and `manifest.json`.
+"""
+
+from maxtunnel.data.image_set import ImageSet, read_photographs
+from maxtunnel.data.parquet import export
+from maxtunnel.data.preparation import prepare
+from maxtunnel.data.store import Manifest, MappedPixels, Shard, Store, is_store, open_store, verify
+
+__all__ = [
+    "ImageSet",
+    "Manifest",
+    "MappedPixels",
+    "Shard",
+    "Store",
+    "export",
+    "is_store",
+    "open_store",
+    "prepare",
+    "read_photographs",
+    "verify",
+]

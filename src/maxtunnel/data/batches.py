@@ -1,0 +1,69 @@
+"""Which images make up each training batch."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+from maxtunnel.data.images import to_float
+from maxtunnel.data.store import MappedPixels
+
+Pixels = UInt8[Tensor, "_ 3 _ _"] | MappedPixels
+PIECE = 32  # images that are encoded at a time
+
+
+@dataclass(frozen=True)
+class Order:
+    """The images of every batch, as a pure function of the step, so that a resumed run needs no state.
+
+    Attributes:
+        images: how many there are.
+        batch: images a step, over all processes.
+        seed: draws the order.
+        reshuffle: draw anew for every pass; otherwise one order is read cyclically, as in the paper.
+        flips: mirror each image left to right with probability one half.
+        rank: this process among those that share each batch.
+        ranks: how many share each batch.
+    """
+
+    images: int
+    batch: int
+    seed: int
+    reshuffle: bool
+    flips: bool
+    rank: int = 0
+    ranks: int = 1
+
+    def at(self, step: int) -> tuple[Int64[Tensor, " b"], Bool[Tensor, " b"]]:
+        """Numbers of this process's images in batch `step`, and which of them are mirrored."""
+        position = torch.arange(step * self.batch + self.rank, (step + 1) * self.batch, self.ranks)
+        numbers, mirrored = torch.empty_like(position), torch.zeros_like(position, dtype=torch.bool)
+        for epoch in (position // self.images).unique().tolist():
+            here = position // self.images == epoch
+            order, mirror = _epoch(self.images, self.seed, epoch if self.reshuffle else 0)
+            numbers[here] = order[position[here] % self.images]
+            mirrored[here] = mirror[position[here] % self.images] & self.flips
+        return numbers, mirrored
+
+
+@lru_cache(maxsize=2)
+def _epoch(images: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(images, generator=generator), torch.rand(images, generator=generator) < 0.5
+
+
+def cut(
+    pixels: Pixels,
+    numbers: Int64[Tensor, " b"],
+    mirrored: Bool[Tensor, " b"],
+    device: torch.device,
+) -> Float[Tensor, "b 3 h w"]:
+    """Some of the images in [0, 1], mirrored where told, on a device."""
+    if isinstance(pixels, Tensor):
+        numbers = numbers.to(pixels.device)
+    images = to_float(pixels[numbers].to(device))
+    if not bool(mirrored.any()):
+        return images
+    return torch.where(mirrored.to(device)[:, None, None, None], images.flip(-1), images)

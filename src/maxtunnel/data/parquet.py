@@ -1,0 +1,202 @@
+"""Parquet files in the Hugging Face image layout: read as a source, and written from a store."""
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Int64, UInt8
+from PIL import Image
+
+from maxtunnel.data.images import Stream
+from maxtunnel.data.sources import NamedBytes, Source, as_arrow, check_labels, fingerprint, reading
+from maxtunnel.data.store import Store, open_store
+from maxtunnel.support.files import FormatError
+from maxtunnel.support.progress import OnProgress, silent
+
+ROWS = 64  # images that are in memory at a time
+
+
+def list_parquet(files: list[Path]) -> Source:
+    """The images of Parquet files: a column `image` of {bytes, path} and, if they have labels, `label`.
+
+    Class names are read from the schema's metadata, as `datasets` writes them.
+    """
+    _check_splits(files)
+    keys: list[str] = []
+    labels: list[int | None] = []
+    groups: list[tuple[int, int, int]] = []
+    names: tuple[str, ...] | None = None
+    for number, file in enumerate(files):
+        with reading(file), pq.ParquetFile(file) as parquet:
+            found = _class_names(parquet.schema_arrow, file)
+            if names not in (None, found):
+                raise FormatError(f"{file} has other class names than {files[0]}: give files of one data set")
+            names = found
+            for group in range(parquet.num_row_groups):
+                groups.append((number, group, len(keys)))
+                for key, label in _rows(parquet, group):
+                    keys.append(key or f"{file.name}/{len(keys):09d}")
+                    labels.append(label)
+    if not keys:
+        raise FormatError(f"{files[0]} holds no image: it has no rows")
+    stored = as_arrow(keys, files[0])
+    where = np.array(groups, np.int64)
+    # Kept from shard to shard.
+    cursor = _Cursor(files)
+
+    def images(items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Path | Stream]]:
+        for position in np.argsort(items, kind="stable").tolist():
+            item = int(items[position])
+            # Of groups that start at the same row all but the last are empty.
+            file, group, start = where[np.searchsorted(where[:, 2], item, side="right") - 1].tolist()
+            yield position, NamedBytes(cursor.read(file, group, item - start) or b"", stored[item].as_py())
+
+    numbers, classes = check_labels(labels, names or (), files[0])
+    return Source(stored, numbers, classes, fingerprint(files[0].parent, [f.name for f in files]), images)
+
+
+def export(
+    store: str | Path,
+    out: str | Path,
+    format: Literal["parquet"] = "parquet",
+    on_progress: OnProgress = silent,
+) -> None:
+    """Write a store as Parquet files in the Hugging Face image layout, one for each shard, pixels as PNG.
+
+    Args:
+        out: a new folder; it appears when all is written.
+    """
+    if format != "parquet":
+        raise ValueError(f"the format is {format!r}: expected 'parquet'")
+    source, out = open_store(store), Path(out)
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise ValueError(f"{out} is there already: name a new folder")
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        start, count = 0, len(source.manifest.shards)
+        for number, shard in enumerate(source.manifest.shards):
+            file = partial / f"images-{number:05d}-of-{count:05d}.parquet"
+            with pq.ParquetWriter(file, _layout(source), compression="none", use_dictionary=False) as writer:
+                for first in range(start, start + shard.images, ROWS):
+                    last = min(first + ROWS, start + shard.images)
+                    writer.write_table(_table(source, first, last))
+                    on_progress("export", last, source.manifest.images, "")
+            start += shard.images
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+class _Cursor:
+    """Reads rows onward, `ROWS` at a time, so that a large row group is neither held nor read twice."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._files = files
+        self._place: tuple[int, int] | None = None
+        self._start = 0
+        self._batch: Any = ()
+        self._batches: Iterator[Any] = iter(())
+
+    def read(self, file: int, group: int, row: int) -> bytes | None:
+        """The bytes of one image; None where there are none."""
+        with reading(self._files[file]):
+            if (file, group) != self._place or row < self._start:
+                self._open(file, group)
+            while row >= self._start + len(self._batch):
+                self._start += len(self._batch)
+                self._batch = next(self._batches).column(0).flatten()[0]
+            return self._batch[row - self._start].as_py()
+
+    def _open(self, file: int, group: int) -> None:
+        if self._place is None or self._place[0] != file:
+            self._parquet = pq.ParquetFile(self._files[file], memory_map=True)
+        self._place, self._start, self._batch = (file, group), 0, ()
+        self._batches = self._parquet.iter_batches(ROWS, row_groups=[group], columns=["image.bytes"])
+
+
+def _check_splits(files: list[Path]) -> None:
+    matches = [re.fullmatch(r"(.+)-\d+-of-\d+", file.stem) for file in files]
+    splits = sorted({match[1] for match in matches if match})
+    if len(splits) > 1:
+        raise FormatError(
+            f"{files[0].parent} holds the splits {', '.join(splits)}, and training and test images must not "
+            "mix: give a file, or a folder of one split"
+        )
+
+
+def _class_names(schema: Any, file: Path) -> tuple[str, ...]:
+    kind: Any = schema.field("image").type if "image" in schema.names else pa.null()
+    data: Any = (
+        kind.field("bytes").type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+        else pa.null()
+    )
+    if not (pa.types.is_binary(data) or pa.types.is_large_binary(data)):
+        found = ", ".join(f"{field.name}: {field.type}" for field in schema)[:200]
+        raise FormatError(
+            f"{file} has the columns {found}: expected image: struct<bytes: binary, path: string>"
+        )
+    if "label" not in schema.names:
+        return ()
+    if not pa.types.is_integer(schema.field("label").type):
+        raise FormatError(f"{file} has labels of type {schema.field('label').type}: expected integers")
+    try:
+        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        names = metadata.get("info", {}).get("features", {}).get("label", {}).get("names", [])
+    except (ValueError, AttributeError):
+        raise FormatError(f"{file} has damaged 'huggingface' metadata: get it again") from None
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise FormatError(f"{file} has class names that are no text: get it again")
+    return tuple(names)
+
+
+def _rows(parquet: pq.ParquetFile, group: int) -> Iterator[tuple[str | None, int | None]]:
+    """The path and the label of each row; no image is read."""
+    schema = parquet.schema_arrow
+    kind = schema.field("image").type
+    has_path = kind.get_field_index("path") >= 0 and pa.types.is_string(kind.field("path").type)
+    columns = ["image.path"] * has_path + ["label"] * ("label" in schema.names)
+    table = parquet.read_row_group(group, columns=columns)
+    empty = [None] * parquet.metadata.row_group(group).num_rows
+    paths = table["image"].combine_chunks().flatten()[0].to_pylist() if has_path else empty
+    labels = table["label"].to_pylist() if "label" in schema.names else empty
+    return zip(paths, labels, strict=True)
+
+
+def _layout(store: Store) -> Any:
+    image = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+    features: dict[str, Any] = {"image": {"_type": "Image"}}
+    columns = [pa.field("image", image)]
+    if store.class_names:
+        features["label"] = {"names": list(store.class_names), "_type": "ClassLabel"}
+        columns.append(pa.field("label", pa.int64()))
+    return pa.schema(columns, {"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _table(store: Store, first: int, last: int) -> Any:
+    with ThreadPoolExecutor() as pool:
+        pictures = list(pool.map(_png, store.pixels[first:last].numpy()))
+    paths = store.paths[first:last]
+    rows = [{"bytes": picture, "path": path} for picture, path in zip(pictures, paths, strict=True)]
+    schema = _layout(store)
+    columns = [pa.array(rows, schema.field("image").type)]
+    if store.class_names:
+        columns.append(pa.array(store.labels[first:last].numpy()))
+    return pa.table(columns, schema=schema)
+
+
+def _png(pixels: UInt8[np.ndarray, "3 s s"]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(file, "PNG", compress_level=1)
+    return file.getvalue()

@@ -1,0 +1,145 @@
+"""A network's file: safetensors with its weights, what they are of, and how they came about."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.provenance import Provenance
+from maxtunnel.support.files import FormatError, one_line, replacing
+
+FORMAT = "maxtunnel network 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a network's file holds.
+
+    Attributes:
+        architecture: filters per block.
+        scale: of the images inside the network.
+        provenance: how the network came about.
+        tensors: float32 and finite, by name: `mean`, `encoder...`, `decoder...`.
+    """
+
+    architecture: Architecture
+    scale: float
+    provenance: Provenance
+    tensors: Mapping[str, Tensor]
+
+
+def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write the file in one step."""
+    metadata = {
+        "format": FORMAT,
+        "architecture": str(checkpoint.architecture),
+        "scale": repr(checkpoint.scale),
+        "info": json.dumps(checkpoint.provenance.to_json(), sort_keys=True),
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read what `write_checkpoint` wrote; FormatError for any other file."""
+    metadata, tensors = _read(path)
+    try:
+        header = _parse(metadata)
+        mean = tensors["mean"]
+        if mean.ndim != 3 or mean.shape[0] != 3 or mean.numel() == 0:
+            raise ValueError(f"mean is {tuple(mean.shape)}, expected (3, height, width)")
+        if any(t.dtype != torch.float32 or not bool(t.isfinite().all()) for t in tensors.values()):
+            raise ValueError("a tensor is not float32 or not finite")
+    except (ValueError, KeyError) as error:
+        raise damaged(path, error) from None
+    return Checkpoint(header.architecture, header.scale, header.provenance, tensors)
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What the file says of the network before its weights.
+
+    Attributes:
+        shapes: of the tensors, by name.
+    """
+
+    architecture: Architecture
+    scale: float
+    provenance: Provenance
+    shapes: Mapping[str, tuple[int, ...]]
+
+
+def read_header(path: str | Path) -> Header:
+    """The header of a network's file, without its weights; FormatError for any other file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from None
+    _check_format(path, metadata)
+    try:
+        header = _parse(metadata)
+    except (ValueError, KeyError) as error:
+        raise damaged(path, error) from None
+    return Header(header.architecture, header.scale, header.provenance, shapes)
+
+
+def damaged(path: str | Path, error: Exception) -> FormatError:
+    """What to raise where a file is a network's but does not hold together."""
+    return FormatError(f"{path} is a damaged network: {one_line(error)}")
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and little-endian float32 values, sorted by name; in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def hash_encoder(encoder: str, mean: Tensor, scale: float) -> bytes:
+    """The first 16 bytes of a hash of all that decides the switches.
+
+    Args:
+        encoder: `hash_tensors` of its weights.
+        mean: the mean image, (3, h, w).
+        scale: of the images inside the network.
+    """
+    return hashlib.sha256(f"{encoder} {hash_tensors({'mean': mean})} {scale!r}".encode()).digest()[:16]
+
+
+def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            _check_format(path, metadata)
+            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
+    if metadata.get("format") != FORMAT:
+        raise FormatError(f"{path} is no maxtunnel network: its metadata does not say {FORMAT!r}")
+
+
+def _unreadable(path: str | Path, error: Exception) -> FormatError:
+    return FormatError(f"{path} cannot be read as a safetensors file: {one_line(error)}")
+
+
+def _parse(metadata: Mapping[str, str]) -> Header:
+    scale = float(metadata["scale"])
+    if not 0 < scale < float("inf"):
+        raise ValueError(f"scale is {scale}: expected a positive number")
+    provenance = Provenance.from_json(json.loads(metadata["info"]))
+    return Header(Architecture.parse(metadata["architecture"]), scale, provenance, {})

@@ -1,0 +1,72 @@
+"""The one place that decides how encoder and decoder are computed: natively in one call, or layer by layer.
+
+Both give the same results (tests/native/test_planar.py); `native.build.disabled` turns the native way off.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from maxtunnel.native import planar
+
+if TYPE_CHECKING:
+    from maxtunnel.models.mirrored import Codes, MirroredDecoder
+    from maxtunnel.models.tunnel import Encoder
+
+
+def encode(
+    encoder: Encoder, x: Float[Tensor, "n 3 h w"]
+) -> tuple[Float[Tensor, "n c oh ow"], tuple[UInt8[Tensor, "n _ _ _"], ...]]:
+    """The deepest features and the codes, finest level first; NaN is not looked for."""
+    if not torch.is_grad_enabled() and x.dtype == torch.float32 and _planar(encoder.widths, encoder):
+        return planar.encode(x, encoder.widths, list(encoder.parameters()))
+    return encoder.blocks(x)
+
+
+def decode(
+    decoder: MirroredDecoder, codes: Codes, what: Tensor | None, missing: Collection[int]
+) -> Float[Tensor, "n 3 h w"]:
+    """What the decoder makes of codes."""
+    widths = decoder.widths
+    if widths and what is None and not missing and not torch.is_grad_enabled() and _planar(widths, decoder):
+        return planar.decode(codes, widths, list(decoder.parameters()))
+    return _last(decoder.layers(codes, what, missing))
+
+
+def squared_error(
+    decoder: MirroredDecoder, codes: Codes, target: Float[Tensor, "n 3 h w"], what: Tensor | None = None
+) -> Float[Tensor, ""]:
+    """Sum of (decoded codes - target)^2."""
+    widths = decoder.widths
+    if widths and what is None and torch.is_grad_enabled() and _planar(widths, decoder):
+        return planar.squared_error(codes, target, widths, list(decoder.parameters()))
+    return _SquaredError.apply(decoder(codes, what), target.contiguous(memory_format=torch.channels_last))
+
+
+def _planar(widths: tuple[int, ...], half: nn.Module) -> bool:
+    return planar.supported(widths, half.parameters())
+
+
+def _last(layers: Iterator[tuple[str, Tensor]]) -> Tensor:
+    return deque(layers, maxlen=1)[0][1]
+
+
+class _SquaredError(torch.autograd.Function):
+    """Sum of (y - x)^2, with a gradient of one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, target: Tensor) -> Tensor:
+        error = output.float() - target
+        ctx.save_for_backward(error)
+        return error.square().sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (error,) = ctx.saved_tensors
+        return error * (2 * gradient), None

@@ -1,0 +1,126 @@
+"""How a network came about and what it reached: saved in its file, and read by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from maxtunnel.support.records import Json, from_json, to_json
+
+Setting = str | float | int | bool | None | list[float]
+
+
+@dataclass(frozen=True)
+class PhaseRecord:
+    """One phase of training that came to its end.
+
+    Attributes:
+        recipe: every setting of the recipe, by its name.
+        seed: drew the order of the photographs, and what was new of the network.
+        encoder: `random`, or the name of the model whose encoder was taken.
+        data, images: where the photographs came from, and how many they were.
+        size, resize: the side of the square that they were warped to, in pixels, and how.
+        seconds: how long it took.
+        torch: version of PyTorch.
+        val, val_images: the photographs, never trained on, that it was measured on; None if it was not.
+        rmse, rmse_ci95: of the decoder on these, values in [0, 1].
+        stored_bits_per_pixel, bits_images: of switch files, per pixel and colour channel, on so many of them.
+        classes, top1: of the classifier that pretraining put on the encoder.
+    """
+
+    recipe: Mapping[str, Setting]
+    seed: int
+    encoder: str
+    data: str
+    images: int
+    size: int
+    resize: str
+    seconds: float
+    torch: str
+    val: str | None = None
+    val_images: int | None = None
+    rmse: float | None = None
+    rmse_ci95: tuple[float, float] | None = None
+    stored_bits_per_pixel: float | None = None
+    bits_images: int | None = None
+    classes: int | None = None
+    top1: float | None = None
+
+    @property
+    def steps(self) -> int:
+        """Batches."""
+        return int(self._number("steps"))
+
+    @property
+    def batch(self) -> int:
+        """Photographs a step."""
+        return int(self._number("batch"))
+
+    @property
+    def effort(self) -> str:
+        """Recipe, steps and seed, in words."""
+        return f"{self.recipe['name']}, {self.steps:,} steps of {self.batch}, seed {self.seed}"
+
+    def _number(self, name: str) -> float:
+        value = self.recipe[name]
+        if not isinstance(value, int | float):
+            raise ValueError(f"the recipe's {name} is {value!r}: expected a number")
+        return value
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What is known of a network.
+
+    Attributes:
+        training: of the decoder; None before it is finished.
+        pretraining: of the encoder, to tell classes apart; None for a random one.
+    """
+
+    training: PhaseRecord | None = None
+    pretraining: PhaseRecord | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """The training's fields, with the pretraining's inside; nothing that is not known."""
+        found = {} if self.training is None else _known(self.training)
+        return found if self.pretraining is None else found | {"pretraining": _known(self.pretraining)}
+
+    @classmethod
+    def from_json(cls, values: object) -> "Provenance":
+        """Read what `to_json` gave; ValueError names what is wrong with anything else."""
+        if not isinstance(values, Mapping):
+            raise ValueError(f"the provenance is of type {type(values).__name__}: expected an object")
+        rest: dict[str, Any] = dict(values)
+        pretraining = rest.pop("pretraining", None)
+        return cls(
+            from_json(PhaseRecord, rest) if rest else None,
+            None if pretraining is None else from_json(PhaseRecord, pretraining),
+        )
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Training and error, as rows for people."""
+        rows = []
+        if self.pretraining is not None:
+            earlier = self.pretraining
+            text = f"{earlier.classes} classes of {earlier.data}: {earlier.effort}"
+            if earlier.top1 is not None:
+                text += f", top-1 {100 * earlier.top1:.1f} % of {earlier.val}"
+            rows.append(("pretrained on", text))
+        if self.training is not None:
+            rows += _facts(self.training)
+        return rows
+
+
+def _facts(record: PhaseRecord) -> list[tuple[str, str]]:
+    rows = [
+        ("trained on", f"{record.images:,} photographs of {record.data}, {record.size}x{record.size}"),
+        ("recipe", record.effort),
+    ]
+    if record.rmse is not None:
+        interval = " to ".join(f"{value:.4f}" for value in record.rmse_ci95 or ())
+        where = f"{record.val_images:,} photographs of {record.val}"
+        rows.append(("RMSE", f"{record.rmse:.4f} ({interval}) on {where}"))
+    return [*rows, ("made with", f"PyTorch {record.torch}")]
+
+
+def _known(record: PhaseRecord) -> dict[str, Json]:
+    return {name: value for name, value in to_json(record).items() if value is not None}

@@ -1,0 +1,322 @@
+"""The paper's network (Table I): an encoder that yields only switches, a decoder that is given only those.
+
+image -> [conv-ReLU, conv-ReLU, pool] per block -> deepest features (what): thrown away
+                                  |
+                              switches (where), a level a block
+                                  |
+image <- [deconv-ReLU, deconv-ReLU, unpool] per block <- bias code, a learned constant
+"""
+
+import math
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maxtunnel.models import fast, hub
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.checkpoint import (
+    FORMAT,
+    Checkpoint,
+    damaged,
+    hash_encoder,
+    hash_tensors,
+    read_checkpoint,
+    write_checkpoint,
+)
+from maxtunnel.models.layers import Conv3x3
+from maxtunnel.models.mirrored import Level, MirroredDecoder
+from maxtunnel.models.provenance import Provenance
+from maxtunnel.switches.codes import SwitchCode, SwitchLevel, pool, refuse_nan
+from maxtunnel.switches.window import Pair, Window
+
+ALL = slice(None)
+# The number of a block, from 0, and its plane to pooled values and codes.
+Pooling = Callable[[int, Tensor], tuple[Tensor, Tensor]]
+
+
+class Encoder(nn.Module):
+    """Blocks of conv3x3-ReLU, conv3x3-ReLU, pool; what leaves it are the codes, finest level first.
+
+    Attributes:
+        convs: the convolutions in execution order, conv1_1, conv1_2, conv2_1, ...
+    """
+
+    def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.widths = architecture.widths
+        self.convs = nn.ModuleList(
+            Conv3x3(a, b, math.sqrt(3 / (9 * a)), 0.0, generator) for a, b in architecture.encoder_channels()
+        )
+
+    def forward(
+        self, x: Float[Tensor, "n 3 h w"], *, check: bool = True
+    ) -> tuple[Float[Tensor, "n c oh ow"], tuple[UInt8[Tensor, "n _ _ _"], ...]]:
+        """The deepest features (the *what*, which the paper's decoder never sees) and the codes.
+
+        Raises:
+            ValueError: a NaN arose anywhere; it reaches the deepest features, so they alone are looked at,
+                and not even they with `check=False`.
+        """
+        what, codes = fast.encode(self, x)
+        if check:
+            refuse_nan(what)
+        return what, codes
+
+    def blocks(
+        self,
+        x: Float[Tensor, "n 3 h w"],
+        pooling: Pooling = lambda block, x: pool(x, check=False),
+    ) -> tuple[Float[Tensor, "n c oh ow"], tuple[Tensor, ...]]:
+        """The same layer by layer, and pooled by whatever is given."""
+        codes = []
+        x = x.contiguous(memory_format=torch.channels_last)
+        for block, (first, second) in enumerate(zip(self.convs[::2], self.convs[1::2], strict=True)):
+            x, where = pooling(block, second(first(x)))
+            codes.append(where)
+        return x, tuple(codes)
+
+
+def mirrored_decoder(architecture: Architecture, generator: torch.Generator | None = None) -> MirroredDecoder:
+    """The decoder of Table I: deconv3x3-ReLU twice after each unpooling, no ReLU after the last layer.
+
+    Args:
+        architecture: filters per block.
+        generator: draws the bias code, uniform in +-sqrt(3 / n3), then the weights, in +-sqrt(3 / fan-in).
+    """
+    deepest = architecture.widths[-1]
+    bias_code = torch.empty(deepest).uniform_(-1, 1, generator=generator) * math.sqrt(3 / deepest)
+    channels = architecture.decoder_channels()
+    # Caffe keeps a deconvolution's weights as (in, out, 3, 3), so its fan-in counts outputs.
+    convs = [
+        Conv3x3(a, b, math.sqrt(3 / (9 * b)), 0.0 if number < len(channels) else None, generator)
+        for number, (a, b) in enumerate(channels, 1)
+    ]
+    widths = architecture.widths
+    levels = [Level(number, widths[number - 1]) for number in range(len(widths), 0, -1)]
+    decoder = MirroredDecoder(levels, convs, widths=widths)
+    decoder.bias_code.data.copy_(bias_code)
+    return decoder
+
+
+class TunnelNetwork(nn.Module):
+    """Encoder and decoder with all they need to take photographs in and give photographs back.
+
+    Inside, an image is (image - mean) x scale. Images are float32 RGB in [0, 1], (n, 3, h, w), of any size:
+    sides that are no multiple of 2^blocks are padded right and below by repeating the edge, and the result
+    is cropped back.
+
+    Args:
+        architecture: filters per block.
+        mean: (3, h, w) RGB in [0, 1], the training images' mean; resized bilinearly to each image.
+        scale: 255 for the paper's networks.
+        seed: draws the encoder's, then the decoder's initial weights, uniform in +-sqrt(3 / fan-in).
+
+    Attributes:
+        provenance: how the network came about.
+
+    Source: Tables I and II; Sections III-B and VIII of the paper.
+    """
+
+    mean: Tensor
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        mean: Float[Tensor, "3 h w"],
+        scale: float = 255.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.architecture = architecture
+        self.scale = float(scale)
+        self.provenance = Provenance()
+        self.encoder = Encoder(architecture, generator).requires_grad_(False)
+        self.decoder = mirrored_decoder(architecture, generator)
+        self.register_buffer("mean", mean.to(torch.float32).clone())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return self.mean.device
+
+    @torch.no_grad()
+    def encode(self, images: Float[Tensor, "n 3 h w"]) -> SwitchCode:
+        """The switches of `images`; ValueError where they hold NaN or infinity, or are no RGB batch."""
+        if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+            raise ValueError(f"images are {tuple(images.shape)}: expected (n, 3, height, width)")
+        if not images.is_floating_point() or (images.numel() and float(images.max()) > 2):
+            raise ValueError(
+                f"images are {images.dtype} up to {float(images.max()):g}: expected RGB in [0, 1]; "
+                "divide grey levels by 255"
+            )
+        _, codes = self.encoder(self.normalise(images))
+        return code_of(codes, (images.shape[-2], images.shape[-1]))
+
+    @torch.no_grad()
+    def decode(
+        self,
+        code: SwitchCode,
+        levels: Collection[int] | None = None,
+        what: Float[Tensor, "n c _ _"] | None = None,
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Images from switches alone, float32, not clipped.
+
+        Args:
+            code: what `encode` gave.
+            levels: the levels to make use of, 1 the finest; by default all. The others are unpooled by
+                replication, which costs quality (docs/codec.md).
+            what: features that take the place of the bias code, of the shape of the deepest level; the
+                paper's decoder gets none.
+
+        Raises:
+            ValueError: the code comes from another architecture.
+        """
+        self.check(code)
+        codes = [level.codes for level in code.to(self.device).levels]
+        return self.denormalise(self.decoder(codes, what, self.missing(levels)), code.image_size)
+
+    def missing(self, levels: Collection[int] | None) -> set[int]:
+        """The levels that are not among `levels`; none for None."""
+        return set() if levels is None else {*range(1, len(self.architecture.widths) + 1)} - {*levels}
+
+    def check(self, code: SwitchCode) -> None:
+        """Raise ValueError unless `code` comes from an encoder of this architecture."""
+        channels = tuple(level.codes.shape[1] for level in code.levels)
+        sizes = [level.size for level in code.levels]
+        padded = self.architecture.padded_size(code.image_size)
+        if (
+            channels != self.architecture.widths
+            or any(level.window != Window() for level in code.levels)
+            or sizes != [(padded[0] >> i, padded[1] >> i) for i in range(len(sizes))]
+        ):
+            raise ValueError(f"{code} does not fit the network {self.architecture}")
+        code.check()
+
+    def reconstruct(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Images rebuilt from their own switches, float32, not clipped."""
+        return self.decode(self.encode(images))
+
+    @torch.no_grad()
+    def activations(self, code: SwitchCode) -> list[tuple[str, Float[Tensor, "n _ _ _"]]]:
+        """Name and output of every decoder layer in execution order, from the bias code to the inner image."""
+        self.check(code)
+        return list(self.decoder.layers([level.codes for level in code.to(self.device).levels]))
+
+    def normalise(
+        self,
+        images: Float[Tensor, "n 3 h w"],
+        size: Pair | None = None,
+        rows: slice = ALL,
+        columns: slice = ALL,
+    ) -> Float[Tensor, "n 3 ph pw"]:
+        """Pad images, subtract the mean and scale: what the encoder sees and the decoder aims at.
+
+        Args:
+            images: whole, or the part of larger ones that lies in `rows` and `columns`.
+            size: (height, width) of the whole images; by default that of `images`.
+            rows, columns: of the padded images.
+        """
+        height, width = images.shape[-2:]
+        padded = self.architecture.padded_size(size or (height, width))
+        images = images.to(self.device, torch.float32)
+        below, right = len(range(padded[0])[rows]) - height, len(range(padded[1])[columns]) - width
+        if below or right:
+            images = F.pad(images, (0, right, 0, below), mode="replicate")
+        return (images - self.mean_at(padded, rows, columns)).mul_(self.scale)
+
+    def denormalise(
+        self, output: Float[Tensor, "n 3 ph pw"], size: Pair, rows: slice = ALL, columns: slice = ALL
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Undo `normalise` for images of `size`, or for the part of them in `rows` and `columns`."""
+        padded = self.architecture.padded_size(size)
+        images = output.float() / self.scale + self.mean_at(padded, rows, columns)
+        height, width = (len(range(side)[part]) for side, part in zip(size, (rows, columns), strict=True))
+        return images[..., :height, :width].contiguous()
+
+    def mean_at(self, size: Pair, rows: slice = ALL, columns: slice = ALL) -> Float[Tensor, "3 h w"]:
+        """The mean image, resized bilinearly to `size`, or some rows and columns of that."""
+        return _stretch(_stretch(self.mean, -2, size[0], rows), -1, size[1], columns)
+
+    def encoder_hash(self) -> str:
+        """Hash of the encoder's weights, in hexadecimal."""
+        return hash_tensors(dict(self.encoder.named_parameters()))
+
+    def identity(self) -> bytes:
+        """The first 16 bytes of a hash of all that decides the switches: encoder, mean image and scale."""
+        return hash_encoder(self.encoder_hash(), self.mean, self.scale)
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file with the weights, the mean, the scale and the provenance, in one step."""
+        tensors = self.state_dict()
+        write_checkpoint(path, Checkpoint(self.architecture, self.scale, self.provenance, tensors))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TunnelNetwork":
+        """Read a file that `save` wrote; FormatError for any other."""
+        checkpoint = read_checkpoint(path)
+        # Nothing is allocated for what the metadata claims: shapes are compared on the meta device.
+        with torch.device("meta"):
+            network = cls(checkpoint.architecture, checkpoint.tensors["mean"].to("meta"), checkpoint.scale)
+        try:
+            network.load_state_dict(checkpoint.tensors, assign=True)
+        except RuntimeError as error:
+            raise damaged(path, error) from None
+        network.encoder.requires_grad_(False)
+        network.decoder.requires_grad_(True)
+        network.provenance = checkpoint.provenance
+        return network
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder in the hub's layout: model.safetensors, config.json and a model card."""
+        size = self.mean.shape[-2], self.mean.shape[-1]
+        bits = self.architecture.bits_per_pixel(size)
+        config = {
+            "model_type": "maxtunnel",
+            "format": FORMAT,
+            "architecture": str(self.architecture),
+            "widths": self.architecture.widths,
+            "scale": self.scale,
+            "size": size,
+            "bits_per_pixel": bits,
+            "info": self.provenance.to_json(),
+        }
+        parameters = sum(p.numel() for p in self.parameters())
+        self.save(Path(folder) / hub.WEIGHTS)
+        hub.write_layout(
+            Path(folder), config, hub.model_card(self.architecture, parameters, bits, self.provenance)
+        )
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> "TunnelNetwork":
+        """Read what `save_pretrained` wrote, from a folder or, by `owner/name`, from the hub.
+
+        Raises:
+            FormatError: there is no such folder or name, or it holds no network of ours.
+        """
+        return cls.load(hub.find_weights(source))
+
+
+def code_of(codes: Collection[UInt8[Tensor, "n _ _ _"]], size: Pair) -> SwitchCode:
+    """The switch code of images of `size` from an encoder's codes, finest level first."""
+    levels = (SwitchLevel(where, Window(), (2 * where.shape[-2], 2 * where.shape[-1])) for where in codes)
+    return SwitchCode(tuple(levels), size)
+
+
+def _stretch(image: Tensor, axis: int, size: int, part: slice) -> Tensor:
+    """Some places of an axis resized bilinearly to `size`, as `interpolate` with `align_corners=False`."""
+    start, stop, _ = part.indices(size)
+    length = image.shape[axis]
+    if length == size:
+        return image.narrow(axis, start, stop - start)
+    place = torch.arange(start, stop, device=image.device, dtype=torch.float64)
+    place = ((place + 0.5) * (length / size) - 0.5).clamp(0, length - 1)
+    below = place.long()
+    above = (below + 1).clamp(max=length - 1)
+    share = (place - below).to(image.dtype)
+    share = share[:, None] if axis == -2 else share
+    return torch.lerp(image.index_select(axis, below), image.index_select(axis, above), share)

@@ -1,0 +1,52 @@
+"""Results to pictures."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from maxtunnel.data.images import to_uint8
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFont
+
+INK, FAINT, PAPER = "#1a1a1a", "#666666", "#ffffff"
+MARGIN, GAP, CAPTION = 24, 8, 46
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A row of pictures with a name and a line about it."""
+
+    name: str
+    caption: str
+    images: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]
+
+
+def sheet(rows: list[Row]) -> "Image.Image":
+    """Pictures row under row, pixel for pixel, each row with its name and line below it."""
+    from PIL import Image, ImageDraw
+
+    count, _, height, width = rows[0].images.shape
+    size = (2 * MARGIN + count * (width + GAP) - GAP, 2 * MARGIN + len(rows) * (height + CAPTION))
+    picture = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(picture)
+    for number, row in enumerate(rows):
+        top = MARGIN + number * (height + CAPTION)
+        pixels = row.images if row.images.dtype == torch.uint8 else to_uint8(row.images)
+        for column, image in enumerate(pixels.cpu()):
+            tile = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+            picture.paste(tile, (MARGIN + column * (width + GAP), top))
+        baseline = top + height + 28
+        draw.text((MARGIN, baseline), row.name, INK, _font(22), anchor="ls")
+        after = MARGIN + draw.textlength(row.name, _font(22)) + 14
+        draw.text((after, baseline), row.caption, FAINT, _font(18), anchor="ls")
+    return picture
+
+
+def _font(size: int) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)

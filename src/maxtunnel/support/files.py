@@ -1,0 +1,54 @@
+"""The one error for files, and the one way to write them."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class FormatError(ValueError):
+    """A file is missing, damaged, hostile or of another kind; the message names it and what is wrong."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300]
+
+
+def check_folder(path: str | Path) -> None:
+    """Refuse what cannot be a folder to write to, before the work that would be lost.
+
+    Raises:
+        ValueError: `path`, or what it lies in, is a file or may not be written to.
+    """
+    place = Path(path).absolute()
+    nearest = next(folder for folder in (place, *place.parents) if folder.exists())
+    if not nearest.is_dir():
+        raise ValueError(f"{path} cannot be written to, as {nearest} is a file: give a folder")
+    if not os.access(nearest, os.W_OK):
+        raise ValueError(f"{path} cannot be written to, as {nearest} is read-only: give another folder")
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place, in one step, when the block ends well.
+
+    Missing folders are made. After an exception nothing is left of it, and an older file stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp keeps files private; an ordinary file follows the umask.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise

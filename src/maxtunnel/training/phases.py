@@ -1,0 +1,83 @@
+"""What the two phases train on and towards: rebuilding photographs, and before that, naming what they show.
+
+A phase is a module whose `forward` takes a batch and gives its loss, and a feed that makes the batches.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maxtunnel.data.batches import PIECE, Pixels, cut
+from maxtunnel.models.classifier import Classifier
+from maxtunnel.models.mirrored import Codes, MirroredDecoder
+from maxtunnel.models.tunnel import TunnelNetwork
+
+
+class Phase(nn.Module):
+    """`forward` gives loss and measure of a batch; `measure` names it, `summarise` turns its mean into it."""
+
+    measure: str
+
+    def summarise(self, mean: float) -> float:
+        """The measure of many batches from the mean of theirs."""
+        return mean
+
+
+class Reconstruction(Phase):
+    """A decoder with the paper's loss, sum((y - x)^2) / (2N), on a network's inner scale."""
+
+    measure = "rmse"
+
+    def __init__(self, decoder: MirroredDecoder, scale: float) -> None:
+        super().__init__()
+        self.decoder, self._scale = decoder, scale
+
+    def forward(
+        self,
+        codes: Codes,
+        target: Float[Tensor, "n 3 h w"],
+        what: Float[Tensor, "n c _ _"] | None = None,
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Loss and mean squared error, values in [0, 1], of one batch; `what` replaces the bias code."""
+        squares = self.decoder.squared_error(codes, target, what)
+        return squares / (2 * len(target)), squares.detach() / (target.numel() * self._scale**2)
+
+    def summarise(self, mean: float) -> float:
+        """RMSE from the mean of the batches' squared errors."""
+        return math.sqrt(mean)
+
+
+class Classification(Phase):
+    """Encoder and classifier with the softmax loss."""
+
+    measure = "accuracy"
+
+    def __init__(self, network: TunnelNetwork, classifier: Classifier) -> None:
+        super().__init__()
+        self.encoder, self.classifier = network.encoder, classifier
+
+    def forward(
+        self, images: Float[Tensor, "n 3 h w"], labels: Int64[Tensor, " n"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Loss and share of right answers of one batch."""
+        logits = self.classifier(self.encoder(images, check=False)[0]).float()
+        return F.cross_entropy(logits, labels), (logits.argmax(1) == labels).float().mean()
+
+
+@torch.no_grad()
+def top1(
+    task: Classification,
+    network: TunnelNetwork,
+    pixels: Pixels,
+    labels: Int64[Tensor, " n"],
+) -> float:
+    """Share of photographs whose class has the largest logit, in float32."""
+    right = 0
+    for numbers in torch.arange(len(pixels)).split(PIECE):
+        images = cut(pixels, numbers, torch.zeros_like(numbers, dtype=torch.bool), network.device)
+        logits = task.classifier(task.encoder(network.normalise(images))[0])
+        right += int((logits.argmax(1).cpu() == labels[numbers]).sum())
+    return right / len(pixels)

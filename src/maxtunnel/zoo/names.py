@@ -1,0 +1,181 @@
+"""Names to networks: what ships, saved files, run folders and published snapshots."""
+
+import logging
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import safe_open
+from torch import Tensor
+
+from maxtunnel.data import is_store, open_store
+from maxtunnel.data.images import Resize, mean_image, read_folder
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.checkpoint import hash_encoder, hash_tensors, read_header
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.files import FormatError
+from maxtunnel.support.progress import OnProgress, counter, silent
+from maxtunnel.zoo.caffe import load_caffemodel
+
+WEIGHTS = Path(__file__).with_name("weights")
+
+
+def shipped() -> list[str]:
+    """Names of the networks that ship with the package, fewest switches first, as in Table II."""
+    names = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    shapes = {name: Architecture.parse(name.removesuffix("-pretrained")) for name in names}
+    return sorted(names, key=lambda name: (shapes[name].bits_per_pixel(), -shapes[name].widths[0]))
+
+
+def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> TunnelNetwork:
+    """The network that `model` names.
+
+    Args:
+        model: a shipped name (`16-16-16`), a saved file, a run folder, or a `.caffemodel`.
+        mean: the mean image to use with a `.caffemodel`, which carries none; by default ImageNet's channel
+            means, which costs 5 to 9 % in RMSE.
+
+    Raises:
+        FormatError: there is no such model, or its file is damaged.
+        ValueError: a mean is given for a network that carries its own.
+    """
+    path = Path(model)
+    if path.suffix == ".caffemodel":
+        network = load_caffemodel(path, mean)
+        if mean is None:
+            _warn_of_channel_means(path)
+        return network
+    if mean is not None:
+        raise ValueError(f"{model} carries its own mean image; a mean is for .caffemodel files alone")
+    if str(model) in shipped():
+        return TunnelNetwork.load(WEIGHTS / f"{model}.safetensors")
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if not path.exists():
+        raise FormatError(
+            f"no model {str(model)!r}: there is no such file or run folder, and those that ship are "
+            f"{', '.join(shipped())}"
+        )
+    return TunnelNetwork.load(path)
+
+
+def _warn_of_channel_means(path: Path) -> None:
+    logging.getLogger("maxtunnel").warning(
+        "%s carries no mean image: ImageNet's channel means take its place, which costs 5-9 %% in RMSE; "
+        "give one with --mean",
+        path,
+    )
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What is known of a network in the package; stored bits as measured when it was trained."""
+
+    name: str
+    architecture: Architecture
+    parameters: int
+    file_bytes: int
+    bits_per_pixel: float
+    stored_bits_per_pixel: float | None
+    rmse: float
+    measured_on: str
+
+
+def list_shipped() -> list[Shipped]:
+    """The networks in the package, from their files' headers."""
+    return [_describe(name) for name in shipped()]
+
+
+def _describe(name: str) -> Shipped:
+    path = WEIGHTS / f"{name}.safetensors"
+    header = read_header(path)
+    training = header.provenance.training
+    if training is None or training.rmse is None:
+        raise FormatError(f"{path} does not say what it reached: train it with val photographs")
+    return Shipped(
+        name=name,
+        architecture=header.architecture,
+        parameters=sum(math.prod(shape) for key, shape in header.shapes.items() if key != "mean"),
+        file_bytes=path.stat().st_size,
+        bits_per_pixel=header.architecture.bits_per_pixel(),
+        stored_bits_per_pixel=training.stored_bits_per_pixel,
+        rmse=training.rmse,
+        measured_on=f"{training.val_images:,} photographs of {training.val}, stored bits on "
+        f"{training.bits_images:,} of them",
+    )
+
+
+def find_shipped(identity: bytes) -> str | None:
+    """Name of the shipped network with this `TunnelNetwork.identity`, or None."""
+    return next((name for name in shipped() if _identity(name) == identity), None)
+
+
+@cache
+def _encoder_hash(name: str) -> str:
+    """`TunnelNetwork.encoder_hash` of a shipped network; only the encoder is read of its file."""
+    with safe_open(WEIGHTS / f"{name}.safetensors", framework="pt") as file:
+        names = [key for key in file.keys() if key.startswith("encoder.")]  # noqa: SIM118
+        return hash_tensors({key.removeprefix("encoder."): file.get_tensor(key) for key in names})
+
+
+@cache
+def _identity(name: str) -> bytes:
+    with safe_open(WEIGHTS / f"{name}.safetensors", framework="pt") as file:
+        return hash_encoder(_encoder_hash(name), file.get_tensor("mean"), float(file.metadata()["scale"]))
+
+
+def architecture_of(what: str) -> Architecture:
+    """The architecture that `what` writes out, or that the model of this name has."""
+    try:
+        return Architecture.parse(what)
+    except ValueError as error:
+        if not (Path(what).exists() or what in shipped()):
+            raise ValueError(f"{error}; nor is it a model") from None
+        return load(what).architecture
+
+
+def read_mean(
+    source: Path, size: int, resize: Resize = "bilinear", on_progress: OnProgress = silent
+) -> Float[Tensor, "3 h w"]:
+    """The mean image of a folder's photographs, of a store, or the one in a .npy file.
+
+    Raises:
+        FormatError: neither, or an array that is no (3, h, w) RGB image in [0, 1].
+    """
+    if is_store(source):
+        return open_store(source).mean
+    if source.suffix != ".npy":
+        return mean_image(
+            read_folder(source, size, resize, on_progress=counter(on_progress, "mean image")).pixels
+        )
+    try:
+        array = np.load(source, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = (
+            error.strerror if isinstance(error, OSError) else "it is damaged, of another kind, or pickled"
+        )
+        raise FormatError(f"{source} cannot be read as a .npy array: {reason}") from None
+    if array.ndim != 3 or array.shape[0] != 3 or 0 in array.shape or array.dtype.kind != "f":
+        raise FormatError(f"{source} is {array.dtype} {array.shape}: expected floats of shape (3, h, w)")
+    if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+        raise FormatError(f"{source} goes from {array.min():g} to {array.max():g}: expected RGB in [0, 1]")
+    return torch.from_numpy(array.astype(np.float32))
+
+
+def import_snapshot(
+    snapshot: Path,
+    target: Path,
+    mean: Path | None,
+    size: int,
+    on_progress: OnProgress = silent,
+) -> TunnelNetwork:
+    """Store a published snapshot as a file of ours, with the mean image that `mean` names."""
+    if target.suffix != ".safetensors":
+        raise ValueError(f"{target} is to hold a network: name it .safetensors")
+    network = load(snapshot, None if mean is None else read_mean(mean, size, on_progress=on_progress))
+    network.save(target)
+    return network

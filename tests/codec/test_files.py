@@ -1,0 +1,142 @@
+"""encode, decode and inspect, as a person and as a program use them."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+import maxtunnel
+from maxtunnel.__main__ import app
+from maxtunnel.codec import dump, is_fast, load
+from maxtunnel.codec.files import decode, encode, inspect, parse_levels
+from maxtunnel.data.images import demo_photographs, read_image, resize, to_float, to_uint8
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.files import FormatError
+from maxtunnel.zoo.names import find_shipped, shipped
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    pixels = resize(demo_photographs()["rocket"], (40, 56)).permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(tmp_path / "rocket.png")
+    return tmp_path / "rocket.png"
+
+
+def call(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("coding", ["entropy", "packed"])
+def test_a_photograph_goes_through_a_file_as_through_the_network(tmp_path, photograph, coding):
+    output = call("encode", photograph, "-m", "8-8-8", "--coding", coding, "-o", tmp_path / "out")
+    file = tmp_path / "out" / "rocket.mxt"
+    assert f"{file.stat().st_size:,} bytes" in output
+    network, image = maxtunnel.load("8-8-8"), to_float(read_image(photograph))[None]
+    assert load(file) == network.encode(image)
+    call("decode", file, "-o", tmp_path / "out")
+    assert torch.equal(
+        read_image(tmp_path / "out" / "rocket-rebuilt.png"), to_uint8(network.reconstruct(image))[0]
+    )
+
+
+def test_decoding_beside_a_photograph_leaves_it_alone(tmp_path, photograph):
+    original = photograph.read_bytes()
+    encode([str(photograph)], "8-8-8", tmp_path)
+    assert decode(str(tmp_path / "rocket.mxt"), out=tmp_path) == [tmp_path / "rocket-rebuilt.png"]
+    assert photograph.read_bytes() == original
+
+
+def test_a_part_of_the_levels_gives_a_coarser_picture(tmp_path, photograph):
+    encode([photograph], "8-8-8", tmp_path)
+    code, network = load(tmp_path / "rocket.mxt"), maxtunnel.load("8-8-8")
+    for levels, name in (("3", "a"), ("3,2", "b")):
+        call("decode", tmp_path / "rocket.mxt", "--levels", levels, "-o", tmp_path / name)
+        expected = network.decode(code, parse_levels(levels))
+        assert torch.equal(read_image(tmp_path / name / "rocket-rebuilt.png"), to_uint8(expected)[0])
+        assert not torch.equal(expected, network.decode(code))
+
+
+def test_a_missing_level_is_unpooled_by_replication():
+    network = TunnelNetwork(Architecture((3, 4)), torch.zeros(3, 8, 8), seed=1)
+    code = network.encode(torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
+    convs, relu, up = network.decoder.convs, torch.relu, torch.nn.Upsample(scale_factor=2)
+    unpool = torch.nn.MaxUnpool2d(2)
+    what = network.decoder.bias_code[:, None, None].expand(code.levels[1].codes.shape)
+    x = relu(convs[1](relu(convs[0](unpool(what.contiguous(), code.levels[1].indices())))))
+    expected = convs[3](relu(convs[2](up(x)))) / 255
+    assert torch.allclose(network.decode(code, {2}), expected, atol=1e-6)
+    assert torch.equal(network.decode(code, {1, 2}), network.decode(code))
+
+
+def test_batches_and_equal_names_get_numbers(tmp_path, photograph):
+    network = maxtunnel.load("8-8-8")
+    pixels = torch.stack([resize(image, (16, 16)) for image in demo_photographs().values()])
+    dump(network.encode(to_float(pixels)), tmp_path / "batch.mxt", network)
+    written = maxtunnel.decode([tmp_path / "batch.mxt"], out=tmp_path / "out")
+    assert [path.name for path in written] == [f"batch-rebuilt-{number}.png" for number in (1, 2, 3, 4)]
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "rocket.png").write_bytes(photograph.read_bytes())
+    (tmp_path / "more" / "text.png").write_text("no picture")
+    written, skipped = maxtunnel.encode([photograph, tmp_path / "more"], "8-8-8", tmp_path / "out")
+    assert [path.name for path, _ in written] == ["rocket.mxt", "rocket-2.mxt"]
+    assert [path.name for path, _ in skipped] == ["text.png"]
+
+
+def test_the_model_is_found_or_asked_for(tmp_path, photograph):
+    assert [find_shipped(maxtunnel.load(name).identity()) for name in shipped()] == shipped()
+    network = TunnelNetwork(Architecture((2, 3, 4)), torch.full((3, 8, 8), 0.5), seed=3)
+    network.save(tmp_path / "own.safetensors")
+    encode([photograph], str(tmp_path / "own.safetensors"), tmp_path)
+    file = tmp_path / "rocket.mxt"
+    with pytest.raises(FormatError, match="does not ship: give it with --model"):
+        decode([file], out=tmp_path)
+    with pytest.raises(ValueError, match="give --model the one that made it"):
+        decode([file], "8-8-8", out=tmp_path)
+    assert decode([file], str(tmp_path / "own.safetensors"), out=tmp_path / "out")[0].exists()
+    dump(load(file), file)
+    with pytest.raises(FormatError, match="names no network"):
+        decode([file], out=tmp_path)
+    assert decode([file], str(tmp_path / "own.safetensors"), out=tmp_path)[0].exists()
+
+
+def test_inspect_shows_what_a_file_costs(tmp_path, photograph):
+    encode([photograph], "8-8-8", tmp_path)
+    file = tmp_path / "rocket.mxt"
+    inspection = inspect(file)
+    code = load(file)
+    assert inspection.model == "8-8-8"
+    assert sum(part.nominal_bits for part in inspection.header.parts) == code.nominal_bits
+    counts = np.stack([np.bincount(plane.ravel(), minlength=4) for plane in code.levels[2].codes[0].numpy()])
+    shares = counts / counts.sum(1, keepdims=True)
+    entropy = -(counts * np.log2(np.where(shares > 0, shares, 1))).sum()
+    assert inspection.entropy_bits[2] == pytest.approx(entropy)
+    output = call("inspect", file)
+    assert "shipped model 8-8-8" in output
+    assert f"{8 * file.stat().st_size:,}" in output
+    assert "learned" in output
+
+
+@pytest.mark.skipif(not is_fast(), reason="without a C++ compiler stored bits are not measured")
+def test_evaluate_and_models_show_stored_bits(tmp_path, photograph):
+    output = call("evaluate", "8-8-8", "--data", tmp_path, "--size", 32, "--json", tmp_path / "result.json")
+    assert "stored" in output
+    assert "1 photograph of" in output
+    assert "nominal" in output
+    assert "Stored bits" not in output
+    (tmp_path / "again.png").write_bytes(photograph.read_bytes())
+    more = call("evaluate", "8-8-8", "--data", tmp_path, "--size", 32)
+    assert re.search(r"Stored bits: 95 % interval 1\.\d+–1\.\d+, on 2 photographs", more)
+    assert '"stored": 1.' in (tmp_path / "result.json").read_text()
+    assert "stored" in call("models")
+
+
+@pytest.mark.parametrize("text", ["", "0", "3,", "x", "-1", "1.5"])
+def test_levels_are_numbers_from_1(text):
+    with pytest.raises(ValueError, match="expected all, or numbers from 1"):
+        parse_levels(text)

@@ -1,0 +1,194 @@
+"""scikit-image is the oracle of PSNR and SSIM."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import entropy
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from maxtunnel.codec import dumps, is_fast
+from maxtunnel.data.images import demo_photographs, mean_image, read_folder, resize, to_float
+from maxtunnel.evaluation.evaluate import evaluate, evaluate_folder
+from maxtunnel.evaluation.intervals import bootstrap
+from maxtunnel.evaluation.metrics import measure
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.zoo.names import load
+
+# Photographs of imagenette's val as in design: each snapshot's RMSE with the mean image of train.
+PUBLISHED = {
+    "net8_8_8_iter_50000": 0.1397,
+    "net8_8_8Pretrain_iter_50000": 0.1485,
+    "net16_16_16_iter_50000": 0.1149,
+    "net12_24_48_iter_50000": 0.1058,
+    "net12_24_48Pretrain_iter_50000": 0.1135,
+}
+
+
+def photographs(side=64):
+    return torch.stack([resize(image, (side, side)) for image in demo_photographs().values()])
+
+
+def network():
+    return TunnelNetwork(Architecture((4, 4)), torch.full((3, 8, 8), 0.45), 4.0)
+
+
+def test_rmse_is_the_papers_and_not_clipped():
+    net, pixels = network(), photographs()
+    with torch.no_grad():
+        net.decoder.convs[-1].bias += 4.0  # far above white
+    outputs = net.reconstruct(to_float(pixels))
+    assert outputs.max() > 1
+    result = evaluate(net, pixels)
+    expected = np.sqrt(((outputs.double() - to_float(pixels).double()) ** 2).mean().item())
+    assert result.rmse == pytest.approx(expected, rel=1e-6)
+    assert result.rmse_ci95[0] < result.rmse < result.rmse_ci95[1]
+
+
+def test_psnr_and_ssim_are_scikit_images():
+    images = to_float(photographs())
+    outputs = images + 0.2 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    _, psnr, ssim = measure(outputs, images)
+    for i, (output, image) in enumerate(zip(outputs.clamp(0, 1).numpy(), images.numpy(), strict=True)):
+        assert psnr[i].item() == pytest.approx(peak_signal_noise_ratio(image, output, data_range=1), abs=1e-3)
+        expected = structural_similarity(
+            image,
+            output,
+            data_range=1,
+            channel_axis=0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        assert ssim[i].item() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [(11, 11), (64, 64), (40, 61)])
+def test_ssim_is_torchmetrics_too(size):
+    generator = torch.Generator().manual_seed(0)
+    # Noise, and a smooth picture with flat parts, where the variances nearly vanish.
+    smooth = torch.rand(3, 3, 4, 4, generator=generator).round()
+    for images in (
+        torch.rand(3, 3, *size, generator=generator),
+        torch.nn.functional.interpolate(smooth, size, mode="bilinear"),
+    ):
+        outputs = (images + 0.1 * torch.randn(images.shape, generator=generator)).clamp(0, 1)
+        _, everywhere = structural_similarity_index_measure(
+            outputs, images, data_range=1.0, reduction="none", return_full_image=True
+        )
+        expected = everywhere[..., 5 : size[0] - 5, 5 : size[1] - 5].double().mean(dim=(1, 2, 3))
+        assert torch.allclose(measure(outputs, images)[2], expected, atol=1e-5)
+
+
+def test_a_perfect_reconstruction():
+    images = to_float(photographs())
+    mse, psnr, ssim = measure(images, images)
+    assert mse.eq(0).all()
+    assert psnr.eq(100).all()
+    assert ssim.numpy() == pytest.approx(np.ones(4))
+
+
+def test_tiny_images_have_no_ssim():
+    images = torch.rand(2, 3, 8, 8)
+    assert measure(images, images)[2].isnan().all()
+
+
+def test_the_bootstrap_covers_as_often_as_it_says():
+    generator = torch.Generator().manual_seed(1)
+    hits = 0
+    for _ in range(200):
+        low, high = bootstrap(torch.randn(100, generator=generator, dtype=torch.float64), draws=400)
+        hits += low < 0 < high
+    assert 180 <= hits <= 199
+
+
+def test_batches_make_no_difference():
+    net, pixels = network(), photographs()
+    a, b = evaluate(net, pixels, batch=1), evaluate(net, pixels, batch=3)
+    assert a.rmse == pytest.approx(b.rmse, rel=1e-6)
+    assert a.per_image["psnr"] == pytest.approx(b.per_image["psnr"], abs=2e-3)
+
+
+def test_no_photographs():
+    with pytest.raises(ValueError, match="no photographs"):
+        evaluate(network(), photographs()[:0])
+
+
+def test_json_holds_what_is_promised(tmp_path, photographs_folder):
+    network().save(tmp_path / "net.safetensors")
+    (photographs_folder / "broken.jpg").write_bytes(b"no image")
+    result, skipped = evaluate_folder(
+        str(tmp_path / "net.safetensors"), photographs_folder, size=32, json_file=tmp_path / "result.json"
+    )
+    content = json.loads((tmp_path / "result.json").read_text())
+    keys = (
+        "model",
+        "architecture",
+        "images",
+        "rmse",
+        "rmse_ci95",
+        "psnr",
+        "ssim",
+        "bits_per_pixel",
+        "resize",
+        "size",
+    )
+    assert all(key in content for key in keys)
+    assert content["images"] == 12 == len(content["per_image"]["rmse"]) == len(content["paths"])
+    assert content["bits_per_pixel"] == {
+        "nominal": result.bits_per_pixel["nominal"],
+        "entropy": result.bits_per_pixel["entropy"],
+        "stored": result.bits_per_pixel["stored"],
+    }
+    assert content["bits_images"] == (12 if is_fast() else 0)
+    assert math.sqrt(np.mean(np.square(content["per_image"]["rmse"]))) == pytest.approx(
+        content["rmse"], abs=1e-5
+    )
+    assert len(skipped) == len(content["skipped"]) == 1
+    assert "broken.jpg" in content["skipped"][0]
+
+
+@pytest.mark.skipif(not is_fast(), reason="without a C++ compiler stored bits are not measured")
+def test_stored_bits_are_those_of_files_and_entropy_that_of_histograms():
+    net, pixels = network(), photographs()
+    result = evaluate(net, pixels, bits_images=3)
+    drawn = torch.randperm(4, generator=torch.Generator().manual_seed(0))[:3]
+    codes = net.encode(to_float(pixels[drawn.sort().values]))
+    files = [8 * len(dumps(codes[i], net)) / (3 * 64 * 64) for i in range(3)]
+    assert result.bits_per_pixel["stored"] == pytest.approx(np.mean(files))
+    assert min(files) <= result.stored_ci95[0] < result.stored_ci95[1] <= max(files)
+    total = sum(
+        entropy(np.bincount(plane.ravel(), minlength=4), base=2) * plane.size
+        for level in codes.levels
+        for plane in level.codes.numpy().swapaxes(0, 1)
+    )
+    assert result.bits_per_pixel["entropy"] == pytest.approx(total / 3 / (3 * 64 * 64))
+    assert result.bits_images == 3
+    assert evaluate(net, pixels, bits_images=0).bits_per_pixel["stored"] is None
+
+
+@pytest.fixture(scope="module")
+def mean_file(shared, tmp_path_factory):
+    path = tmp_path_factory.mktemp("mean") / "mean.npy"
+    np.save(path, mean_image(read_folder(shared / "data/imagenette/train", 128, limit=1000).pixels).numpy())
+    return path
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_snapshots_reach_their_published_rmse(shared, mean_file, name):
+    """On 200 of the 3,925 photographs; docs/quality.md has all of them."""
+    snapshot = shared / "reference/snapshots" / f"{name}.caffemodel"
+    data = shared / "data/imagenette/val"
+    result, _ = evaluate_folder(str(snapshot), data, mean=mean_file, limit=200, bits_images=0)
+    assert result.rmse == pytest.approx(PUBLISHED[name], rel=0.04)
+
+
+@pytest.mark.parametrize(("name", "published"), [("8-8-8", 0.1397), ("16-16-16", 0.1149)])
+def test_shipped_networks_beat_the_published_ones(shared, name, published):
+    result, _ = evaluate_folder(name, shared / "data" / "imagenette" / "val", limit=200, bits_images=0)
+    assert result.rmse < published
+    assert load(name).info["rmse"] <= published

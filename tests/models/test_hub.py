@@ -1,0 +1,113 @@
+"""Networks in the hub's layout, in local folders; the hub itself is never asked."""
+
+import json
+import subprocess
+import sys
+import types
+
+import pytest
+import torch
+
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.files import FormatError
+from maxtunnel.zoo.names import load
+
+
+@pytest.fixture
+def network():
+    network = TunnelNetwork(Architecture((3, 5)), torch.rand(3, 8, 8), 4.0, seed=1)
+    network.info = {"data": "cats/train", "images": 1234, "size": 8, "seed": 1, "encoder": "random"}
+    return network
+
+
+def test_a_network_comes_back_bit_for_bit(network, tmp_path):
+    network.save_pretrained(tmp_path / "net")
+    assert sorted(path.name for path in (tmp_path / "net").iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
+    for again in (TunnelNetwork.from_pretrained(tmp_path / "net"), load(str(tmp_path / "net"))):
+        assert again.info == network.info
+        assert (again.architecture, again.scale) == (network.architecture, network.scale)
+        tensors = again.state_dict()
+        assert all(torch.equal(tensors[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_config_and_card_say_what_it_is(network, tmp_path):
+    network.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["architecture"], config["widths"], config["scale"]) == ("3-5", [3, 5], 4.0)
+    assert config["bits_per_pixel"] == network.architecture.bits_per_pixel((8, 8))
+    card = (tmp_path / "README.md").read_text()
+    _, header, text = card.split("---\n", 2)
+    assert "license: apache-2.0" in header
+    assert "1,234 photographs of cats/train" in text
+    assert "## Limits" in text
+    assert "pretrained on" not in text
+    recipe = {"name": "fast", "steps": 3000, "batch": 16}
+    network.info["pretraining"] = {
+        "classes": 10, "data": "cats/train", "recipe": recipe, "seed": 2, "top1": 0.4567, "val": "cats/val",
+    }  # fmt: skip
+    network.save_pretrained(tmp_path)
+    expected = "10 classes of cats/train: fast, 3,000 steps of 16, seed 2, top-1 45.7 % of cats/val"
+    assert f"| pretrained on | {expected} |" in (tmp_path / "README.md").read_text()
+    # An imported network knows nothing of its training, and its card says nothing.
+    network.info = {}
+    network.save_pretrained(tmp_path)
+    assert "trained on" not in (tmp_path / "README.md").read_text()
+
+
+def test_a_shipped_networks_card_has_its_error(tmp_path):
+    network = load("8-8-8")
+    network.save_pretrained(tmp_path)
+    assert f"{network.info['rmse']:.4f}" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["nowhere/at/all", "nowhere", "./owner/name", ""])
+def test_what_is_neither_folder_nor_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FormatError, match=r"no name on the hub|holds no model.safetensors"):
+        TunnelNetwork.from_pretrained(name)
+
+
+def test_a_folder_without_weights(tmp_path):
+    with pytest.raises(FormatError, match=r"holds no model\.safetensors"):
+        TunnelNetwork.from_pretrained(tmp_path)
+
+
+def test_a_hub_name_needs_the_hubs_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(FormatError, match=r"pip install 'maxtunnel\[hub\]'"):
+        TunnelNetwork.from_pretrained("owner/name")
+
+
+def test_a_hub_name_is_asked_of_the_hub(network, tmp_path, monkeypatch):
+    network.save_pretrained(tmp_path)
+    asked = []
+
+    def hf_hub_download(name, file):
+        asked.append((name, file))
+        if name == "owner/gone":
+            raise OSError("404 Client Error\nRepository Not Found")
+        return str(tmp_path / file)
+
+    stand_in = types.ModuleType("huggingface_hub")
+    stand_in.hf_hub_download = hf_hub_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", stand_in)
+    assert TunnelNetwork.from_pretrained("owner/name").architecture == network.architecture
+    assert asked == [("owner/name", "model.safetensors")]
+    with pytest.raises(
+        FormatError, match="owner/gone cannot be fetched from the hub: 404 Client Error Repos"
+    ):
+        TunnelNetwork.from_pretrained("owner/gone")
+
+
+def test_a_folder_never_needs_the_hubs_library(network, tmp_path):
+    network.save_pretrained(tmp_path)
+    code = (
+        "import sys; from maxtunnel import TunnelNetwork; "
+        "TunnelNetwork.from_pretrained(sys.argv[1]); print('huggingface_hub' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code, tmp_path], text=True).strip() == "False"

@@ -1,0 +1,111 @@
+"""The paper's figures: chosen by seed, the same bytes every time, and showing what they say."""
+
+import numpy as np
+import pytest
+import torch
+
+from maxtunnel.data.images import read_image
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.paper import draw_figure, figures
+from maxtunnel.paper.figures import Named
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def photographs():
+    return torch.randint(256, (12, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def named(name="4-6", seed=0):
+    return Named(name, TunnelNetwork(Architecture((4, 6)), torch.full((3, 1, 1), 0.5), 4.0, seed))
+
+
+def test_photographs_are_drawn_by_seed(photographs):
+    first, again, other = (figures.choose(photographs, 5, seed) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert len({image.numpy().tobytes() for image in first}) == 5
+    assert len(figures.choose(photographs, 99, 0)) == 12
+
+
+def test_the_same_figure_is_the_same_bytes(photographs, tmp_path):
+    for name in "ab":
+        figures.save(figures.reconstructions(named(), photographs[:2]), tmp_path / name)
+    for kind in ("png", "pdf"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_figure_1_shows_originals_above_reconstructions(photographs):
+    network = named()
+    shown = [axis.images[0].get_array() for axis in figures.reconstructions(network, photographs[:3]).axes]
+    rebuilt = figures.to_uint8(network.network.reconstruct(figures.to_float(photographs[:3])))
+    for position, image in enumerate(torch.cat([photographs[:3], rebuilt])):
+        assert np.array_equal(shown[position], image.permute(1, 2, 0))
+
+
+def test_figure_3_has_a_row_for_each_network_and_a_close_up(photographs):
+    figure = figures.gallery([named("4-6"), named("4-6-pretrained", 1)], photographs[:4])
+    assert len(figure.axes) == 3 * (4 + 1)
+    top, left, side = figures.busiest(figures.to_float(photographs[3]))
+    close = figure.axes[4].images[0].get_array()
+    cut = photographs[3, :, top : top + side, left : left + side].permute(1, 2, 0)
+    assert np.array_equal(np.unique(close.reshape(-1, 3), axis=0), np.unique(cut.reshape(-1, 3), axis=0))
+    words = " ".join(text.get_text() for axis in figure.axes for text in axis.texts)
+    assert "random encoder" in words
+    assert "pretrained encoder" in words
+
+
+def test_the_close_up_goes_where_the_edges_are():
+    image = torch.full((3, 30, 30), 0.5)
+    image[:, 20:26, 4:10] = torch.rand(6, 6, generator=torch.Generator().manual_seed(0))
+    top, left, side = figures.busiest(image)
+    assert top <= 20
+    assert top + side >= 26
+    assert left <= 4
+    assert left + side >= 10
+
+
+def test_figure_4_goes_from_the_bias_code_to_the_image(photographs):
+    network = named()
+    figure = figures.layers(network, photographs[0], seed=0)
+    titles = [axis.get_title().split("\n") for axis in figure.axes if axis.get_title()]
+    assert [name for name, _ in titles] == [
+        *("bias code", "unpool2", "deconv2_1", "deconv2_2", "unpool1", "deconv1_1", "deconv1_2"),
+        *("reconstruction", "original"),
+    ]
+    assert [size for _, size in titles[:3]] == ["8×8", "16×16", "16×16"]
+    bias = figure.axes[0].images[0].get_array()
+    assert float(bias[0, 0]) in network.network.decoder.bias_code.tolist()
+    # An unpooled plane has one value in every window.
+    plane = np.asarray(figure.axes[1].images[0].get_array())
+    assert np.count_nonzero(plane.reshape(8, 2, 8, 2).sum((1, 3))) == 64
+    assert np.count_nonzero(plane) == 64
+
+
+@pytest.mark.parametrize("widths", [(5,), (8, 16), (2, 3, 4, 5)])
+def test_the_schematic_is_drawn_from_the_architecture(widths):
+    figure = figures.schematic(Architecture(widths))
+    words = [text.get_text() for text in figure.axes[0].texts]
+    blocks = len(widths)
+    for block, width in enumerate(widths, 1):
+        assert {
+            f"conv{block}_1",
+            f"conv{block}_2",
+            f"pool{block}",
+            f"unpool{block}",
+            f"switches {block}",
+        } <= set(words)
+        assert f"{width}·{128 >> block}²" in words
+    assert sum(word.startswith("deconv") for word in words) == 2 * blocks
+    assert "deconv1_2, image" in words
+
+
+def test_figures_by_number(tmp_path, photographs_folder):
+    for number in (1, 2, 3, 4):
+        paths = draw_figure(number, tmp_path / "out", photographs_folder, ("8-8-8",), count=2, size=32)
+        assert [path.name for path in paths] == [f"figure{number}.png", f"figure{number}.pdf"]
+        assert read_image(paths[0]).shape[2] > 300
+    with pytest.raises(ValueError, match="Figure 1 shows photographs"):
+        draw_figure(1, tmp_path)

@@ -1,0 +1,287 @@
+"""PyTorch's own `max_pool2d(..., return_indices=True)` is the oracle; networks come from packages."""
+
+import random
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from maxtunnel.auditing import Config, audit
+from maxtunnel.models.mirrored import MirroredDecoder, stages
+from maxtunnel.switches.capture import NoSwitches, _as_it_was, capture, record
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class Model(nn.Module):
+    """Runs any function of the images, with layers of its own."""
+
+    def __init__(self, function, **layers):
+        super().__init__()
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def images(*shape, seed=0):
+    return torch.rand(shape or (2, 3, 16, 16), generator=torch.Generator().manual_seed(seed))
+
+
+@st.composite
+def geometries(draw):
+    pair = lambda low, high: draw(st.tuples(st.integers(low, high), st.integers(low, high)))  # noqa: E731
+    kernel = pair(1, 4)
+    padding = (draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2)))
+    return kernel, pair(1, 4), padding, pair(1, 2), draw(st.booleans())
+
+
+@settings(max_examples=120, deadline=None)
+@given(geometries(), st.tuples(st.integers(1, 14), st.integers(1, 14)), st.booleans(), st.integers(0, 2**32))
+def test_switches_are_the_indices_of_max_pool2d(geometry, size, functional, seed):
+    # Few levels of grey, so that windows tie.
+    x = torch.randint(0, 3, (2, 3, *size), generator=torch.Generator().manual_seed(seed)).float()
+    try:
+        values, indices = F.max_pool2d(x, *geometry, return_indices=True)
+    except RuntimeError:
+        return
+    if values.numel() == 0 or values.isinf().any():
+        return
+    if functional:
+        model = Model(lambda self, x: F.max_pool2d(x, *geometry, return_indices=True)[0])
+    else:
+        kernel, stride, padding, dilation, ceil_mode = geometry
+        layer = nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil_mode)
+        model = Model(lambda self, x: self.layer(x), layer=layer)
+    (level,) = capture(model, x).levels
+    assert torch.equal(level.indices(), indices)
+    assert (level.window.kernel, level.window.padding, level.size) == (geometry[0], geometry[2], size)
+
+
+def test_names_and_order_of_calls():
+    def forward(self, x):
+        x = self.body(x)
+        x = self.pool(F.relu(self.pool(x)))
+        return F.max_pool2d(torch.max_pool2d(x, 1), 1, return_indices=True)[0]
+
+    body = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2))
+    code = capture(Model(forward, body=body, pool=nn.MaxPool2d(3, 2, 1)), images(2, 3, 32, 20))
+    assert [level.name for level in code.levels] == [
+        "body.1", "pool", "pool#2", "max_pool2d", "max_pool2d#2"
+    ]  # fmt: skip
+    assert [level.size for level in code.levels[:3]] == [(32, 20), (16, 10), (8, 5)]
+    assert code.image_size == (32, 20)
+    assert code.levels[1].codes.shape == (2, 4, 8, 5)
+
+
+def everything(model):
+    """All that a forward pass could change, comparable."""
+    tensors = [tensor.clone() for tensor in (*model.parameters(), *model.buffers())]
+    hooks = [
+        {key: dict(value) for key, value in module.__dict__.items() if key.endswith("_hooks")}
+        for module in model.modules()
+    ]
+    from torch.nn.modules import module as global_
+
+    hooks += [dict(global_._global_forward_hooks), dict(global_._global_forward_pre_hooks)]
+    modes = [module.training for module in model.modules()]
+    states = [torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()]  # noqa: NPY002
+    return tensors, [hooks, modes, states]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_the_model_is_left_as_it_was(training, fails):
+    def forward(self, x):
+        x = self.body(x)
+        self.seen = self.seen + 1
+        self.body[2].train(not self.body[2].training)
+        np.random.rand()  # noqa: NPY002
+        if fails:
+            raise RuntimeError("halfway")
+        return x
+
+    body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.MaxPool2d(2))
+    model = Model(forward, body=body).train(training)
+    model.register_buffer("seen", torch.zeros(()))
+    x = images()
+    before, buffer = everything(model), model.seen
+    if fails:
+        with pytest.raises(RuntimeError, match="halfway"):
+            capture(model, x)
+    else:
+        capture(model, x)
+    after = everything(model)
+    assert all(torch.equal(a, b) for a, b in zip(before[0], after[0], strict=True))
+    assert before[1] == after[1]
+    assert model.seen is buffer
+    assert torch.is_grad_enabled()
+    # Nothing of it listens any more: the function is PyTorch's own again.
+    assert F.max_pool2d(x, 2).shape == (2, 3, 8, 8)
+
+
+def test_pythons_random_state_is_left_as_it_was():
+    # Not through `capture`: what checks the types of its result under test draws random numbers itself.
+    with _as_it_was(nn.Identity()):
+        before = random.getstate()
+        random.random()
+    assert random.getstate() == before
+
+
+def test_train_mode_switches_are_those_of_train_mode():
+    model = Model(lambda self, x: self.body(x), body=nn.Sequential(nn.Dropout(0.5), nn.MaxPool2d(2)))
+    x, state = images(), torch.get_rng_state()
+    _, indices = F.max_pool2d(F.dropout(x, 0.5), 2, return_indices=True)
+    torch.set_rng_state(state)
+    (level,) = capture(model.train(), x).levels
+    assert torch.equal(level.indices(), indices)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("form", ["exported", "scripted", "inference", "compiled", "half"])
+def test_every_form_of_a_model(form):
+    x = images()
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(3, 2, 1)).eval()
+    if form == "half":
+        plain = plain.bfloat16()
+    with torch.no_grad():
+        _, indices = F.max_pool2d(plain[0](x.to(plain[0].weight.dtype)), 3, 2, 1, return_indices=True)
+    model = plain
+    if form == "exported":
+        model = torch.export.export(plain, (x,)).module()
+    elif form == "scripted":
+        model = torch.jit.trace(plain, x)
+    elif form == "inference":
+        model = Model(torch.inference_mode()(lambda self, x: self.plain(x)), plain=plain)
+    elif form == "compiled":
+        model = torch.compile(plain, backend="eager")
+    (level,) = capture(model, x).levels
+    assert torch.equal(level.indices(), indices)
+
+
+def test_indices_that_leave_the_model_are_noticed():
+    def forward(self, x):
+        x, first = F.max_pool2d(x, 2, return_indices=True)
+        x, second = F.max_pool2d(x, 2, return_indices=True)
+        return {"features": F.max_unpool2d(x, second, 2), "more": [first]}
+
+    found = record(Model(forward), images())
+    assert found.returned == ["max_pool2d"]
+    assert found.unpoolings == 1
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        (lambda self, x: F.avg_pool2d(x, 2), "no max pooling: it has no switches, so nothing can leak"),
+        (lambda self, x: F.adaptive_max_pool2d(x, 1), "adaptive_max_pool2d in the model itself"),
+        (lambda self, x: F.max_pool1d(x[0], 2), "max_pool1d in"),
+        (lambda self, x: nn.MaxPool1d(2, return_indices=True)(x[0]), "max_pool1d in"),
+        (lambda self, x: F.adaptive_max_pool1d(x[0], 1), "adaptive_max_pool1d in"),
+        (lambda self, x: F.max_pool3d(x[None], 2), "max_pool3d in"),
+        (lambda self, x: F.fractional_max_pool2d(x, 2, output_size=4), "fractional_max_pool2d in"),
+        (lambda self, x: F.max_pool2d(x, 17, padding=8), "289 cells"),
+    ],
+)
+def test_a_model_without_switches_is_told_so(forward, message):
+    with pytest.raises(NoSwitches, match=message):
+        capture(Model(forward), images())
+
+
+def test_what_is_not_covered_is_named_beside_what_is(caplog):
+    def forward(self, x):
+        return F.adaptive_max_pool2d(F.max_pool2d(x, 2), 1)
+
+    assert len(capture(Model(forward), images()).levels) == 1
+    assert "adaptive_max_pool2d" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Model(lambda self, x: F.max_pool2d(x / 0 * 0, 2)), "NaN"),
+        (
+            Model(lambda self, x: F.max_pool2d(x.flatten(0, 1)[:, None], 2)),
+            "batch of 6, but images are 2",
+        ),
+        (Model(lambda self, x: self.lazy(x), lazy=nn.LazyConv2d(3, 3)), "lazy"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_what_cannot_be_captured_is_explained(model, message):
+    with pytest.raises(ValueError, match=message):
+        capture(model, images())
+
+
+def third_party():
+    """Networks that nobody here wrote: 2x2 and 3x3 windows with stride 2, one to five levels, functional."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from kornia.models.yunet import YuNet
+        from monai.networks import nets
+
+        import unet
+    return {
+        "monai BasicUNet": lambda: nets.BasicUNet(2, 3, 2, features=(8, 8, 16, 16, 16, 8)),
+        "monai ResNet": lambda: nets.resnet10(spatial_dims=2, n_input_channels=3),
+        "monai DenseNet": lambda: nets.DenseNet(2, 3, 2, 8, 4, (1, 1)),
+        "monai SEResNet": lambda: nets.SEResNet50(spatial_dims=2, in_channels=3, num_classes=2),
+        "unet UNet2D": lambda: unet.UNet2D(3, out_channels_first_layer=4, num_encoding_blocks=4, padding=1),
+        "kornia YuNet": lambda: YuNet("train", pretrained=False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "levels", "kernel"),
+    [
+        ("monai BasicUNet", 4, (2, 2)),
+        ("monai ResNet", 1, (3, 3)),
+        ("monai DenseNet", 1, (3, 3)),
+        ("monai SEResNet", 1, (3, 3)),
+        ("unet UNet2D", 3, (2, 2)),
+        ("kornia YuNet", 5, (2, 2)),
+    ],
+)
+def test_third_party_networks(name, levels, kernel, monkeypatch):
+    """Every call of PyTorch's function, noted by a plain wrapper, gives what was captured."""
+    pytest.importorskip("monai")
+    model = third_party()[name]().eval()
+    x = images(2, 3, 64, 64)
+    code = capture(model, x)
+    found, stock = [], torch.max_pool2d
+
+    def noting(x, *args, **kwargs):
+        found.append(F.max_pool2d_with_indices(x, *args, **kwargs)[1])
+        return stock(x, *args, **kwargs)
+
+    # What F.max_pool2d, and through it nn.MaxPool2d, calls.
+    monkeypatch.setattr(torch, "max_pool2d", noting)
+    with torch.no_grad():
+        model(x)
+    assert len(code.levels) == len(found) == levels
+    assert {level.window.kernel for level in code.levels} == {kernel}
+    for level, indices in zip(code.levels, found, strict=True):
+        assert torch.equal(level.indices(), indices)
+        assert level.name
+    decoder = MirroredDecoder(stages(code), (64, 64), width=8)
+    assert decoder([level.codes for level in code.levels]).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ("name", "levels"),
+    [("monai BasicUNet", 4), ("monai ResNet", 1), ("unet UNet2D", 3), ("kornia YuNet", 5)],
+)
+def test_an_audit_of_third_party_networks(name, levels):
+    pytest.importorskip("monai")
+    pixels = (images(24, 3, 64, 64) * 255).to(torch.uint8)
+    found = audit(third_party()[name](), pixels, holdout=pixels[:8], config=Config(steps=1, images=8))
+    assert len(found.levels) == levels
+    assert found.untrained == ""
+    assert all(row.rmse > 0 for row in found.rows.values())

@@ -1,0 +1,26 @@
+"""The recipes' rates, and the precision that a machine gets."""
+
+import pytest
+import torch
+
+from maxtunnel.training.recipes import FAST, PAPER, fast_precision
+
+
+@pytest.mark.parametrize(
+    ("gpu", "processor", "precision"),
+    [(False, False, "32"), (False, True, "bf16"), (True, False, "bf16")],
+)
+def test_bfloat16_only_where_it_is_multiplied_in_one_step(gpu, processor, precision, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: processor)
+    assert fast_precision() == precision
+
+
+def test_paper_rates_are_constant_and_fast_ones_rise_and_fall():
+    assert {PAPER.rate(step) for step in (0, 1, 49_999)} == {0.01}
+    rates = [FAST.rate(step) for step in range(FAST.steps)]
+    peak = rates.index(max(rates))
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert max(rates) == FAST.learning_rate
+    assert rates[-1] < 1e-5
