@@ -3,10 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maxtunnel.data import open_store
 from maxtunnel.data.batches import Order, cut
-from maxtunnel.models.architecture import Architecture
-from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.training.feeds import KeptSwitches
 
 
 @given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 5), st.booleans())
@@ -37,26 +35,15 @@ def test_processes_share_each_batch(ranks):
         assert torch.equal(together, whole.at(step)[0])
 
 
-@pytest.mark.parametrize("widths", [(4, 6), (3,), (1, 1, 1)])
-def test_kept_switches_are_the_encoders(widths):
-    network = TunnelNetwork(Architecture(widths), torch.full((3, 8, 8), 0.5))
-    pixels = torch.randint(0, 256, (70, 3, 8, 8), dtype=torch.uint8)
-    kept = KeptSwitches(network, pixels, mirrored=True)
-    numbers, mirrored = torch.tensor([69, 0, 33, 0]), torch.tensor([False, True, True, False])
-    expected = network.encode(cut(network, pixels, numbers, mirrored)).levels
-    for codes, level in zip(kept.at(numbers, mirrored), expected, strict=True):
-        assert torch.equal(codes, level.codes)
-
-
 def test_mirrors_only_where_told():
-    network = TunnelNetwork(Architecture((2,)), torch.zeros(3, 1, 1))
     pixels = torch.randint(0, 256, (2, 3, 4, 6), dtype=torch.uint8)
-    images = cut(network, pixels, torch.tensor([1, 1]), torch.tensor([True, False]))
+    images = cut(pixels, torch.tensor([1, 1]), torch.tensor([True, False]), torch.device("cpu"))
     assert torch.equal(images[0], images[1].flip(-1))
     assert torch.equal(images[1] * 255, pixels[1].float())
 
 
-def test_what_cannot_be_kept_in_memory_is_not():
-    network = TunnelNetwork(Architecture((16, 16, 16)), torch.zeros(3, 1, 1))
-    assert KeptSwitches.fit(network, 1000, (128, 128))
-    assert not KeptSwitches.fit(network, 10**9, (128, 128))
+def test_mapped_pixels_are_cut_as_those_in_memory(prepared):
+    pixels = open_store(prepared).pixels
+    numbers, mirrored = torch.tensor([10, 0, 10]), torch.tensor([True, False, False])
+    cpu = torch.device("cpu")
+    assert torch.equal(cut(pixels, numbers, mirrored, cpu), cut(pixels.load(), numbers, mirrored, cpu))

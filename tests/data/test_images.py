@@ -14,24 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from skimage.color import lab2rgb
+from small_pictures import RGB, hwc, photograph, refusal, saved
 from torch.nn import functional as F
 
-import maxtunnel
-from maxtunnel.data.images import (
-    SUFFIXES,
-    demo_photographs,
-    list_images,
-    mean_image,
-    read_folder,
-    read_image,
-    resize,
-    to_float,
-    to_uint8,
-    write_png,
-)
+from maxtunnel.data.images import NamedBytes, read_image, resize, to_float, to_uint8, write_png
+from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.support.files import FormatError
 
-RGB = np.random.default_rng(0).integers(0, 256, (13, 17, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
 SHADES = np.linspace(0, 65535, 13 * 17).astype(np.uint16).reshape(13, 17)
 SAVED = {
@@ -42,35 +31,12 @@ SAVED = {
 SAVED |= {"webp": {"lossless": True}, "png": {}, "bmp": {}, "tif": {}, "gif": {}}
 
 
-def hwc(image):
-    return image.permute(1, 2, 0).numpy().astype(int)
-
-
 def opencv(path):
     return cv2.imread(str(path))[..., ::-1].astype(int)
 
 
-def photograph(size=(60, 80)):
-    """(height, width, 3) of a natural image."""
-    return cv2.resize(hwc(demo_photographs()["chelsea"]).astype(np.uint8), size[::-1])
-
-
 def recoloured(pixels, colour, new=255):
     return np.where((pixels == colour).all(-1, keepdims=True), new, pixels)
-
-
-def saved(path, picture, **options):
-    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    picture.save(path, **options)
-    return path
-
-
-def refusal(call, *args, **options):
-    """The message of the FormatError that `call` ends in, checked to be one line."""
-    with pytest.raises(FormatError) as caught:
-        call(*args, **options)
-    assert len(str(caught.value).splitlines()) == 1
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "bmp", "tif", "lzw.tif"])
@@ -341,7 +307,7 @@ def test_write_png_is_read_back_by_opencv(tmp_path):
     write_png(tmp_path / "b.PNG", to_float(image) * 1.2 - 0.1)
     assert (opencv(tmp_path / "new" / "a.png") == RGB).all()
     assert np.abs(opencv(tmp_path / "b.PNG") - np.clip(RGB * 1.2 - 25.5, 0, 255)).max() <= 0.501
-    with pytest.raises(ValueError, match=r"a\.jpg does not end in \.png"):
+    with pytest.raises(ValueError, match=r"`path` is .*a\.jpg: .* ends in \.png"):
         write_png(tmp_path / "a.jpg", image)
 
 
@@ -361,95 +327,6 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
     assert path.read_bytes() == before
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Ten images in three class folders and what must be passed over or skipped."""
-    root = tmp_path / "photographs"
-    for index, place in enumerate(["b/2", "b/10", "a/1", "a/z", "c/0", "c/1", "c/2", "c/3", "top", "a-1"]):
-        path = root / f"{place}.{SUFFIXES[index % len(SUFFIXES)].upper()}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        saved(path, np.full((20 + index, 30, 3), 20 * index, np.uint8))
-    (root / ".cache").mkdir()
-    saved(root / ".cache" / "thumbnail.png", RGB)
-    (root / "a" / "._1.jpg").write_bytes(b"resource fork")
-    (root / "notes.txt").write_text("no image")
-    return root
-
-
-def test_list_images_is_sorted_and_passes_over_the_rest(folder):
-    names = [path.relative_to(folder).as_posix() for path in list_images(str(folder))]
-    places = ["a-1", "a/1", "a/z", "b/10", "b/2", "c/0", "c/1", "c/2", "c/3", "top"]
-    assert [name.rsplit(".", 1)[0] for name in names] == places
-    assert {name.rsplit(".", 1)[1].lower() for name in names} == set(SUFFIXES)
-
-
-def test_list_images_refuses_what_holds_none(tmp_path):
-    (tmp_path / "notes.txt").write_text("no image")
-    message = refusal(list_images, tmp_path)
-    assert message.startswith(f"{tmp_path} holds no image; other files in it: 1; images end in")
-    assert all(suffix in message for suffix in SUFFIXES)
-    for wrong, reason in (("missing", "No such file"), ("notes.txt", "Not a directory")):
-        message = refusal(list_images, tmp_path / wrong)
-        assert str(tmp_path / wrong) in message
-        assert reason in message
-
-
-@pytest.mark.parametrize("workers", [1, 4, None])
-def test_read_folder_keeps_the_order_and_lists_what_it_skipped(folder, workers):
-    bad = [folder / "a" / "0.jpg", folder / "b" / "3.png"]
-    for path in bad:
-        path.write_bytes(b"no image")
-    seen = []
-    result = read_folder(folder, 16, on_progress=lambda *counts: seen.append(counts), workers=workers)
-    assert seen == [(done, 12) for done in range(1, 13)]
-    assert result.paths == tuple(path for path in list_images(folder) if path not in bad)
-    assert [path for path, _ in result.skipped] == bad
-    assert all(reason.startswith(str(path)) for path, reason in result.skipped)
-    assert result.pixels.shape == (10, 3, 16, 16)
-    for pixels, path in zip(result.pixels, result.paths, strict=True):
-        assert torch.equal(pixels, resize(read_image(path), (16, 16)))
-
-
-def test_read_folder_limit_method_and_list_of_files(folder):
-    files = list_images(folder)
-    for path in files:
-        saved(path, photograph((40, 50)))
-    assert read_folder(folder, 8, limit=3).paths == (files[0], files[3], files[6])
-    assert read_folder(folder, 8, limit=99).paths == tuple(files)
-    given_files = read_folder([files[5], str(files[1])], 8, "antialias")
-    assert given_files.paths == (files[5], files[1])
-    assert torch.equal(given_files.pixels[1], resize(read_image(files[1]), (8, 8), "antialias"))
-    assert read_folder(folder, None).pixels.shape == (10, 3, 40, 50)
-    with pytest.raises(ValueError, match="limit is 0"):
-        read_folder(folder, 8, limit=0)
-
-
-def test_read_folder_refuses_mixed_sizes_and_a_folder_without_one_readable_file(folder, tmp_path):
-    with pytest.raises(ValueError, match="30x22 but the images before it 30x29: give a size"):
-        read_folder(folder, None)
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "a.png").write_bytes(b"")
-    assert "no file of 1 " in refusal(read_folder, tmp_path / "bad", 8)
-    assert "no file of 0 " in refusal(read_folder, [], 8)
-
-
-def test_mean_image_is_numpys(tmp_path):
-    pixels = torch.from_numpy(np.random.default_rng(3).integers(0, 256, (100, 3, 128, 128), dtype=np.uint8))
-    expected = (pixels.numpy().mean(0, dtype=np.float64) / 255).astype(np.float32)
-    assert mean_image(pixels).dtype == torch.float32
-    np.testing.assert_allclose(mean_image(pixels).numpy(), expected, rtol=2e-7)
-    assert torch.equal(mean_image(pixels[:1]), to_float(pixels[0]))
-    with pytest.raises(ValueError, match="no images"):
-        mean_image(pixels[:0])
-
-
-def test_the_demo_photographs_are_small_licensed_and_in_order():
-    photographs = demo_photographs()
-    assert list(photographs) == ["astronaut", "rocket", "chelsea", "coffee"]
-    folder = Path(maxtunnel.__file__).parent / "data" / "photographs"
-    licences = (folder / "LICENSES.md").read_text()
-    for name, image in photographs.items():
-        assert image.shape == (3, 256, 256)
-        assert float(to_float(image).std()) > 0.1
-        assert f"`{name}.jpg`" in licences
-    assert sum(path.stat().st_size for path in folder.glob("*.jpg")) < 400_000
+def test_a_stream_is_called_by_its_name():
+    assert refusal(read_image, NamedBytes(b"", "holiday.jpg")).startswith("holiday.jpg is empty")
+    assert refusal(read_image, io.BytesIO(b"")).startswith("the image stream is empty")

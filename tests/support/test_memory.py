@@ -1,6 +1,11 @@
+import errno
 from pathlib import Path
 
-from maxtunnel.support.memory import free_memory
+import numpy as np
+import pytest
+import torch
+
+from maxtunnel.support.memory import free_memory, is_out_of_memory
 
 MEMINFO = """MemTotal:       24615812 kB
 MemFree:          812000 kB
@@ -21,3 +26,29 @@ def test_a_system_that_does_not_tell(monkeypatch):
 
     monkeypatch.setattr(Path, "read_text", refuse)
     assert free_memory() > 2**28
+
+
+@pytest.mark.parametrize("allocate", [torch.empty, np.empty])
+def test_a_tensor_and_an_array_that_do_not_fit(allocate):
+    with pytest.raises((RuntimeError, MemoryError)) as raised:
+        allocate(2**55)
+    assert is_out_of_memory(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("unable to mmap 8 bytes from file <x>: Cannot allocate memory (12)"), True),
+        (RuntimeError("std::bad_alloc"), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (MemoryError(), True),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (RuntimeError("the size of tensor a (3) must match the size of tensor b (4)"), False),
+        (RuntimeError("deallocated storage"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_memory_that_was_too_small_is_told_from_other_errors(error, expected):
+    assert is_out_of_memory(error) is expected

@@ -1,4 +1,4 @@
-"""Which images make up each training batch."""
+"""Which photographs make up each training batch, and how they are read."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +11,7 @@ from maxtunnel.data.images import to_float
 from maxtunnel.data.store import MappedPixels
 
 Pixels = UInt8[Tensor, "_ 3 _ _"] | MappedPixels
-PIECE = 32  # images that are encoded at a time
+PIECE = 32  # photographs that are encoded at a time
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Order:
     Attributes:
         images: how many there are.
         batch: images a step, over all processes.
-        seed: draws the order.
-        reshuffle: draw anew for every pass; otherwise one order is read cyclically, as in the paper.
+        seed: of the random order.
+        reshuffle: draw a new order for every pass; otherwise one order is read cyclically, as in the paper.
         flips: mirror each image left to right with probability one half.
-        rank: this process among those that share each batch.
-        ranks: how many share each batch.
+        rank: number of this process among those that share each batch.
+        ranks: how many processes share each batch.
     """
 
     images: int
@@ -37,7 +37,7 @@ class Order:
     ranks: int = 1
 
     def at(self, step: int) -> tuple[Int64[Tensor, " b"], Bool[Tensor, " b"]]:
-        """Numbers of this process's images in batch `step`, and which of them are mirrored."""
+        """The numbers of this process's images in batch `step`, and which of them are mirrored."""
         position = torch.arange(step * self.batch + self.rank, (step + 1) * self.batch, self.ranks)
         numbers, mirrored = torch.empty_like(position), torch.zeros_like(position, dtype=torch.bool)
         for epoch in (position // self.images).unique().tolist():
@@ -60,7 +60,7 @@ def cut(
     mirrored: Bool[Tensor, " b"],
     device: torch.device,
 ) -> Float[Tensor, "b 3 h w"]:
-    """Some of the images in [0, 1], mirrored where told, on a device."""
+    """Some photographs as images in [0, 1] on a device, those of `mirrored` flipped left to right."""
     if isinstance(pixels, Tensor):
         numbers = numbers.to(pixels.device)
     images = to_float(pixels[numbers].to(device))

@@ -1,4 +1,4 @@
-"""What is read where data are asked for: a folder of photographs, or a store."""
+"""Photographs as every command takes them: from a folder or from a store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,22 +8,24 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from maxtunnel.data.images import Resize, list_images, read_folder
-from maxtunnel.data.store import MappedPixels, Store, is_store, open_store
+from maxtunnel.data.folders import evenly_spaced, folder_name, label_by_folder, list_names, read_files
+from maxtunnel.data.manifest import is_store
+from maxtunnel.data.store import MappedPixels, Store, open_store
+from maxtunnel.support.choices import Resize
 from maxtunnel.support.memory import free_memory
-from maxtunnel.support.progress import OnProgress, counter, silent
+from maxtunnel.support.progress import OnProgress, silent
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images of one size, in memory or on disk, with their classes where they have any.
+    """Photographs of one size, in memory or on disk, with their classes where they have any.
 
     Attributes:
-        pixels: on disk (`MappedPixels`) if it is a store that does not fit into half of the free memory.
-        labels: a number into `class_names` for each image; None without classes.
+        pixels: on disk (`MappedPixels`) if a store would take more than half of the free memory.
+        labels: a number into `class_names` for each photograph; None without classes.
         class_names: the name of each label; empty without classes.
-        paths: where each image came from; from a store, relative to what was prepared.
-        skipped: the images that could not be read, each with the reason.
+        paths: where each photograph came from; for a store, relative to what was prepared.
+        skipped: the files that could not be read, each with the reason.
     """
 
     pixels: UInt8[Tensor, "n 3 s s"] | MappedPixels
@@ -44,10 +46,10 @@ def read_photographs(
 
     Args:
         source: the folder (its folders are the classes) or the store.
-        size: side of the square in pixels; a store must have it.
-        resize: how to warp; a store must have been made so.
+        size: side of the square in pixels; a store must have been prepared at it.
+        resize: how to warp; a store must have been prepared so.
         limit: take this many, evenly spaced over the list.
-        on_progress: told the images done and their total.
+        on_progress: told, as phase `read`, how many of a folder's files are done, and the folder's name.
 
     Raises:
         FormatError: it is neither, or damaged.
@@ -55,16 +57,15 @@ def read_photographs(
     """
     if is_store(source):
         return _from_store(open_store(source), size, resize, limit)
-    files = list_images(source)
-    inside = [file.relative_to(source).parts for file in files]
-    names = sorted({parts[0] for parts in inside}) if all(len(parts) > 1 for parts in inside) else []
-    number = {name: label for label, name in enumerate(names)}
-    found = read_folder(files, size, resize, limit, counter(on_progress, f"read {source}"))
-    labels = [number[path.relative_to(source).parts[0]] for path in found.paths] if names else None
+    names = list_names(source)
+    files = [Path(source, name) for name in names]
+    labels, classes = label_by_folder(names)
+    found = read_files(files, size, resize, limit, on_progress, note=folder_name(source))
+    label_of = dict(zip(files, labels.tolist(), strict=True))
     return ImageSet(
         pixels=found.pixels,
-        labels=None if labels is None else torch.tensor(labels),
-        class_names=tuple(names),
+        labels=torch.tensor([label_of[path] for path in found.paths]) if classes else None,
+        class_names=classes,
         paths=[str(path) for path in found.paths],
         skipped=found.skipped,
     )
@@ -72,20 +73,19 @@ def read_photographs(
 
 def _from_store(store: Store, size: int, resize: Resize, limit: int | None) -> ImageSet:
     manifest = store.manifest
-    # An image that had the size already is the same either way, but a store does not say so.
+    # A photograph that had the size already is the same either way, but a store does not say so.
     if (manifest.size, manifest.resize) != (size, resize):
         raise ValueError(
-            f"{store.path} was prepared with --size {manifest.size} --resize {manifest.resize}, but "
-            f"--size {size} --resize {resize} is asked for: ask for the former, or prepare it anew"
+            f"{store.path} was prepared with `size` {manifest.size} and `resize` {manifest.resize}, but "
+            f"`size` {size} and `resize` {resize} are asked for: ask for the former, or prepare it anew"
         )
-    if limit is not None and limit < 1:
-        raise ValueError(f"the limit is {limit} images: give at least 1, or None for all")
     pixels, labels, paths = store.pixels, store.labels, store.paths
     chosen: Sequence[str] = paths
-    if limit is not None and limit < len(pixels):
-        numbers = torch.arange(limit) * len(pixels) // limit
-        pixels, labels = pixels.select(numbers), labels[numbers]
-        chosen = [paths[number] for number in numbers.tolist()]
+    numbers = evenly_spaced(len(pixels), limit)
+    if len(numbers) < len(pixels):
+        which = torch.tensor(numbers)
+        pixels, labels = pixels.select(which), labels[which]
+        chosen = [paths[number] for number in numbers]
     return ImageSet(
         pixels=pixels.load() if _fits(pixels) else pixels,
         labels=labels if store.class_names else None,

@@ -6,8 +6,8 @@ import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +15,47 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64, UInt8
 from PIL import Image
 
-from maxtunnel.data.images import Stream
-from maxtunnel.data.sources import NamedBytes, Source, as_arrow, check_labels, fingerprint, reading
+from maxtunnel.data.arrow import ArrowArray, ArrowBatch, ArrowSchema, ArrowTable, as_arrow
+from maxtunnel.data.images import NamedBytes, Stream
+from maxtunnel.data.sources import Listing, check_labels, fingerprint, reading
 from maxtunnel.data.store import Store, open_store
+from maxtunnel.support.choices import ExportFormat
 from maxtunnel.support.files import FormatError
 from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.support.records import Json
 
 ROWS = 64  # images that are in memory at a time
 
 
-def list_parquet(files: list[Path]) -> Source:
+@dataclass(frozen=True, eq=False)
+class ParquetSource(Listing):
+    """The photographs in Parquet files.
+
+    Attributes:
+        files: the Parquet files.
+        groups: the row groups: number of the file, number in the file, and number of the first photograph.
+        cursor: reads them, and keeps its place from one call of `images` to the next.
+    """
+
+    files: tuple[Path, ...]
+    groups: Int64[np.ndarray, "g 3"]
+    cursor: "_Cursor"
+
+    def images(self, items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Path | Stream]]:
+        """Some of the photographs, given by their numbers: for each its position in `items`, and its bytes.
+
+        They come in the order in which they lie in the files, not in that of `items`.
+        """
+        for position in np.argsort(items, kind="stable").tolist():
+            item = int(items[position])
+            # Of groups that start with the same photograph all but the last are empty.
+            number = np.searchsorted(self.groups[:, 2], item, side="right") - 1
+            file, group, start = self.groups[number].tolist()
+            data = self.cursor.read(file, group, item - start) or b""
+            yield position, NamedBytes(data, self.keys[item].as_py())
+
+
+def list_parquet(files: list[Path]) -> ParquetSource:
     """The images of Parquet files: a column `image` of {bytes, path} and, if they have labels, `label`.
 
     Class names are read from the schema's metadata, as `datasets` writes them.
@@ -47,35 +78,32 @@ def list_parquet(files: list[Path]) -> Source:
                     labels.append(label)
     if not keys:
         raise FormatError(f"{files[0]} holds no image: it has no rows")
-    stored = as_arrow(keys, files[0])
-    where = np.array(groups, np.int64)
-    # Kept from shard to shard.
-    cursor = _Cursor(files)
-
-    def images(items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Path | Stream]]:
-        for position in np.argsort(items, kind="stable").tolist():
-            item = int(items[position])
-            # Of groups that start at the same row all but the last are empty.
-            file, group, start = where[np.searchsorted(where[:, 2], item, side="right") - 1].tolist()
-            yield position, NamedBytes(cursor.read(file, group, item - start) or b"", stored[item].as_py())
-
     numbers, classes = check_labels(labels, names or (), files[0])
-    return Source(stored, numbers, classes, fingerprint(files[0].parent, [f.name for f in files]), images)
+    return ParquetSource(
+        keys=as_arrow(keys, files[0]),
+        labels=numbers,
+        class_names=classes,
+        fingerprint=fingerprint(files[0].parent, [file.name for file in files]),
+        files=tuple(files),
+        groups=np.array(groups, np.int64),
+        cursor=_Cursor(tuple(files)),
+    )
 
 
 def export(
     store: str | Path,
     out: str | Path,
-    format: Literal["parquet"] = "parquet",
+    format: ExportFormat = "parquet",
     on_progress: OnProgress = silent,
 ) -> None:
     """Write a store as Parquet files in the Hugging Face image layout, one for each shard, pixels as PNG.
 
     Args:
         out: a new folder; it appears when all is written.
+        on_progress: told, as phase `export`, how many of the images are done.
     """
     if format != "parquet":
-        raise ValueError(f"the format is {format!r}: expected 'parquet'")
+        raise ValueError(f"`format` is {format!r}: expected 'parquet'")
     source, out = open_store(store), Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ValueError(f"{out} is there already: name a new folder")
@@ -83,14 +111,10 @@ def export(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        start, count = 0, len(source.manifest.shards)
-        for number, shard in enumerate(source.manifest.shards):
-            file = partial / f"images-{number:05d}-of-{count:05d}.parquet"
-            with pq.ParquetWriter(file, _layout(source), compression="none", use_dictionary=False) as writer:
-                for first in range(start, start + shard.images, ROWS):
-                    last = min(first + ROWS, start + shard.images)
-                    writer.write_table(_table(source, first, last))
-                    on_progress("export", last, source.manifest.images, "")
+        start, shards = 0, source.manifest.shards
+        for number, shard in enumerate(shards):
+            file = partial / f"images-{number:05d}-of-{len(shards):05d}.parquet"
+            _write(source, start, start + shard.images, file, on_progress)
             start += shard.images
         partial.rename(out)
     except BaseException:
@@ -99,14 +123,20 @@ def export(
 
 
 class _Cursor:
-    """Reads rows onward, `ROWS` at a time, so that a large row group is neither held nor read twice."""
+    """Reads rows onward, `ROWS` at a time, so that a large row group is neither held nor read twice.
 
-    def __init__(self, files: list[Path]) -> None:
+    A pickled one comes back at no place: the files are opened anew when something is read.
+    """
+
+    def __init__(self, files: tuple[Path, ...]) -> None:
         self._files = files
         self._place: tuple[int, int] | None = None
         self._start = 0
-        self._batch: Any = ()
-        self._batches: Iterator[Any] = iter(())
+        self._batch: ArrowArray = ()
+        self._batches: Iterator[ArrowBatch] = iter(())
+
+    def __reduce__(self) -> tuple[type["_Cursor"], tuple[tuple[Path, ...]]]:
+        return _Cursor, (self._files,)
 
     def read(self, file: int, group: int, row: int) -> bytes | None:
         """The bytes of one image; None where there are none."""
@@ -135,14 +165,9 @@ def _check_splits(files: list[Path]) -> None:
         )
 
 
-def _class_names(schema: Any, file: Path) -> tuple[str, ...]:
-    kind: Any = schema.field("image").type if "image" in schema.names else pa.null()
-    data: Any = (
-        kind.field("bytes").type
-        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
-        else pa.null()
-    )
-    if not (pa.types.is_binary(data) or pa.types.is_large_binary(data)):
+def _class_names(schema: ArrowSchema, file: Path) -> tuple[str, ...]:
+    """The names of the labels, empty where the files do not say; the types of the columns are checked too."""
+    if not _has_images(schema):
         found = ", ".join(f"{field.name}: {field.type}" for field in schema)[:200]
         raise FormatError(
             f"{file} has the columns {found}: expected image: struct<bytes: binary, path: string>"
@@ -161,6 +186,14 @@ def _class_names(schema: Any, file: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _has_images(schema: ArrowSchema) -> bool:
+    kind = schema.field("image").type if "image" in schema.names else pa.null()
+    if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+        return False
+    data = kind.field("bytes").type
+    return pa.types.is_binary(data) or pa.types.is_large_binary(data)
+
+
 def _rows(parquet: pq.ParquetFile, group: int) -> Iterator[tuple[str | None, int | None]]:
     """The path and the label of each row; no image is read."""
     schema = parquet.schema_arrow
@@ -174,9 +207,18 @@ def _rows(parquet: pq.ParquetFile, group: int) -> Iterator[tuple[str | None, int
     return zip(paths, labels, strict=True)
 
 
-def _layout(store: Store) -> Any:
+def _write(source: Store, start: int, stop: int, file: Path, on_progress: OnProgress) -> None:
+    """Write the images `start` to `stop` of a store as one file."""
+    with pq.ParquetWriter(file, _layout(source), compression="none", use_dictionary=False) as writer:
+        for first in range(start, stop, ROWS):
+            last = min(first + ROWS, stop)
+            writer.write_table(_table(source, first, last))
+            on_progress("export", last, source.manifest.images, "")
+
+
+def _layout(store: Store) -> ArrowSchema:
     image = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
-    features: dict[str, Any] = {"image": {"_type": "Image"}}
+    features: dict[str, dict[str, Json]] = {"image": {"_type": "Image"}}
     columns = [pa.field("image", image)]
     if store.class_names:
         features["label"] = {"names": list(store.class_names), "_type": "ClassLabel"}
@@ -184,7 +226,7 @@ def _layout(store: Store) -> Any:
     return pa.schema(columns, {"huggingface": json.dumps({"info": {"features": features}})})
 
 
-def _table(store: Store, first: int, last: int) -> Any:
+def _table(store: Store, first: int, last: int) -> ArrowTable:
     with ThreadPoolExecutor() as pool:
         pictures = list(pool.map(_png, store.pixels[first:last].numpy()))
     paths = store.paths[first:last]

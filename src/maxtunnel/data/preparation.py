@@ -1,8 +1,7 @@
-"""Photographs to a store, shard by shard, so that work that was cut off goes on where it was."""
+"""Photographs to a store, shard by shard, so that interrupted work goes on where it stopped."""
 
 import errno
 import os
-import re
 import shutil
 from collections import deque
 from collections.abc import Iterator
@@ -15,20 +14,15 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from maxtunnel.data.images import Resize, Stream, read_image
+from maxtunnel.data.images import Stream, read_image
 from maxtunnel.data.images import resize as warp
-from maxtunnel.data.parquet import list_parquet
-from maxtunnel.data.sources import Source, list_folder, list_tars
-from maxtunnel.data.store import (
-    MANIFEST,
-    Manifest,
-    hash_of,
-    is_store,
-    open_store,
-    shard_name,
-    write_mean,
-    write_shard,
-)
+from maxtunnel.data.manifest import MANIFEST, Manifest, hash_of, is_store
+from maxtunnel.data.parquet import ParquetSource, list_parquet
+from maxtunnel.data.selection import draw, relabel
+from maxtunnel.data.sources import FolderSource, list_folder
+from maxtunnel.data.store import open_store, shard_name, write_mean, write_shard
+from maxtunnel.data.tars import TarSource, list_tars
+from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import FormatError, replacing
 from maxtunnel.support.progress import OnProgress, silent
 
@@ -36,6 +30,8 @@ from maxtunnel.support.progress import OnProgress, silent
 SHARD_IMAGES = 4096
 SHARD_BYTES = 2**28
 MAX_SIZE = 4096
+
+Source = FolderSource | TarSource | ParquetSource
 
 
 def prepare(
@@ -53,8 +49,8 @@ def prepare(
 ) -> Manifest:
     """Decode and warp photographs once, and keep their pixels where training reads them.
 
-    The work happens in `.STORE.partial` beside the store. Cut off at any moment, the same command goes on
-    after the last whole shard; the store itself appears in one step when all is done. If it is there
+    The work happens in `.STORE.partial` beside the store. After an interruption at any moment, the same call
+    goes on after the last whole shard; the store itself appears in one step when all is done. If it is there
     already, made with the same settings from the same files, nothing is done.
 
     Args:
@@ -64,31 +60,24 @@ def prepare(
         size: side of the square images in pixels.
         resize: how to warp them to it.
         select: `CLASSESxIMAGES`, as the paper's `100x400`: of the classes with at least so many images draw
-            so many, and so many images of each. Both draws are with replacement, as the paper's.
+            so many, and so many images of each. Both draws are with replacement, as the paper's were.
         distinct: draw without replacement.
         seed: of the draw.
         workers: decoding threads; by default one for each core.
         strict: stop at an image that cannot be read; otherwise it is skipped and listed in the manifest.
-        on_progress: told the images done and their total.
+        on_progress: told, as phase `prepare`, how many of the images are done, and how many were skipped.
 
     Raises:
         FormatError: the source is missing or damaged, no image can be read, or with `strict` one cannot.
-        ValueError: settings that make no sense, or another store or folder is in the way.
-        OSError: the disk is full; says how much is needed.
+        ValueError: a setting makes no sense, or another store or folder is in the way.
+        OSError: the disk is full; the message says how much is needed.
     """
     source, store = Path(source), Path(os.path.abspath(store))
-    if not 1 <= size <= MAX_SIZE:
-        raise ValueError(f"the size is {size} pixels: expected 1 to {MAX_SIZE}")
-    if resize not in get_args(Resize):
-        raise ValueError(f"the resize method is {resize!r}: expected 'bilinear' or 'antialias'")
-    if workers is not None and workers < 1:
-        raise ValueError(f"there are {workers} workers: give at least 1")
-    if distinct and select is None:
-        raise ValueError("distinct is about a draw, and nothing is drawn: give select as well")
+    _check_settings(size, resize, select, distinct, workers)
     step = max(1, min(SHARD_IMAGES, SHARD_BYTES // (3 * size * size)))
     listing = find_source(source)
     items = np.arange(len(listing.labels)) if select is None else draw(listing, select, distinct, seed)
-    labels, names = _relabel(listing, items)
+    labels, names = relabel(listing, items)
     plan = Manifest(
         size=size,
         resize=resize,
@@ -104,19 +93,7 @@ def prepare(
         mean_sha256="",
     )
     job = _Job(plan, listing, items, labels, step, strict, workers or os.cpu_count() or 1)
-    partial = store.with_name(f".{store.name}.partial")
-    manifest = _finished(store, plan)
-    if manifest is not None:
-        # Left by a run that was killed in its last moment.
-        shutil.rmtree(partial, ignore_errors=True)
-        on_progress("prepare", len(items), len(items), "already there")
-        _check_strict(job, manifest)
-        return manifest
-    with _full_disk_explained(store, partial), _alone(partial):
-        # Another run may have finished it meanwhile.
-        manifest = _finished(store, plan) or _make(job, partial, store, on_progress)
-        shutil.rmtree(partial, ignore_errors=True)
-    return manifest
+    return _run(job, store, on_progress)
 
 
 def find_source(path: Path) -> Source:
@@ -139,67 +116,46 @@ def find_source(path: Path) -> Source:
     return list_folder(path)
 
 
-def draw(source: Source, select: str, distinct: bool, seed: int) -> Int64[np.ndarray, " n"]:
-    """The numbers of the images that the paper's draw takes, class after class as drawn.
-
-    NumPy's RandomState(seed) first draws among the classes with enough images, in the order of their labels,
-    then of each drawn class, in turn, among its images in the order of their paths. With replacement a
-    class or an image may come more than once, as in the paper.
-
-    Args:
-        select: `CLASSESxIMAGES`.
-        distinct: without replacement.
-    """
-    match = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", select)
-    if match is None:
-        raise ValueError(f"the selection is {select!r}: expected CLASSESxIMAGES, as 100x400")
-    classes, images = int(match[1]), int(match[2])
-    counts = np.bincount(source.labels[source.labels >= 0], minlength=1)
-    eligible = np.flatnonzero(counts >= images)
-    if len(eligible) < (classes if distinct else 1):
-        raise ValueError(
-            f"{classes} classes with at least {images} images are to be drawn, but only {len(eligible)} of "
-            f"{len(source.class_names)} have so many: select fewer"
-        )
-    # The generator of the paper's time: another would draw other images.
-    random = np.random.RandomState(seed)
-    drawn = eligible[random.choice(len(eligible), classes, replace=not distinct)]
-    return np.concatenate(
-        [
-            _by_path(source, label)[random.choice(counts[label], images, replace=not distinct)]
-            for label in drawn.tolist()
-        ]
-    )
-
-
-def _by_path(source: Source, label: int) -> Int64[np.ndarray, " n"]:
-    items = np.flatnonzero(source.labels == label)
-    keys = source.keys.take(items).to_pylist()
-    return items[sorted(range(len(items)), key=keys.__getitem__)]
-
-
-def _relabel(
-    source: Source, items: Int64[np.ndarray, " n"]
-) -> tuple[Int64[np.ndarray, " n"], tuple[str, ...]]:
-    """The labels of some images and the class names, without those classes that a draw left out."""
-    labels = source.labels[items]
-    if len(items) == len(source.labels) or not source.class_names:
-        return labels, source.class_names
-    present, labels = np.unique(labels, return_inverse=True)
-    return labels, tuple(source.class_names[label] for label in present)
+def _check_settings(
+    size: int, resize: Resize, select: str | None, distinct: bool, workers: int | None
+) -> None:
+    if not 1 <= size <= MAX_SIZE:
+        raise ValueError(f"`size` is {size} pixels: expected 1 to {MAX_SIZE}")
+    if resize not in get_args(Resize):
+        raise ValueError(f"`resize` is {resize!r}: expected 'bilinear' or 'antialias'")
+    if workers is not None and workers < 1:
+        raise ValueError(f"`workers` is {workers}: give at least 1")
+    if distinct and select is None:
+        raise ValueError("`distinct` is about a draw, and nothing is drawn: give `select` as well")
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What is to be made: `items` of the listing with their labels, `step` of them a shard."""
+    """What is to be made: `items` of the source with their labels, `step` of them a shard."""
 
     plan: Manifest
-    listing: Source
+    source: Source
     items: Int64[np.ndarray, " n"]
     labels: Int64[np.ndarray, " n"]
     step: int
     strict: bool
     workers: int
+
+
+def _run(job: _Job, store: Path, on_progress: OnProgress) -> Manifest:
+    partial, count = store.with_name(f".{store.name}.partial"), len(job.items)
+    manifest = _finished(store, job.plan)
+    if manifest is not None:
+        # Left by a run that was killed in its last moment.
+        shutil.rmtree(partial, ignore_errors=True)
+        on_progress("prepare", count, count, "already there")
+        _check_strict(job, manifest)
+        return manifest
+    with _full_disk_explained(store, partial), _alone(partial):
+        # Another run may have finished it meanwhile.
+        manifest = _finished(store, job.plan) or _make(job, partial, store, on_progress)
+        shutil.rmtree(partial, ignore_errors=True)
+    return manifest
 
 
 def _make(job: _Job, partial: Path, store: Path, on_progress: OnProgress) -> Manifest:
@@ -209,28 +165,8 @@ def _make(job: _Job, partial: Path, store: Path, on_progress: OnProgress) -> Man
     buffer = np.empty((min(job.step, count), 3, size, size), np.uint8)
     for start in range(len(manifest.shards) * job.step, count, job.step):
         _check_space(store, (count - start) * buffer[0].size)
-        part = job.items[start : start + job.step]
-        reasons: dict[int, str] = {}
-        for done, (position, reason) in enumerate(_fill(buffer, part, job), start + 1):
-            if reason:
-                reasons[position] = reason
-            skipped = len(manifest.skipped) + len(reasons)
-            on_progress("prepare", done, count, f"{skipped} skipped" if skipped else "")
-        kept = np.delete(np.arange(len(part)), [*reasons])
-        for target, position in enumerate(kept.tolist()):
-            if target != position:
-                buffer[target] = buffer[position]
-        pixels, number = buffer[: len(kept)], len(manifest.shards)
-        keys = job.listing.keys.take(part)
-        shard = write_shard(folder / shard_name(number), pixels, job.labels[start:][kept], keys.take(kept))
+        manifest, pixels = _add_shard(job, manifest, start, buffer, folder, on_progress)
         total += pixels.sum(0, dtype=np.int64)
-        new = tuple((keys[position].as_py(), reasons[position]) for position in sorted(reasons))
-        manifest = replace(
-            manifest,
-            images=manifest.images + len(kept),
-            skipped=manifest.skipped + new,
-            shards=(*manifest.shards, shard),
-        )
         _keep(manifest, total, partial)
     if not manifest.images:
         first = ": ".join(manifest.skipped[0])
@@ -241,10 +177,43 @@ def _make(job: _Job, partial: Path, store: Path, on_progress: OnProgress) -> Man
     return manifest
 
 
+def _add_shard(
+    job: _Job,
+    manifest: Manifest,
+    start: int,
+    buffer: UInt8[np.ndarray, "_ 3 s s"],
+    folder: Path,
+    on_progress: OnProgress,
+) -> tuple[Manifest, UInt8[np.ndarray, "_ 3 s s"]]:
+    """Write the shard that begins with item `start`; the manifest with it, and its pixels, in the buffer."""
+    part = job.items[start : start + job.step]
+    reasons: dict[int, str] = {}
+    for done, (position, reason) in enumerate(_fill(buffer, part, job), start + 1):
+        if reason:
+            reasons[position] = reason
+        skipped = len(manifest.skipped) + len(reasons)
+        on_progress("prepare", done, len(job.items), f"{skipped} skipped" if skipped else "")
+    kept = np.delete(np.arange(len(part)), [*reasons])
+    for target, position in enumerate(kept.tolist()):
+        if target != position:
+            buffer[target] = buffer[position]
+    pixels, keys = buffer[: len(kept)], job.source.keys.take(part)
+    file = folder / shard_name(len(manifest.shards))
+    shard = write_shard(file, pixels, job.labels[start:][kept], keys.take(kept))
+    skipped_here = tuple((keys[position].as_py(), reasons[position]) for position in sorted(reasons))
+    manifest = replace(
+        manifest,
+        images=manifest.images + len(kept),
+        skipped=manifest.skipped + skipped_here,
+        shards=(*manifest.shards, shard),
+    )
+    return manifest, pixels
+
+
 def _fill(
     buffer: UInt8[np.ndarray, "_ 3 s s"], part: Int64[np.ndarray, " b"], job: _Job
 ) -> Iterator[tuple[int, str]]:
-    """Put images into their places in the buffer; yields each place, and why it was left as it was."""
+    """Read images into the buffer; yields the position of each, and why it could not be read, if so."""
     size = buffer.shape[-1]
 
     def read(position: int, stream: Path | Stream) -> tuple[int, str]:
@@ -260,7 +229,7 @@ def _fill(
     # Few images wait, so that those of a Parquet file are not all in memory.
     waiting: deque[Future[tuple[int, str]]] = deque()
     with ThreadPoolExecutor(job.workers) as pool:
-        for position, stream in job.listing.images(part):
+        for position, stream in job.source.images(part):
             waiting.append(pool.submit(read, position, stream))
             if len(waiting) > 4 * job.workers:
                 yield waiting.popleft().result()
@@ -282,8 +251,8 @@ def _finished(store: Path, plan: Manifest) -> Manifest | None:
     return manifest
 
 
-# The shards that are whole are in progress.json, and the sum of their pixels in a file beside it, which is
-# written before: whatever the moment a run ends, the two agree.
+# progress.json lists the whole shards. The sum of their pixels is in a file beside it, which is written first
+# and named after their number: at whatever moment a run ends, the two agree.
 def _keep(manifest: Manifest, total: Int64[np.ndarray, "3 s s"], partial: Path) -> None:
     with replacing(_total(partial, len(manifest.shards))) as temporary:
         np.save(temporary, total)
@@ -292,7 +261,7 @@ def _keep(manifest: Manifest, total: Int64[np.ndarray, "3 s s"], partial: Path) 
 
 
 def _go_on(job: _Job, partial: Path) -> tuple[Manifest, Int64[np.ndarray, "3 s s"]]:
-    """The whole shards of an earlier run with their sum, or nothing where that was another job."""
+    """The whole shards of an earlier run and the sum of their pixels; none where that was another job."""
     try:
         manifest = Manifest.load(partial / "progress.json")
         total = np.load(_total(partial, len(manifest.shards)), allow_pickle=False)
@@ -300,7 +269,7 @@ def _go_on(job: _Job, partial: Path) -> tuple[Manifest, Int64[np.ndarray, "3 s s
         sizes = [file.stat().st_size for file in files]
         same = manifest.fingerprint == job.plan.fingerprint and manifest.class_names == job.plan.class_names
         if same and sizes == [shard.bytes for shard in manifest.shards]:
-            # What was being written when the run was killed would become part of the store.
+            # A file that was half written when the run was killed would become part of the store.
             for file in set((partial / "store").iterdir()) - set(files):
                 file.unlink()
             return manifest, total
@@ -318,7 +287,7 @@ def _total(partial: Path, shards: int) -> Path:
 
 def _check_strict(job: _Job, manifest: Manifest) -> None:
     if job.strict and manifest.skipped:
-        raise FormatError(f"{' '.join(manifest.skipped[0])} (strict stops at an image that cannot be read)")
+        raise FormatError(f"{' '.join(manifest.skipped[0])} (`strict` stops at an image that cannot be read)")
 
 
 def _check_space(store: Path, need: int) -> None:
@@ -337,14 +306,14 @@ def _full_disk_explained(store: Path, partial: Path) -> Iterator[None]:
             raise
         raise OSError(
             f"no room on the disk of {store} ({error.strerror}): make room and run the same "
-            f"command, which goes on where this one stopped; or delete {partial}"
+            f"command again, which goes on where this one stopped; or delete {partial}"
         ) from None
 
 
 @contextmanager
 def _alone(partial: Path) -> Iterator[None]:
-    """Keeps a second run out; the lock goes with its process, however that ends."""
-    import fcntl  # POSIX alone; the rest of the package does without
+    """Keeps a second run out; the lock ends with its process, however that ends."""
+    import fcntl  # only POSIX has it, and nothing else in the package needs it
 
     partial.mkdir(parents=True, exist_ok=True)
     with open(partial / "lock", "w") as lock:

@@ -1,4 +1,4 @@
-"""The one error for files, and the one way to write them."""
+"""The one error for files, their names, and the one way to write them."""
 
 import os
 import tempfile
@@ -28,6 +28,25 @@ def check_folder(path: str | Path) -> None:
         raise ValueError(f"{path} cannot be written to, as {nearest} is a file: give a folder")
     if not os.access(nearest, os.W_OK):
         raise ValueError(f"{path} cannot be written to, as {nearest} is read-only: give another folder")
+
+
+class FreeNames:
+    """Hands out names, none of them twice, in constant time each (on average over the calls)."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        # Of each name that was asked for: the number that its last ending had.
+        self._numbers: dict[str, int] = {}
+
+    def take(self, name: str) -> str:
+        """`name`, or the first of name-2, name-3, ... that was not handed out before."""
+        number, free = self._numbers.get(name, 1), name
+        while free in self._taken:
+            number += 1
+            free = f"{name}-{number}"
+        self._numbers[name] = number
+        self._taken.add(free)
+        return free
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """How much memory there is for more, and how this process gets it."""
 
 import ctypes
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -9,6 +10,9 @@ from pathlib import Path
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
+
+# As PyTorch, CUDA's libraries and C++ put it, in small letters.
+_OUT_OF_MEMORY = ("out of memory", "allocate memory", "alloc_failed", "bad_alloc")
 
 
 def free_memory() -> int:
@@ -22,6 +26,18 @@ def free_memory() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     available = next(line for line in lines if line.startswith("MemAvailable:"))
     return int(available.split()[1]) * 1024
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, the machine's or a GPU's, was too small.
+
+    PyTorch raises a RuntimeError, which only its text tells from others.
+    """
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, RuntimeError):
+        return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+    return isinstance(error, MemoryError)
 
 
 def keep_freed_memory() -> None:

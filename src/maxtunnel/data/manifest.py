@@ -1,0 +1,115 @@
+"""What a store says of itself: the record of its settings, its files and their hashes."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from maxtunnel.support.choices import Resize
+from maxtunnel.support.files import FormatError, replacing
+from maxtunnel.support.records import Json, from_json, to_json
+
+MANIFEST = "manifest.json"
+_FORMAT = "maxtunnel store"
+_VERSION = 1
+# Where the images came from is no part of what they are.
+_NOT_CONTENT = ("content_sha256", "source", "fingerprint")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Arrow file of a store: how many images and bytes it holds, and their hash."""
+
+    images: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a store holds and how it was made.
+
+    Attributes:
+        size: side of the square images in pixels.
+        resize: how they were warped to it.
+        select: the draw, such as `100x400`; None for all images.
+        distinct: the draw was without replacement.
+        seed: of the draw; None where there was none.
+        source: what was prepared, as it was given.
+        fingerprint: hash of the settings and of the names, sizes and times of the source files.
+        images: how many there are.
+        class_names: the name of each label; empty without labels.
+        skipped: the images that could not be read, each with the reason.
+        shards: the files, in order.
+        mean_sha256: hash of mean.npy.
+        content_sha256: hash of all the above but `source` and `fingerprint`, so of every pixel too.
+    """
+
+    size: int
+    resize: Resize
+    select: str | None
+    distinct: bool
+    seed: int | None
+    source: str
+    fingerprint: str
+    images: int
+    class_names: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+    shards: tuple[Shard, ...]
+    mean_sha256: str
+    content_sha256: str = ""
+
+    def hashed(self) -> str:
+        """What `content_sha256` must be."""
+        return hash_of({key: value for key, value in to_json(self).items() if key not in _NOT_CONTENT})
+
+    def save(self, path: Path) -> "Manifest":
+        """Write it as JSON; returns it with its hash."""
+        manifest = replace(self, content_sha256=self.hashed())
+        with replacing(path) as temporary:
+            text = json.dumps({"format": _FORMAT, "version": _VERSION, **to_json(manifest)}, indent=1)
+            temporary.write_text(text + "\n", encoding="utf-8")
+        return manifest
+
+    @classmethod
+    def load(cls, path: Path) -> "Manifest":
+        """Read what `save` wrote; FormatError if it is missing, damaged, altered or of another version."""
+        try:
+            values = json.loads(path.read_bytes())
+            kind, version = values.pop("format"), values.pop("version")
+            if (kind, version) != (_FORMAT, _VERSION):
+                found = f"{kind!r}, version {version!r}"
+                raise FormatError(f"{path} is of {found}: expected {_FORMAT!r}, version {_VERSION}")
+            manifest = from_json(cls, values)
+        except FormatError:
+            raise
+        except OSError as error:
+            raise FormatError(
+                f"{path.parent} is no store ({path.name}: {error.strerror}): prepare one"
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError(f"{path} is damaged ({error!r}): prepare the store again") from None
+        counts = (manifest.size, manifest.images, *(shard.images for shard in manifest.shards))
+        if manifest.hashed() != manifest.content_sha256 or min(counts) < 0:
+            raise FormatError(f"{path} was altered: its hash is another; prepare the store again")
+        return manifest
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether the folder is a store, whole or not."""
+    manifest = Path(path) / MANIFEST
+    if not manifest.is_file():
+        return False
+    with open(manifest, "rb") as file:
+        return _FORMAT.encode() in file.read(100)
+
+
+def hash_of(values: Json) -> str:
+    """SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,21 @@
+"""Choices by name that the library's functions and the command line's options share.
+
+They stand here, away from the code that acts on them, so that `maxtunnel --help` need not wait for PyTorch.
+"""
+
+from typing import Literal
+
+# How photographs come to the size of a network: bilinear without antialiasing is the paper's.
+Resize = Literal["bilinear", "antialias"]
+
+# How switches are written to a file.
+Coding = Literal["entropy", "packed"]
+
+# What a prepared store can be written as.
+ExportFormat = Literal["parquet"]
+
+# Named settings of a training run.
+RecipeName = Literal["fast", "paper"]
+
+# Of the arithmetic while training; weights and switches are float32 always.
+Precision = Literal["32", "bf16"]

@@ -1,0 +1,15 @@
+"""Numbers as a person types them on the command line or in a form."""
+
+
+def parse_numbers(text: str, name: str = "levels") -> tuple[int, ...] | None:
+    """`3,1` as (3, 1), and `all` as None, which stands for every number there is.
+
+    Raises:
+        ValueError: the text is anything else; the message calls it `name`.
+    """
+    if text.strip() == "all":
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise ValueError(f"`{name}` is {text!r}: expected all, or numbers from 1 and commas, such as 3,2")
+    return tuple(int(part) for part in parts)

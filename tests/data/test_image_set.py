@@ -1,0 +1,61 @@
+"""Whatever takes photographs takes a folder or a store."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from small_sources import SIZE, one_line
+
+from maxtunnel.data import MappedPixels, image_set, prepare, read_photographs
+
+
+@pytest.mark.parametrize("limit", [None, 4, 100])
+@pytest.mark.parametrize("room", [True, False])
+def test_a_folder_and_its_store_read_the_same(classes, prepared, monkeypatch, limit, room):
+    monkeypatch.setattr(image_set, "_fits", lambda pixels: room)
+    folder = read_photographs(classes, SIZE, limit=limit)
+    stored = read_photographs(prepared, SIZE, limit=limit)
+    assert isinstance(stored.pixels, torch.Tensor if room else MappedPixels)
+    assert torch.equal(stored.pixels[:], folder.pixels)
+    assert torch.equal(stored.labels, folder.labels)
+    assert stored.class_names == folder.class_names == ("ant", "bee", "cat")
+    assert [str(classes / path) for path in stored.paths] == folder.paths
+
+
+def test_a_flat_folder_and_its_store_have_no_classes(classes, tmp_path):
+    (classes / "bee" / "000.png").write_bytes(b"")
+    prepare(classes / "bee", tmp_path / "out", size=SIZE)
+    for source in (classes / "bee", tmp_path / "out"):
+        found = read_photographs(source, SIZE)
+        assert found.labels is None
+        assert found.class_names == ()
+        assert [Path(path).name for path, _ in found.skipped] == ["000.png"]
+
+
+def test_a_store_made_otherwise_is_refused(prepared):
+    for size, resize in ((32, "bilinear"), (SIZE, "antialias")):
+        with pytest.raises(ValueError, match="`size` 16 and `resize` bilinear") as error:
+            read_photographs(prepared, size, resize)
+        one_line(error, prepared)
+    with pytest.raises(ValueError, match="`limit` is 0"):
+        read_photographs(prepared, SIZE, limit=0)
+
+
+def test_reading_a_folder_is_told_with_its_name(classes, prepared):
+    seen = []
+    read_photographs(classes, SIZE, limit=4, on_progress=lambda *what: seen.append(what))
+    assert seen == [("read", done, 4, "classes") for done in range(1, 5)]
+    read_photographs(prepared, SIZE, on_progress=lambda *what: seen.append(what))
+    assert len(seen) == 4
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_classes_are_numbered_over_all_files_however_few_are_read(classes, tmp_path):
+    (classes / "ant" / "000.png").write_bytes(b"")
+    prepare(classes, tmp_path / "out", size=SIZE)
+    found = read_photographs(classes, SIZE, limit=2)
+    assert found.class_names == ("ant", "bee", "cat")
+    assert found.labels.tolist() == [1]
+    stored = read_photographs(tmp_path / "out", SIZE, limit=3)
+    assert stored.labels.tolist() == [0, 1, 1]
+    assert stored.paths == ["ant/001.png", "bee/000.png", "bee/003.png"]
