@@ -6,10 +6,22 @@ import numpy as np
 import torch
 
 from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.provenance import PhaseRecord
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.training.loop import Config, Session
+from maxtunnel.training.config import TrainingConfig
+from maxtunnel.training.loop import Session
 from maxtunnel.training.phases import Reconstruction
 from maxtunnel.training.recipes import PAPER
+
+
+def record(**changes):
+    """How a phase of training came about, of a network that never was."""
+    fields = {
+        "recipe": {"name": "fast", "steps": 3000, "batch": 16},
+        "seed": 1, "encoder": "random", "data": "cats/train", "images": 1234, "size": 8,
+        "resize": "bilinear", "seconds": 1.5, "torch": "2.13.0",
+    }  # fmt: skip
+    return PhaseRecord(**fields | changes)
 
 
 def fill(network, blob):
@@ -42,15 +54,8 @@ def network_of(widths, mean, scale=255.0, dtype=torch.float64):
 def reference_losses(network, batches, count, run):
     """Losses of `count` steps of the paper's recipe; `batches(step)` gives normalised images."""
     recipe = replace(PAPER, batch=len(batches(0)), steps=count)
-    session = Session(
-        network,
-        network,
-        network.decoder,
-        Reconstruction(network.decoder, network.scale),
-        run,
-        Config(recipe=recipe),
-        resume=False,
-    )
+    task = Reconstruction(network.decoder, network.scale)
+    session = Session(network, task, run, TrainingConfig(recipe=recipe))
     losses = []
     for step in range(count):
         x = batches(step)

@@ -1,15 +1,18 @@
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from maxtunnel import benchmark
-from maxtunnel.benchmark import Benchmark, run_benchmark
+from maxtunnel.benchmark import run
 from maxtunnel.benchmark.floors import Ceilings, floor
+from maxtunnel.benchmark.run import Benchmark, run_benchmark
 from maxtunnel.benchmark.stock import StockNetwork
 from maxtunnel.benchmark.tables import markdown
-from maxtunnel.benchmark.turns import take_turns
+from maxtunnel.benchmark.turns import in_own_process, take_turns
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 
@@ -31,7 +34,7 @@ def test_stock_computes_what_ours_computes():
     with torch.no_grad():
         torch.testing.assert_close(stock.decode(indices) / 255, network.reconstruct(images))
     before = stock.bias_code.detach().clone()
-    stock.train_step(images * 255)
+    stock.train_step(images * 255, stock.make_optimizer())
     assert not torch.equal(before, stock.bias_code)
 
 
@@ -41,11 +44,12 @@ def test_operations_are_counted_from_the_architecture():
 
     architecture, ceilings = Architecture((4, 6, 8)), Ceilings(1e9, 1e9, 1e9)
     stock = StockNetwork(architecture.widths)
+    optimizer = stock.make_optimizer()
     images = torch.rand(16, 3, 64, 64)
     for operation, call in {
         "encode": lambda: stock.encode(images),
         "reconstruct": lambda: stock.decode(stock.encode(images)),
-        "train": lambda: stock.train_step(images),
+        "train": lambda: stock.train_step(images, optimizer),
     }.items():
         with FlopCounterMode(display=False) as counter:
             call()
@@ -62,17 +66,56 @@ def _sleeps(seconds, way):
     return lambda: torch.ones(1) * seconds
 
 
+def _raises():
+    raise ValueError("nothing")
+
+
+def _dies(way):
+    os._exit(1)
+
+
 def test_turns():
     slow, fast = take_turns([(1, "stock"), (2, "ours")], _sleeps, 2)
     assert min(len(slow.seconds), len(fast.seconds)) >= 6
     assert slow.peak is None or slow.peak >= 0
     with pytest.raises(RuntimeError, match="no stock"):
         take_turns([("stock",)], _fails, 1)
+    with pytest.raises(RuntimeError, match="died"):
+        take_turns([("stock",)], _dies, 1)
+
+
+def test_work_in_a_process_of_its_own():
+    assert in_own_process(os.getpid) != os.getpid()
+    with pytest.raises(RuntimeError, match="timing failed"):
+        in_own_process(_raises)
+
+
+def test_timing_processes_come_from_one_that_never_asked_for_a_gpu():
+    """CUDA refuses to work in a process that was forked from one that did."""
+    code = """
+import torch
+
+def asked(*_):
+    raise AssertionError("a GPU was asked for")
+
+for name in ("is_available", "device_count", "init", "_lazy_init"):
+    setattr(torch.cuda, name, asked)
+torch._C._cuda_getDeviceCount = asked
+import maxtunnel.benchmark.ways
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_optimiser_of_stock_lies_where_its_network_lies():
+    """On any device: here on the one that every machine has besides its processor."""
+    network = StockNetwork((2, 3)).to("meta")
+    sums = [state["sum"].device.type for state in network.make_optimizer().state.values()]
+    assert sums == ["meta"] * (1 + 2 * len(network.decoder))
 
 
 def test_a_run_end_to_end(tmp_path, monkeypatch):
-    some = {operation: ways for operation, ways in benchmark.WAYS.items() if operation in ("train", "decode")}
-    monkeypatch.setattr(benchmark, "WAYS", some | {benchmark.POOLING: ("stock", "ours")})
+    some = {operation: ways for operation, ways in run.WAYS.items() if operation in ("train", "decode")}
+    monkeypatch.setattr(run, "WAYS", some | {run.POOLING: ("stock", "ours")})
     result = run_benchmark(["2-2-2"], repeats=1, json_file=tmp_path / "b.json")
     assert isinstance(result, Benchmark)
     stored = json.loads((tmp_path / "b.json").read_text())

@@ -1,9 +1,11 @@
 """The recipes' rates, and the precision that a machine gets."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from maxtunnel.training.recipes import FAST, PAPER, fast_precision
+from maxtunnel.training.recipes import FAST, PAPER
 
 
 @pytest.mark.parametrize(
@@ -13,7 +15,16 @@ from maxtunnel.training.recipes import FAST, PAPER, fast_precision
 def test_bfloat16_only_where_it_is_multiplied_in_one_step(gpu, processor, precision, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: processor)
-    assert fast_precision() == precision
+    assert FAST.precision == "auto"
+    assert FAST.resolved() == replace(FAST, precision=precision)
+
+
+def test_a_precision_that_is_asked_for_is_kept(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert PAPER.resolved() == PAPER
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    asked = replace(FAST, precision="bf16")
+    assert asked.resolved() == asked
 
 
 def test_paper_rates_are_constant_and_fast_ones_rise_and_fall():

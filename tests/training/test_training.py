@@ -12,16 +12,19 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from maxtunnel.data.images import demo_photographs, resize
+from maxtunnel.data.images import resize
+from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.evaluation.evaluate import evaluate
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError, replacing
 from maxtunnel.support.memory import held_memory
-from maxtunnel.training import loop as training
+from maxtunnel.training import loop
+from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.feeds import LabelFeed, SwitchFeed
-from maxtunnel.training.loop import Config, TrainingDiverged, TrainingStopped, pretrain, train
+from maxtunnel.training.loop import TrainingDiverged, TrainingStopped
 from maxtunnel.training.recipes import FAST, PAPER
+from maxtunnel.training.train import pretrain, train
 from reference import fill, network_of, reference_losses
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -79,22 +82,22 @@ def test_original_losses_of_the_papers_recipe(shared, tmp_path):
 def test_training_learns_and_writes_a_run(tmp_path, recipe):
     data, val = pictures(), pictures(slice(3, 4))
     before = evaluate(new_network(), val).rmse
-    network = train(new_network(), data, tmp_path / "run", Config(recipe=recipe), val=val)
+    network = train(new_network(), data, tmp_path / "run", TrainingConfig(recipe=recipe), val=val)
     result = evaluate(network, val)
     assert result.rmse < 0.85 * before
-    assert network.info["rmse"] == result.rmse
+    assert network.provenance.training.rmse == result.rmse
     loaded = TunnelNetwork.load(tmp_path / "run" / "model.safetensors")
     assert torch.equal(weights(loaded), weights(network))
-    assert loaded.info["recipe"]["name"] == recipe.name
+    assert loaded.provenance.training.recipe["name"] == recipe.name
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines()))
     assert [int(row["step"]) for row in rows] == list(range(50, 401, 50))
     assert float(rows[-1]["rmse"]) < float(rows[0]["rmse"])
-    assert Config.load(tmp_path / "run") == Config(recipe=recipe)
+    assert TrainingConfig.load(tmp_path / "run") == TrainingConfig(recipe=recipe.resolved())
     assert (tmp_path / "run" / "samples" / "000400.png").exists()
 
 
 def test_the_encoder_is_not_trained(tmp_path):
-    network = train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(60)))
+    network = train(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(60)))
     before = new_network()
     assert all(
         torch.equal(a, b)
@@ -105,7 +108,9 @@ def test_the_encoder_is_not_trained(tmp_path):
 
 def test_a_seed_gives_the_same_network(tmp_path):
     runs = [
-        weights(train(new_network(), pictures(), tmp_path / str(i), Config(recipe=short(60), seed=seed)))
+        weights(
+            train(new_network(), pictures(), tmp_path / str(i), TrainingConfig(recipe=short(60), seed=seed))
+        )
         for i, seed in enumerate((0, 0, 1))
     ]
     assert torch.equal(runs[0], runs[1])
@@ -113,9 +118,9 @@ def test_a_seed_gives_the_same_network(tmp_path):
 
 
 def test_minutes_become_steps_and_the_measurement_leaves_no_trace(tmp_path):
-    config = Config(recipe=short(10**6), minutes=0.05)
+    config = TrainingConfig(recipe=short(10**6), minutes=0.05)
     train(new_network(), pictures(), tmp_path / "timed", config)
-    saved = Config.load(tmp_path / "timed")
+    saved = TrainingConfig.load(tmp_path / "timed")
     assert saved.minutes is None
     assert 1 <= saved.recipe.steps < 10**5
     again = train(new_network(), pictures(), tmp_path / "counted", saved)
@@ -135,7 +140,7 @@ def interrupt_before(monkeypatch, feed, step):
 
 
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
-    config = Config(recipe=short(400))
+    config = TrainingConfig(recipe=short(400))
     whole = train(new_network(), pictures(), tmp_path / "whole", config)
 
     interrupt_before(monkeypatch, SwitchFeed, 122)
@@ -154,7 +159,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch)
 def train_until_killed(run, config, step, while_saving):
     """In a process of its own: go on with a run, and die before `step`, or while its state is saved."""
     torch.set_num_threads(1)
-    training.CHECKPOINT_SECONDS = 0.0
+    loop.CHECKPOINT_SECONDS = 0.0
     at, save = SwitchFeed.at, TunnelNetwork.save
 
     def die_at(feed, number):
@@ -179,7 +184,7 @@ def train_until_killed(run, config, step, while_saving):
 
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path):
     """SIGKILL at random steps: before the first checkpoint, twice after the same one, and while saving."""
-    config, run = Config(recipe=short(400)), tmp_path / "run"
+    config, run = TrainingConfig(recipe=short(400)), tmp_path / "run"
     whole = train(new_network(), pictures(), tmp_path / "whole", config)
     steps = sorted(np.random.default_rng(0).integers(60, 400, 3).tolist())
     kills = [(20, False), *((step, False) for step in steps), (steps[-1] // 50 * 50, True)]
@@ -211,7 +216,7 @@ def test_memory_stays_flat(tmp_path, monkeypatch):
         return at(feed, step)
 
     monkeypatch.setattr(SwitchFeed, "at", watched)
-    train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(2000)))
+    train(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(2000)))
     if held[0] is None:
         pytest.skip("this system does not tell how much memory a process holds")
     # A tensor that is kept each step would be 4 x 3 x 32 x 32 x 4 bytes at least: 70 MB in 1,500 steps.
@@ -220,27 +225,22 @@ def test_memory_stays_flat(tmp_path, monkeypatch):
 
 def test_divergence_stops_with_the_step_and_advice(tmp_path):
     with pytest.raises(TrainingDiverged, match=r"the loss became (nan|inf) at step \d+.*lower|below"):
-        train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(200, learning_rate=1e30)))
+        train(
+            new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(200, learning_rate=1e30))
+        )
     assert torch.isfinite(weights(TunnelNetwork.load(tmp_path / "run" / "model.safetensors"))).all()
 
 
 def test_refuses_what_cannot_be_trained(tmp_path):
     with pytest.raises(ValueError, match="no photographs"):
         train(new_network(), pictures()[:0], tmp_path / "run")
-    train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(50)))
+    train(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(50)))
     with pytest.raises(ValueError, match="holds a run already"):
-        train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(50)))
-
-
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"recipe": {"betas": [0, 0]}}', b"\xff"])
-def test_a_damaged_config_is_named(tmp_path, content):
-    (tmp_path / "config.json").write_bytes(content)
-    with pytest.raises(FormatError, match=r"config\.json is not the config of a run"):
-        Config.load(tmp_path)
+        train(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(50)))
 
 
 def test_a_damaged_state_is_named(tmp_path):
-    config = Config(recipe=short(50))
+    config = TrainingConfig(recipe=short(50))
     train(new_network(), pictures(), tmp_path / "run", config)
     state = tmp_path / "run" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-9])
@@ -253,10 +253,12 @@ def test_pretraining_learns_and_keeps_the_encoder(tmp_path):
     data = torch.cat([pictures(slice(0, 1)), pictures(slice(3, 4))])
     labels = torch.arange(2).repeat_interleave(16)
     network, before = new_network(), new_network()
-    config = Config(recipe=replace(short(200), learning_rate=0.005))
+    config = TrainingConfig(recipe=replace(short(200), learning_rate=0.005))
     pretrain(network, data, labels, tmp_path / "run", config, val=(data, labels))
-    assert network.info["top1"] > 0.9
-    assert network.info["classes"] == 2
+    record = network.provenance.pretraining
+    assert record.top1 > 0.9
+    assert record.classes == 2
+    assert network.provenance.training is None
     kept = TunnelNetwork.load(tmp_path / "run" / "model.safetensors")
     assert torch.equal(weights(kept.encoder), weights(network.encoder))
     assert not torch.equal(weights(kept.encoder), weights(before.encoder))
@@ -268,22 +270,26 @@ def test_pretraining_learns_and_keeps_the_encoder(tmp_path):
 
 def test_a_new_decoder_keeps_only_what_stays_true(tmp_path):
     data, labels = pictures(slice(0, 2)), torch.arange(2).repeat_interleave(16)
-    config = Config(recipe=short(3))
+    config = TrainingConfig(recipe=short(3))
     network = pretrain(new_network(), data, labels, tmp_path / "encoder", config, val=(data, labels))
-    accuracy = network.info["top1"]
+    pretraining = network.provenance.pretraining
+    assert pretraining.top1 is not None
     train(network, data, tmp_path / "decoder", config, val=data)
-    assert (network.info["pretraining"]["top1"], "top1" in network.info) == (accuracy, False)
-    assert network.info["bits_images"] == len(data)
+    assert network.provenance.pretraining == pretraining
+    assert network.provenance.training.top1 is None
+    assert network.provenance.training.bits_images == len(data)
     train(network, data, tmp_path / "again", config)
-    assert network.info["pretraining"]["top1"] == accuracy
-    assert not {"rmse", "val_images", "stored_bits_per_pixel"} & set(network.info)
+    assert network.provenance.pretraining == pretraining
+    training = network.provenance.training
+    assert (training.rmse, training.val_images, training.stored_bits_per_pixel) == (None, None, None)
     pretrain(network, data, labels, tmp_path / "last", config)
-    assert "pretraining" not in network.info
+    assert network.provenance.training is None
+    assert network.provenance.pretraining.top1 is None
 
 
 def test_a_stopped_pretraining_goes_on_too(tmp_path, monkeypatch):
     data, labels = pictures(slice(0, 2)), torch.arange(2).repeat_interleave(16)
-    config = Config(recipe=short(100))
+    config = TrainingConfig(recipe=short(100))
     whole = pretrain(new_network(), data, labels, tmp_path / "whole", config)
     interrupt_before(monkeypatch, LabelFeed, 60)
     with pytest.raises(TrainingStopped, match="step 61 of 100"):
@@ -296,12 +302,17 @@ def test_a_stopped_pretraining_goes_on_too(tmp_path, monkeypatch):
 def test_a_target_ends_a_run_early(tmp_path):
     recipe = short(4000)
     network = train(
-        new_network(), pictures(), tmp_path / "run", Config(recipe=recipe, target_rmse=0.2), val=pictures()
+        new_network(),
+        pictures(),
+        tmp_path / "run",
+        TrainingConfig(recipe=recipe, target_rmse=0.2),
+        val=pictures(),
     )
-    assert network.info["rmse"] < 0.205
-    assert network.info["recipe"]["steps"] < 4000
-    with pytest.raises(ValueError, match="measured on val"):
-        train(new_network(), pictures(), tmp_path / "other", Config(recipe=recipe, target_rmse=0.2))
+    assert network.provenance.training.rmse < 0.205
+    assert network.provenance.training.steps < 4000
+    assert TrainingConfig.load(tmp_path / "run").recipe.steps == network.provenance.training.steps
+    with pytest.raises(ValueError, match="measured on the photographs of `val`"):
+        train(new_network(), pictures(), tmp_path / "other", TrainingConfig(recipe=recipe, target_rmse=0.2))
 
 
 def metrics(run):
@@ -329,7 +340,7 @@ def test_two_processes_train_like_one(tmp_path, photographs_folder, launch):
 def test_tensorboard_gets_the_same_numbers(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    train(new_network(), pictures(), tmp_path / "run", Config(recipe=short(100)))
+    train(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(100)))
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     values = [event.value for event in events.Scalars("loss")]
     assert values == pytest.approx(metrics(tmp_path / "run"), rel=1e-4)

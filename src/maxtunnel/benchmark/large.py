@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from maxtunnel.benchmark.turns import take_turns
-from maxtunnel.data.images import demo_photographs, to_float
+from maxtunnel.data.images import to_float
+from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tiling import reconstruct
 from maxtunnel.models.tunnel import TunnelNetwork

@@ -33,8 +33,6 @@ class StockNetwork(nn.Module):
         self.fast = fast
         if fast:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        parameters = [self.bias_code, *self.decoder.parameters()]
-        self.optimizer = torch.optim.Adagrad(parameters, lr=0.01, eps=1e-8)
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "n 3 h w"]) -> list[Int64[Tensor, "n _ _ _"]]:
@@ -61,9 +59,13 @@ class StockNetwork(nn.Module):
                     x = F.relu(x)
         return x.float()
 
-    def train_step(self, x: Float[Tensor, "n 3 h w"]) -> None:
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The decoder's, made once the network lies where it is trained: its sums lie beside the weights."""
+        return torch.optim.Adagrad([self.bias_code, *self.decoder.parameters()], lr=0.01, eps=1e-8)
+
+    def train_step(self, x: Float[Tensor, "n 3 h w"], optimizer: torch.optim.Optimizer) -> None:
         """One step of the decoder on images minus their mean, in grey levels."""
         loss = (self.decode(self.encode(x)) - x).square().sum() / (2 * len(x))
-        self.optimizer.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        self.optimizer.step()
+        optimizer.step()

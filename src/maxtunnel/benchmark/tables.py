@@ -1,19 +1,19 @@
 """A benchmark as Markdown, for docs/benchmarks.md."""
 
-from maxtunnel.benchmark import Benchmark, Timing
+from maxtunnel.benchmark.run import Benchmark, Timing
 
 
 def markdown(benchmark: Benchmark) -> str:
     """The machine, its ceilings and a table an operation."""
     machine, ceilings = benchmark.machine, benchmark.ceilings
     lines = [
-        f"{machine['device']}, {machine['threads']} threads, {machine['system']}, "
-        f"Python {machine['python']}, PyTorch {machine['torch']}, {machine['date']}.",
+        f"{machine.device}, {machine.threads} threads, {machine.system}, "
+        f"Python {machine.python}, PyTorch {machine.torch}, {machine.date}.",
         f"Ceilings: {ceilings.float32 / 1e9:.0f} GFLOP/s in float32 and {ceilings.bfloat16 / 1e9:.0f} in "
         f"bfloat16 (large matrix products), {ceilings.copy / 1e9:.0f} GB/s (large copy, read and written).",
     ]
-    if machine["kernels_compile_seconds"] is not None:
-        lines.append(f"Compiling the kernels, once a machine: {machine['kernels_compile_seconds']} s.")
+    if machine.kernels_compile_seconds is not None:
+        lines.append(f"Compiling the kernels, once a machine: {machine.kernels_compile_seconds} s.")
     for operation in dict.fromkeys(timing.operation for timing in benchmark.timings):
         lines += ["", f"### {operation}", "", *_HEAD]
         lines += [_row(timing) for timing in benchmark.timings if timing.operation == operation]

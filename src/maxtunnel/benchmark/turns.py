@@ -9,11 +9,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Any, TypeVar
 
 import torch
 
 from maxtunnel.support.memory import forget_peak, held_memory, keep_freed_memory
+
+# The arguments that build one way of doing an operation; the last one is its name.
+Way = tuple[object, ...]
+Result = TypeVar("Result")
 
 TURN_SECONDS = 0.15
 FEWEST_CALLS = 3
@@ -35,31 +40,27 @@ class Measured:
 
 
 def take_turns(
-    ways: Sequence[tuple[Any, ...]], build: Callable[..., Callable[[], object]], repeats: int
+    ways: Sequence[Way], build: Callable[..., Callable[[], object]], repeats: int
 ) -> list[Measured]:
     """Time `build(*way)()` for each way: `repeats` rounds, in each a turn for every way.
 
     Args:
-        ways: arguments of `build`; the last one names the way, and one that starts with `ours` runs as the
-            command line does, which keeps freed memory.
+        ways: arguments of `build`; a way whose name starts with `ours` runs as the command line does, which
+            keeps freed memory.
         build: makes the call in the process where it is timed.
         repeats: rounds.
 
     Raises:
         RuntimeError: a process failed; the message holds its error.
     """
-    # Forked from one that has imported everything and done nothing yet.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["maxtunnel.benchmark.ways"])
+    context = _context()
     with ExitStack() as stack:
         pipes = []
         for way in ways:
-            here, there = context.Pipe()
-            process = context.Process(target=_work, args=(there, build, way), daemon=True)
-            process.start()
+            process, pipe = _start(context, _work, build, way)
             stack.callback(process.join)
-            stack.callback(here.close)
-            pipes.append(here)
+            stack.callback(pipe.close)
+            pipes.append(pipe)
         # One after another, so that building one does not disturb the first call of another.
         starts = [_ask(pipe) for pipe in pipes]
         rounds = [[_ask(pipe) for pipe in pipes] for _ in range(repeats)]
@@ -67,6 +68,20 @@ def take_turns(
         Measured(tuple(second for turns in rounds for second in turns[i]), *starts[i])
         for i in range(len(ways))
     ]
+
+
+def in_own_process(work: Callable[[], Result]) -> Result:
+    """What `work` returns in a fresh process, which keeps freed memory as the command line does.
+
+    Raises:
+        RuntimeError: the process failed; the message holds its error.
+    """
+    process, pipe = _start(_context(), _answer, work)
+    try:
+        return _ask(pipe)
+    finally:
+        pipe.close()
+        process.join()
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -80,6 +95,28 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def _context() -> ForkServerContext:
+    """Processes forked from one that has imported everything and done nothing yet.
+
+    It must not even have asked whether there is a GPU: CUDA refuses to work in what is forked afterwards.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["maxtunnel.benchmark.ways"])
+    return context
+
+
+def _start(
+    context: ForkServerContext, target: Callable[..., None], *args: object
+) -> tuple[ForkServerProcess, Connection]:
+    """A process that runs `target` with its end of a pipe and `args`; and our end."""
+    here, there = context.Pipe()
+    process = context.Process(target=target, args=(there, *args), daemon=True)
+    process.start()
+    # Or its end would stay open when it dies, and we would wait for an answer for ever.
+    there.close()
+    return process, here
+
+
 def _ask(pipe: Connection) -> Any:
     try:
         pipe.send(None)
@@ -91,14 +128,26 @@ def _ask(pipe: Connection) -> Any:
     return answer
 
 
-def _work(pipe: Connection, build: Callable[..., Callable[[], object]], way: tuple[Any, ...]) -> None:
-    """What a process does: build and first calls at the first word, a turn at each further one."""
+def _answer(pipe: Connection, work: Callable[[], object]) -> None:
+    """What a process does that is asked once."""
+    try:
+        pipe.recv()
+        keep_freed_memory()
+        pipe.send(work())
+    except EOFError:
+        return
+    except Exception as error:  # noqa: BLE001 - the parent raises it
+        pipe.send(error)
+
+
+def _work(pipe: Connection, build: Callable[..., Callable[[], object]], way: Way) -> None:
+    """What a process does that is timed: it builds and calls once when first asked, then takes turns."""
     try:
         pipe.recv()
         if str(way[-1]).startswith("ours"):
             keep_freed_memory()
         call = build(*way)
-        forget_peak()
+        _forget_peak()
         before = _held(peak=False)
         first = timed(call)
         after = _held(peak=True)
@@ -120,6 +169,12 @@ def _turn(call: Callable[[], object]) -> list[float]:
     while len(seconds) < FEWEST_CALLS or sum(seconds) < TURN_SECONDS:
         seconds.append(timed(call))
     return seconds
+
+
+def _forget_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    forget_peak()
 
 
 def _held(*, peak: bool) -> int | None:

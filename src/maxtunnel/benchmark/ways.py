@@ -11,12 +11,14 @@ from torch.nn import functional as F
 
 from maxtunnel.benchmark.stock import StockNetwork
 from maxtunnel.data.batches import Order
-from maxtunnel.data.images import demo_photographs, to_float
+from maxtunnel.data.images import to_float
+from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.switches.codes import pool, unpool
+from maxtunnel.switches.pooling import pool, unpool
+from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.feeds import KeptSwitches, SwitchFeed
-from maxtunnel.training.loop import Config, Session
+from maxtunnel.training.loop import Session
 from maxtunnel.training.phases import Reconstruction
 from maxtunnel.training.recipes import FAST
 
@@ -78,7 +80,8 @@ def build(model: str, operation: str, way: str) -> Callable[[], object]:
 def _stock(architecture: Architecture, operation: str, fast: bool, x: Tensor) -> Callable[[], object]:
     network = StockNetwork(architecture.widths, fast).to(x.device)
     if operation == "train":
-        return lambda: network.train_step(x)
+        optimizer = network.make_optimizer()
+        return lambda: network.train_step(x, optimizer)
     indices = network.encode(x)
     return torch.no_grad()(
         {
@@ -92,9 +95,8 @@ def _stock(architecture: Architecture, operation: str, fast: bool, x: Tensor) ->
 def _training_step(network: TunnelNetwork, pixels: Tensor, steps: int) -> Callable[[], object]:
     """A step of `maxtunnel train --recipe fast`, in a run so long that switches are kept, or of none."""
     with tempfile.TemporaryDirectory() as run:
-        config = Config(recipe=replace(FAST, batch=BATCH))
-        task = Reconstruction(network.decoder, network.scale)
-        session = Session(network, network, network.decoder, task, Path(run), config, False)
+        config = TrainingConfig(recipe=replace(FAST, batch=BATCH))
+        session = Session(network, Reconstruction(network.decoder, network.scale), Path(run), config)
     feed = SwitchFeed(network, pixels.to(network.device), session.order(len(pixels)), steps)
     numbers = iter(range(10**9))
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Training: recipes, the phases of Section III-B, and the one loop that serves them all."""

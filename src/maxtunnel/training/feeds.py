@@ -1,7 +1,6 @@
-"""What makes the batches of each phase; switches are kept, so that the encoder runs only once."""
+"""The batches of each phase; switches are kept where memory allows, so that the encoder runs only once."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Int64, UInt8
@@ -10,8 +9,10 @@ from torch import Tensor
 from maxtunnel.data.batches import PIECE, Order, Pixels, cut
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.memory import free_memory
-from maxtunnel.support.progress import OnProgress, counter, silent
-from maxtunnel.switches.packing import pack, unpack
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.switches.packing import pack, packed_size, unpack
+
+_BITS = 2  # of a switch of a 2x2 window
 
 
 class SwitchFeed:
@@ -19,6 +20,13 @@ class SwitchFeed:
 
     The encoder runs once over the photographs where that is less work than running it every step and memory
     allows; otherwise every step, in float32 too.
+
+    Args:
+        network: whose encoder makes the codes.
+        pixels: the photographs.
+        order: which of them make up each batch.
+        steps: how many batches will be asked for, at most.
+        on_progress: told how far the encoder is, in images.
     """
 
     def __init__(
@@ -32,12 +40,10 @@ class SwitchFeed:
         self._network, self._pixels, self._order = network, pixels, order
         distinct = len(pixels) * (2 if order.flips else 1)
         size = pixels.shape[-2], pixels.shape[-1]
-        pays = steps * order.batch // order.ranks > distinct
-        self._kept = (
-            KeptSwitches(network, pixels, order.flips, counter(on_progress, "encode"))
-            if pays and KeptSwitches.fit(network, distinct, size)
-            else None
-        )
+        self._kept: KeptSwitches | None = None
+        saves_work = steps * order.batch // order.ranks > distinct
+        if saves_work and KeptSwitches.fit(network, distinct, size):
+            self._kept = KeptSwitches(network, pixels, order.flips, on_progress)
 
     def at(self, step: int) -> tuple[list[Tensor], Tensor]:
         """Codes (finest level first) and normalised images."""
@@ -50,7 +56,14 @@ class SwitchFeed:
 
 
 class LabelFeed:
-    """Normalised images and labels for `Classification`."""
+    """Normalised images and labels for `Classification`.
+
+    Args:
+        network: normalises the images.
+        pixels: the photographs.
+        labels: the number of each photograph's class.
+        order: which of them make up each batch.
+    """
 
     def __init__(
         self,
@@ -68,9 +81,6 @@ class LabelFeed:
         return images, self._labels[numbers].to(images.device)
 
 
-Feed = SwitchFeed | LabelFeed
-
-
 class KeptSwitches:
     """The codes of a fixed set of images, 2 bits each, made once.
 
@@ -78,7 +88,7 @@ class KeptSwitches:
         network: whose encoder makes them, in float32.
         pixels: the images.
         mirrored: keep those of the mirrored images too.
-        on_progress: told the images done and their total.
+        on_progress: told how far the encoder is, in images.
     """
 
     def __init__(
@@ -86,33 +96,37 @@ class KeptSwitches:
         network: TunnelNetwork,
         pixels: Pixels,
         mirrored: bool = False,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_progress: OnProgress = silent,
     ) -> None:
         self.images = len(pixels)
         total = self.images * (2 if mirrored else 1)
-        # Level by level (images, bytes): four codes a byte, a quarter of the level apart.
+        device = network.device
+        # Level by level, (images, bytes), the codes channels last.
         self._packed: list[Tensor] = []
         for start in range(0, total, PIECE):
             # A piece may reach from the last images to the first mirrored ones.
             numbers = torch.arange(start, min(start + PIECE, total))
-            images = cut(pixels, numbers % self.images, numbers >= self.images, network.device)
-            levels = [level.codes for level in network.encode(images).levels]
+            images = cut(pixels, numbers % self.images, numbers >= self.images, device)
+            levels = [level.codes.permute(0, 2, 3, 1) for level in network.encode(images).levels]
             if start == 0:
-                self._shapes = [codes.permute(0, 2, 3, 1).shape[1:] for codes in levels]
+                self._shapes = [codes.shape[1:] for codes in levels]
                 self._packed = [
-                    torch.empty(total, -(-math.prod(shape) // 4), dtype=torch.uint8, device=network.device)
+                    torch.empty(total, packed_size(math.prod(shape), _BITS), dtype=torch.uint8, device=device)
                     for shape in self._shapes
                 ]
             for packed, codes in zip(self._packed, levels, strict=True):
-                packed[start : start + PIECE] = pack(codes)
-            on_progress(min(start + PIECE, total), total)
+                packed[start : start + PIECE] = pack(codes, _BITS)
+            on_progress("encode", min(start + PIECE, total), total, "")
 
     def at(
         self, numbers: Int64[Tensor, " b"], mirrored: Bool[Tensor, " b"]
     ) -> list[UInt8[Tensor, "b c h w"]]:
         """The codes of some images, finest level first, in channels-last memory format."""
         rows = (numbers + mirrored * self.images).to(self._packed[0].device)
-        return [unpack(packed[rows], shape) for packed, shape in zip(self._packed, self._shapes, strict=True)]
+        return [
+            unpack(packed[rows], shape, _BITS).permute(0, 3, 1, 2)
+            for packed, shape in zip(self._packed, self._shapes, strict=True)
+        ]
 
     @staticmethod
     def fit(network: TunnelNetwork, images: int, size: tuple[int, int]) -> bool:

@@ -1,6 +1,6 @@
-"""What the two phases train on and towards: rebuilding photographs, and before that, naming what they show.
+"""The two phases of training: telling classes apart, which is optional, and rebuilding photographs.
 
-A phase is a module whose `forward` takes a batch and gives its loss, and a feed that makes the batches.
+A phase is a module whose `forward` takes a batch and gives its loss; `training.feeds` makes the batches.
 """
 
 import math
@@ -17,19 +17,27 @@ from maxtunnel.models.tunnel import TunnelNetwork
 
 
 class Phase(nn.Module):
-    """`forward` gives loss and measure of a batch; `measure` names it, `summarise` turns its mean into it."""
+    """A module whose parameters are all trained; `forward` gives the loss of a batch and its metric.
 
-    measure: str
+    Attributes:
+        metric: what the metric is called.
+    """
+
+    metric: str
 
     def summarise(self, mean: float) -> float:
-        """The measure of many batches from the mean of theirs."""
+        """The metric of many batches, from the mean of what `forward` gave for each."""
         return mean
+
+    def whole(self, network: TunnelNetwork) -> nn.Module:
+        """The network with all that is trained, which is what a run must save to be resumed."""
+        return network
 
 
 class Reconstruction(Phase):
     """A decoder with the paper's loss, sum((y - x)^2) / (2N), on a network's inner scale."""
 
-    measure = "rmse"
+    metric = "rmse"
 
     def __init__(self, decoder: MirroredDecoder, scale: float) -> None:
         super().__init__()
@@ -53,7 +61,7 @@ class Reconstruction(Phase):
 class Classification(Phase):
     """Encoder and classifier with the softmax loss."""
 
-    measure = "accuracy"
+    metric = "accuracy"
 
     def __init__(self, network: TunnelNetwork, classifier: Classifier) -> None:
         super().__init__()
@@ -65,6 +73,10 @@ class Classification(Phase):
         """Loss and share of right answers of one batch."""
         logits = self.classifier(self.encoder(images, check=False)[0]).float()
         return F.cross_entropy(logits, labels), (logits.argmax(1) == labels).float().mean()
+
+    def whole(self, network: TunnelNetwork) -> nn.Module:
+        """With the classifier, which is in no network."""
+        return nn.ModuleDict({"network": network, "classifier": self.classifier})
 
 
 @torch.no_grad()

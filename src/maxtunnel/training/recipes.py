@@ -6,6 +6,8 @@ from typing import Literal
 
 import torch
 
+from maxtunnel.support.choices import RecipeName
+
 PhaseName = Literal["train", "pretrain"]
 
 
@@ -30,8 +32,8 @@ class Recipe:
         bias_code: start value of every channel's bias code; None draws it like Caffe.
         reshuffle: a new order for every pass over the photographs; otherwise one order, read cyclically.
         flips: mirror half of the photographs.
-        precision: `32`, or `bf16` for the decoder's arithmetic; weights and encoder stay float32. FAST takes
-            `bf16` where the processor, or a GPU, has it.
+        precision: `32`, or `bf16` for the decoder's arithmetic; weights and encoder stay float32. `auto` is
+            `bf16` where the machine is fast at it: `resolved` decides when a run starts.
     """
 
     name: str
@@ -49,7 +51,7 @@ class Recipe:
     bias_code: float | None
     reshuffle: bool
     flips: bool
-    precision: Literal["32", "bf16"]
+    precision: Literal["auto", "32", "bf16"]
 
     def rate(self, step: int) -> float:
         """Learning rate of the weights in step `step`, counted from 0."""
@@ -59,6 +61,17 @@ class Recipe:
         if not self.decay:
             return self.learning_rate
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (self.steps - rise)))
+
+    def resolved(self) -> "Recipe":
+        """The recipe as it is run on this machine: its precision is `32` or `bf16`, never `auto`."""
+        if self.precision != "auto":
+            return self
+        return replace(self, precision="bf16" if bf16_supported() else "32")
+
+
+def bf16_supported() -> bool:
+    """Whether bfloat16 is multiplied in one step; imitated, it costs three times float32 or more."""
+    return torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
 
 
 # Sections III-B and VIII, and the published solver files.
@@ -82,11 +95,6 @@ PAPER = Recipe(
 )
 
 
-def fast_precision() -> Literal["32", "bf16"]:
-    """FAST's: `bf16` where it is multiplied in one step; imitated, it costs three times float32 or more."""
-    return "bf16" if torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported() else "32"
-
-
 # Chosen by short runs of 8-8-8 and 16-16-16 on imagenette: docs/training.md.
 FAST = Recipe(
     name="fast",
@@ -104,13 +112,13 @@ FAST = Recipe(
     bias_code=1.0,
     reshuffle=True,
     flips=False,
-    precision=fast_precision(),
+    precision="auto",
 )
 
 # For the classifier on the encoder; the paper's recipe serves both phases.
 FAST_PRETRAIN = replace(FAST, learning_rate=0.005, steps=3000, flips=True)
 
-RECIPES = {
+RECIPES: dict[PhaseName, dict[RecipeName, Recipe]] = {
     "train": {"fast": FAST, "paper": PAPER},
     "pretrain": {"fast": FAST_PRETRAIN, "paper": PAPER},
 }

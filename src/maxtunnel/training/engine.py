@@ -1,0 +1,125 @@
+"""The engine under every training, Lightning Fabric: devices, processes, and the one step of an update."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from maxtunnel.training.recipes import Recipe
+
+# What a phase's `forward` takes, and what makes it for a step, counted from 0.
+Batch = tuple[object, ...]
+Batches = Callable[[int], Batch]
+
+
+@runtime_checkable
+class Fabric(Protocol):
+    """What training uses of Lightning's Fabric."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+
+    @property
+    def world_size(self) -> int:
+        """Processes that share each batch."""
+
+    @property
+    def global_rank(self) -> int:
+        """The number of this process among them."""
+
+    @property
+    def is_global_zero(self) -> bool:
+        """Whether this process is the one that writes files."""
+
+    def setup(
+        self, module: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> tuple[Callable[..., tuple[Tensor, Tensor]], torch.optim.Optimizer]:
+        """Both as they share their gradients, in the precision of the run."""
+
+    def backward(self, tensor: Tensor) -> None:
+        """Add a loss's gradients to the parameters."""
+
+    def all_reduce(self, data: Tensor, *, reduce_op: str) -> Tensor:
+        """Sum or mean of a tensor over all processes."""
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+
+
+def start_fabric(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
+    """Start the processes of a training; each comes back from here on a device of its own.
+
+    Args:
+        recipe: gives the precision, which must be resolved.
+        devices: GPUs, or processes on a CPU, of each machine.
+        nodes: machines.
+    """
+    from lightning.fabric import Fabric as LightningFabric
+    from lightning.fabric.plugins import MixedPrecision
+
+    class Autocast(MixedPrecision):
+        def convert_input(self, data: Any) -> Any:
+            # Targets keep their precision; layers take what they need.
+            return data
+
+    # It announces its precision to everyone.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    bf16 = recipe.precision == "bf16"
+    fabric: Any = LightningFabric(
+        accelerator="auto",
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
+        plugins=Autocast("bf16-mixed", "cuda" if torch.cuda.is_available() else "cpu") if bf16 else None,
+    )
+    fabric.launch()
+    return fabric
+
+
+def place(module: nn.Module, device: torch.device) -> None:
+    """Move a module to a device, with the weights of its convolutions channels-last."""
+    module.to(device)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def make_optimizer(trained: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser of a module that lies where it is trained.
+
+    Each group has a `factor`: how many times the recipe's rate is its own.
+    """
+    by_factor: dict[float, list[nn.Parameter]] = {}
+    for p in trained.parameters():
+        factor = recipe.bias_rate if p.ndim == 1 else (8 / p.shape[1]) ** recipe.width_rate
+        by_factor.setdefault(factor, []).append(p)
+    groups = [{"params": parameters, "factor": factor} for factor, parameters in by_factor.items()]
+    if recipe.optimizer == "adagrad":
+        return torch.optim.Adagrad(groups, eps=recipe.epsilon)
+    return torch.optim.AdamW(groups, betas=recipe.betas, eps=recipe.epsilon, weight_decay=0.0, fused=True)
+
+
+class Update:
+    """The one step of any training: learning rate, loss, gradient, new weights.
+
+    Args:
+        fabric: from `start_fabric`.
+        task: gives loss and metric of a batch; a `Phase`.
+        optimizer: from `make_optimizer`.
+    """
+
+    def __init__(self, fabric: Fabric, task: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._fabric = fabric
+        self._task, self._optimizer = fabric.setup(task, optimizer)
+
+    def __call__(self, rate: float, batch: Batch) -> Float[Tensor, "2"]:
+        """Update the weights at a learning rate; the loss and the metric that the batch had before."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        loss, metric = self._task(*batch)
+        self._optimizer.zero_grad()
+        self._fabric.backward(loss)
+        self._optimizer.step()
+        return torch.stack([loss.detach().float(), metric.detach().float()])

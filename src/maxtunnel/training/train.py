@@ -1,0 +1,203 @@
+"""Training a decoder and pretraining an encoder: a run in a folder, and its record in the network."""
+
+import time
+from collections.abc import Callable, Sized
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from maxtunnel.data.batches import PIECE, Order, Pixels, cut
+from maxtunnel.data.images import write_png
+from maxtunnel.evaluation.evaluate import evaluate
+from maxtunnel.models.classifier import Classifier
+from maxtunnel.models.provenance import PhaseRecord, Provenance
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.training.config import DEFAULTS, TrainingConfig
+from maxtunnel.training.feeds import LabelFeed, SwitchFeed
+from maxtunnel.training.loop import Session
+from maxtunnel.training.phases import Classification, Reconstruction, top1
+
+SAMPLES = 8  # photographs in each picture of samples
+
+
+def train(
+    network: TunnelNetwork,
+    photographs: Pixels,
+    run: str | Path,
+    config: TrainingConfig = DEFAULTS,
+    *,
+    val: Pixels | None = None,
+    resume: bool = False,
+    on_progress: OnProgress = silent,
+) -> TunnelNetwork:
+    """Train the decoder of `network` to rebuild `photographs` from the switches of its frozen encoder.
+
+    Args:
+        network: changed in place.
+        photographs: uint8 RGB, (n, 3, h, w), all of one size.
+        run: folder for config.json, metrics.csv, model.safetensors, samples and the state to resume from.
+        config: recipe, seed and bounds.
+        val: photographs that are never trained on: measured at the end, shown in the samples.
+        resume: go on from the state in `run`; ends bit for bit like a run that was never stopped (CPU).
+        on_progress: told often how far the run is, in steps.
+
+    Returns:
+        The network, which `run` also holds as model.safetensors.
+
+    Raises:
+        TrainingStopped: interrupted by Ctrl-C or SIGTERM; the state is saved.
+        TrainingDiverged: the loss became NaN or infinite; the last good state is saved.
+        ValueError: there are no photographs, none to measure a target on, or `run` holds another run.
+        FormatError: there is nothing sound to resume.
+    """
+    _check_some(photographs)
+    if config.target_rmse is not None and val is None:
+        raise ValueError("`target_rmse` is measured on the photographs of `val`: give some")
+    if not resume:
+        network.provenance = Provenance(pretraining=network.provenance.pretraining)
+    session = Session(network, Reconstruction(network.decoder, network.scale), Path(run), config, resume)
+    pixels = _resident(photographs, session.fabric.device)
+    feed = SwitchFeed(network, pixels, session.order(len(pixels)), session.most_steps, on_progress)
+    reached = _target(session, val, config.target_rmse, on_progress)
+    shown = pixels if val is None else val
+    session.fit(feed.at, on_progress, lambda step: _write_samples(network, shown, session.run, step), reached)
+    record = _record(session, len(photographs))
+    if val is not None and session.fabric.is_global_zero:
+        result = evaluate(network, val)
+        record = replace(
+            record,
+            val=_short_name(config.val or ""),
+            val_images=result.images,
+            rmse=result.rmse,
+            rmse_ci95=result.rmse_ci95,
+            stored_bits_per_pixel=result.bits_per_pixel.stored,
+            bits_images=result.bits_images,
+        )
+    session.finish(replace(network.provenance, training=record))
+    return network
+
+
+def pretrain(
+    network: TunnelNetwork,
+    photographs: Pixels,
+    labels: Int64[Tensor, " n"],
+    run: str | Path,
+    config: TrainingConfig = DEFAULTS,
+    *,
+    val: tuple[Pixels, Int64[Tensor, " m"]] | None = None,
+    resume: bool = False,
+    on_progress: OnProgress = silent,
+) -> TunnelNetwork:
+    """Train the encoder of `network` to classify photographs, with a classifier that is thrown away.
+
+    Args:
+        network: its encoder is changed in place; its decoder stays as it is.
+        photographs: uint8 RGB, (n, 3, h, w), all of one size.
+        labels: the number of each photograph's class, from 0.
+        run: as for `train`; model.safetensors holds the encoder, for `maxtunnel train --encoder RUN`.
+        config: recipe, seed and bounds.
+        val: photographs and labels that are never trained on, for the top-1 accuracy.
+        resume: as for `train`.
+        on_progress: told often how far the run is, in steps.
+
+    Returns:
+        The network, whose provenance has the accuracy.
+
+    Raises:
+        As `train`.
+    """
+    _check_some(photographs)
+    if not resume:
+        network.provenance = Provenance()
+    size = photographs.shape[-2], photographs.shape[-1]
+    generator = torch.Generator().manual_seed(config.seed)
+    classes = int(labels.max()) + 1
+    task = Classification(network, Classifier(network.architecture, classes, size, generator))
+    network.encoder.requires_grad_(True)
+    session = Session(network, task, Path(run), replace(config, phase="pretrain"), resume)
+    pixels = _resident(photographs, session.fabric.device)
+    session.fit(LabelFeed(network, pixels, labels, session.order(len(pixels))).at, on_progress)
+    network.encoder.requires_grad_(False)
+    record = replace(_record(session, len(photographs)), classes=classes)
+    if val is not None and session.fabric.is_global_zero:
+        record = replace(
+            record,
+            val=_short_name(config.val or ""),
+            val_images=len(val[1]),
+            top1=top1(task, network, *val),
+        )
+    session.finish(Provenance(pretraining=record))
+    return network
+
+
+def _check_some(photographs: Sized) -> None:
+    if len(photographs) == 0:
+        raise ValueError("there are no photographs to train on")
+
+
+def _resident(pixels: Pixels, device: torch.device) -> Pixels:
+    """The photographs on the device where they take at most a quarter of its memory."""
+    if (
+        not isinstance(pixels, Tensor)
+        or device.type != "cuda"
+        or pixels.numel() > torch.cuda.mem_get_info(device)[0] / 4
+    ):
+        return pixels
+    return pixels.to(device)
+
+
+def _target(
+    session: Session, val: Pixels | None, target_rmse: float | None, on_progress: OnProgress
+) -> Callable[[], bool]:
+    """What tells whether the decoder has come as close to the photographs of `val` as was asked for."""
+    if val is None or target_rmse is None:
+        return lambda: False
+    images = len(val)
+    order = Order(images, PIECE, 0, reshuffle=False, flips=False)
+    feed = SwitchFeed(session.network, val, order, 10**9, on_progress)
+    return lambda: _rmse(session, feed, images) <= target_rmse
+
+
+@torch.no_grad()
+def _rmse(session: Session, feed: SwitchFeed, images: int) -> float:
+    """RMSE of the first `images` images of a feed, in the precision of training."""
+    task = session.task
+    squares = [task(*feed.at(step))[1] for step in range(max(1, images // PIECE))]
+    return task.summarise(float(torch.stack(squares).mean()))
+
+
+def _write_samples(network: TunnelNetwork, pixels: Pixels, run: Path, step: int) -> None:
+    """A picture: photographs, evenly spread over the set, above their reconstructions."""
+    numbers = torch.linspace(0, len(pixels) - 1, min(SAMPLES, len(pixels))).long()
+    images = cut(pixels, numbers, torch.zeros_like(numbers, dtype=torch.bool), network.device)
+    rows = [torch.cat(list(row), dim=-1) for row in (images, network.reconstruct(images))]
+    write_png(run / "samples" / f"{step:06d}.png", torch.cat(rows, dim=-2).cpu())
+
+
+def _record(session: Session, photographs: int) -> PhaseRecord:
+    """How the phase that a session did came about."""
+    config = session.config
+    settings = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(config.recipe).items()
+    }
+    return PhaseRecord(
+        recipe=settings,
+        seed=config.seed,
+        encoder=_short_name(config.encoder) if Path(config.encoder).exists() else config.encoder,
+        data=_short_name(config.data),
+        images=photographs,
+        size=config.size,
+        resize=config.resize,
+        seconds=round(time.monotonic() - session.started, 1),
+        torch=torch.__version__,
+    )
+
+
+def _short_name(folder: str) -> str:
+    """The last two names of a path: enough to know the data, and nothing about the machine."""
+    return "/".join(Path(folder).resolve().parts[-2:])
