@@ -1,7 +1,7 @@
 """A SegNet-style segmentation network: its decoder unpools with the encoder's indices.
 
 The indices never leave the process here, but they tunnel past the bottleneck: what the decoder draws may come
-from them and not from the features. `agreement` measures what counter-measures cost such a network.
+from them and not from the features. `agreement` measures what mitigations cost such a network.
 
     maxtunnel audit examples/segnet.py:build --data photographs --mitigations 10 \
         --metric examples/segnet.py:agreement --out audit
@@ -12,7 +12,8 @@ Source: Badrinarayanan, Kendall and Cipolla, SegNet.
 import torch
 from torch import nn
 
-from maxtunnel.data.images import demo_photographs, to_float
+from maxtunnel.data.images import to_float
+from maxtunnel.data.photographs import demo_photographs
 
 
 class SegNet(nn.Module):
@@ -52,6 +53,6 @@ def build() -> SegNet:
 
 
 def agreement(model: nn.Module) -> float:
-    """Share of pixels of four photographs that get the class they get without a counter-measure."""
+    """Share of the pixels of four photographs that keep the class they get without a mitigation."""
     images = to_float(torch.stack(list(demo_photographs().values())))
     return float((model(images).argmax(1) == build()(images).argmax(1)).double().mean())

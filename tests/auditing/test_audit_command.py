@@ -1,22 +1,17 @@
 """`maxtunnel audit`, run as a person runs it, on sound models and on broken ones."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 from typer.testing import CliRunner
 
-from maxtunnel.__main__ import app
-from maxtunnel.auditing import Config, audit, load_target
-from maxtunnel.auditing.experiments import check_photographs
-from maxtunnel.auditing.targets import find, read_preprocess
+from maxtunnel.auditing import AuditConfig, audit, load_target
+from maxtunnel.commands.app import app, spellings_of
 from maxtunnel.commands.console import explain
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 MODELS = """
 import torch
 from torch import nn
@@ -70,10 +65,11 @@ def models(tmp_path, monkeypatch):
 
 def call(*arguments):
     """The exit status and the error as `main` prints it, in this process, which is quicker."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    arguments = [str(argument) for argument in arguments]
+    result = CliRunner().invoke(app, arguments)
     if result.exception is None or isinstance(result.exception, SystemExit):
         return result.exit_code, result.output
-    return explain(result.exception), result.output
+    return explain(result.exception, spellings_of(arguments)), result.output
 
 
 @pytest.mark.parametrize(
@@ -100,11 +96,15 @@ def call(*arguments):
         ("nowhere.pt2", [], "there is no such file"),
         ("models.py", [], "names nothing"),
         ("8-8-8", ["--preprocess", "imagenet"], "leave --preprocess out"),
-        ("models.py:build", ["--levels", "3"], "are 1 to 2"),
-        ("models.py:build", ["--levels", "one"], "expected numbers from 1"),
-        ("models.py:build", ["--preprocess", "0.5"], "expected MEAN/STD"),
+        (
+            "models.py:build",
+            ["--levels", "3,1"],
+            "--levels is 3: expected numbers of poolings, in call order 1 to 2",
+        ),
+        ("models.py:build", ["--levels", "one"], "--levels is 'one': expected all, or numbers from 1"),
+        ("models.py:build", ["--preprocess", "0.5"], "--preprocess is '0.5': expected MEAN/STD"),
         ("models.py:build", ["--preprocess", "1,1,1/0,1,1"], "above 0"),
-        ("models.py:build", ["--metric", "models.py:metric"], "give --mitigations"),
+        ("models.py:build", ["--metric", "models.py:metric"], "give --mitigations some minutes"),
         ("models.py:build", ["--data", "empty"], "empty"),
         ("models.py:build", ["--out", "models.py"], "models.py is a file: give a folder"),
         ("models.py:build", ["--out", "models.py/out"], "models.py is a file: give a folder"),
@@ -147,8 +147,9 @@ def test_an_audit_from_the_command_line(models, photographs_folder, tmp_path):
     assert [level["name"] for level in content["levels"]] == ["2", "3"]
     assert [level["window"] for level in content["levels"]][1].startswith("3x3 window with stride 2x2")
     assert content["config"]["steps"] == 8
+    assert [level["number"] for level in content["levels"]] == [1, 2]
     assert content["images"] == {"trained": 87, "measured": 9, "searched": 9}
-    assert all(measure["metric"] is not None for measure in content["mitigations"])
+    assert all(mitigation["metric"] is not None for mitigation in content["mitigations"])
     assert {"known", "mean", "random", "fixed", "other", "where", "what", "both", "untrained"} == set(
         content["rows"]
     )
@@ -162,30 +163,6 @@ def test_a_broken_metric_gets_one_line(models, photographs_folder, tmp_path, cap
     assert "--metric fails with nothing done in place (KeyError" in capsys.readouterr().err
 
 
-def test_a_broken_metric_is_refused_before_any_training():
-    phases = []
-    images = torch.zeros(100, 3, 16, 16, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="--metric fails"):
-        audit(nn.MaxPool2d(2), images, config=Config(steps=2, mitigations=1.0), metric=lambda model: "high",
-              on_progress=lambda phase, *_: phases.append(phase))  # fmt: skip
-    assert phases == []
-
-
-@pytest.mark.parametrize(
-    "images",
-    [torch.rand(40, 3, 8, 8), torch.zeros(40, 8, 8, 3, dtype=torch.uint8), torch.zeros(3, 8, 8).byte(), [1]],
-)
-def test_photographs_of_another_kind_are_refused(images):
-    with pytest.raises(ValueError, match=r"give uint8 RGB, 0 to 255, of shape \(n, 3, h, w\)"):
-        check_photographs(images)
-
-
-@pytest.mark.parametrize("wrong", [{"minutes": -1.0}, {"minutes": 0.0}, {"steps": 0}, {"width": 0}])
-def test_an_audit_without_time_or_width_is_refused(wrong):
-    with pytest.raises(ValueError, match="expected"):
-        Config(**wrong)
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_an_exported_program_of_a_fixed_batch(models, photographs_folder, tmp_path, capsys):
     build = load_target("models.py:build").model.eval()
@@ -193,7 +170,7 @@ def test_an_exported_program_of_a_fixed_batch(models, photographs_folder, tmp_pa
     target = load_target("model.pt2")
     assert target.batch == 2
     images = (torch.rand(17, 3, 16, 16) * 255).to(torch.uint8)
-    config = Config(steps=2, images=8)
+    config = AuditConfig(steps=2, images=8)
     found = audit(target, images, holdout=images[:9], config=config)
     assert found.images["trained"] == 17
     assert "cannot" in found.untrained or "no layer" in found.untrained
@@ -203,40 +180,12 @@ def test_an_exported_program_of_a_fixed_batch(models, photographs_folder, tmp_pa
     assert "exported for images of 3x16x16: give that --size" in capsys.readouterr().err
 
 
-def test_levels_that_an_observer_does_not_see_stay_out():
-    images = (torch.rand(24, 3, 16, 16) * 255).to(torch.uint8)
-    model = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2)).train()
-    found = audit(model, images, holdout=images[:8], levels=(2,), config=Config(steps=2, images=8))
-    assert [level.name for level in found.levels] == ["2"]
-    assert model.training
-
-
-@pytest.mark.parametrize(
-    ("example", "levels", "returned", "unpoolings"),
-    [("vgg", 3, 0, 0), ("segnet", 3, 0, 3), ("unet", 2, 0, 0), ("split_inference", 2, 2, 0)],
-)
-def test_the_examples(example, levels, returned, unpoolings):
-    target = load_target(f"{EXAMPLES / example}.py:build")
-    found = target.try_out(torch.rand(2, 3, 32, 32))
-    assert (len(found.levels), len(found.returned), found.unpoolings) == (levels, returned, unpoolings)
-
-
-def test_the_metric_of_the_segnet_example_knows_its_own_model():
-    target = load_target(f"{EXAMPLES / 'segnet'}.py:build")
-    with torch.no_grad():
-        assert find(f"{EXAMPLES / 'segnet'}.py:agreement")(target.model) == 1
-
-
-def test_preprocessing():
-    images = torch.rand(2, 3, 4, 4)
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    expected = (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
-    assert torch.allclose(read_preprocess("imagenet")(images), expected)
-    assert torch.equal(read_preprocess("0,0,0/1,1,1")(images), images)
-    assert torch.equal(read_preprocess(None)(images), images)
-
-
-def test_too_few_photographs():
-    images = torch.zeros(20, 3, 16, 16, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="18 photographs to train on and 2 to measure on"):
-        audit(nn.MaxPool2d(2), images)
+def test_levels_are_chosen_by_number(models, photographs_folder, tmp_path):
+    data = many(photographs_folder, tmp_path)
+    arguments = ("--data", data, "--size", 16, "--steps", 2, "--out", tmp_path / "out", "--levels", "2")
+    status, output = call("audit", "models.py:build", *arguments)
+    assert status == 0, output
+    content = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert [(level["number"], level["name"]) for level in content["levels"]] == [(2, "3")]
+    assert (tmp_path / "out" / "pictures" / "alone-2.png").exists()
+    assert not (tmp_path / "out" / "pictures" / "alone-1.png").exists()

@@ -1,7 +1,6 @@
 """PyTorch's own `max_pool2d(..., return_indices=True)` is the oracle; networks come from packages."""
 
 import random
-import warnings
 
 import numpy as np
 import pytest
@@ -10,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
+from torch.overrides import _get_current_function_mode
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from maxtunnel.auditing import Config, audit
-from maxtunnel.models.mirrored import MirroredDecoder, stages
-from maxtunnel.switches.capture import NoSwitches, _as_it_was, capture, record
+from maxtunnel.models.mirrored import levels_of, mirror
+from maxtunnel.switches.capture import NoSwitches, _restoring, capture, record
+from third_party import third_party_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -98,7 +99,7 @@ def everything(model):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("fails", [True, False])
-def test_the_model_is_left_as_it_was(training, fails):
+def test_the_model_is_left_restoring(training, fails):
     def forward(self, x):
         x = self.body(x)
         self.seen = self.seen + 1
@@ -123,13 +124,14 @@ def test_the_model_is_left_as_it_was(training, fails):
     assert before[1] == after[1]
     assert model.seen is buffer
     assert torch.is_grad_enabled()
-    # Nothing of it listens any more: the function is PyTorch's own again.
-    assert F.max_pool2d(x, 2).shape == (2, 3, 8, 8)
+    # Nothing looks at operations any more.
+    assert _get_current_dispatch_mode() is None
+    assert _get_current_function_mode() is None
 
 
-def test_pythons_random_state_is_left_as_it_was():
+def test_pythons_random_state_is_restored():
     # Not through `capture`: what checks the types of its result under test draws random numbers itself.
-    with _as_it_was(nn.Identity()):
+    with _restoring(nn.Identity()):
         before = random.getstate()
         random.random()
     assert random.getstate() == before
@@ -164,6 +166,33 @@ def test_every_form_of_a_model(form):
         model = torch.compile(plain, backend="eager")
     (level,) = capture(model, x).levels
     assert torch.equal(level.indices(), indices)
+
+
+def test_a_swap_replaces_what_the_model_continues_with():
+    """The second of three poolings, by its number."""
+
+    def forward(self, x):
+        indices = []
+        for _ in range(3):
+            x, found = F.max_pool2d(x, 2, return_indices=True)
+            indices.append(found)
+        return x, indices
+
+    def swap(x, level):
+        assert x.shape == (2, 3, 16 >> level.number - 1, 16 >> level.number - 1)
+        assert torch.equal(level.values, F.max_pool2d(x, 2))
+        if level.number != 2:
+            return level.values, level.switches.codes
+        return level.values + 1, torch.full_like(level.switches.codes, 3)
+
+    plain, found = (record(Model(forward), images(), swap=swap) for swap in (None, swap))
+    assert [level.number for level in found.levels] == [1, 2, 3]
+    assert torch.equal(found.levels[0].switches.codes, plain.levels[0].switches.codes)
+    assert found.levels[1].switches.codes.eq(3).all()
+    assert torch.equal(found.levels[1].values, plain.levels[1].values + 1)
+    values, indices = found.output
+    assert torch.equal(values, plain.output[0] + 1)
+    assert torch.equal(indices[1], found.levels[1].switches.indices())
 
 
 def test_indices_that_leave_the_model_are_noticed():
@@ -220,24 +249,6 @@ def test_what_cannot_be_captured_is_explained(model, message):
         capture(model, images())
 
 
-def third_party():
-    """Networks that nobody here wrote: 2x2 and 3x3 windows with stride 2, one to five levels, functional."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from kornia.models.yunet import YuNet
-        from monai.networks import nets
-
-        import unet
-    return {
-        "monai BasicUNet": lambda: nets.BasicUNet(2, 3, 2, features=(8, 8, 16, 16, 16, 8)),
-        "monai ResNet": lambda: nets.resnet10(spatial_dims=2, n_input_channels=3),
-        "monai DenseNet": lambda: nets.DenseNet(2, 3, 2, 8, 4, (1, 1)),
-        "monai SEResNet": lambda: nets.SEResNet50(spatial_dims=2, in_channels=3, num_classes=2),
-        "unet UNet2D": lambda: unet.UNet2D(3, out_channels_first_layer=4, num_encoding_blocks=4, padding=1),
-        "kornia YuNet": lambda: YuNet("train", pretrained=False),
-    }
-
-
 @pytest.mark.parametrize(
     ("name", "levels", "kernel"),
     [
@@ -252,7 +263,7 @@ def third_party():
 def test_third_party_networks(name, levels, kernel, monkeypatch):
     """Every call of PyTorch's function, noted by a plain wrapper, gives what was captured."""
     pytest.importorskip("monai")
-    model = third_party()[name]().eval()
+    model = third_party_network(name).eval()
     x = images(2, 3, 64, 64)
     code = capture(model, x)
     found, stock = [], torch.max_pool2d
@@ -270,18 +281,5 @@ def test_third_party_networks(name, levels, kernel, monkeypatch):
     for level, indices in zip(code.levels, found, strict=True):
         assert torch.equal(level.indices(), indices)
         assert level.name
-    decoder = MirroredDecoder(stages(code), (64, 64), width=8)
+    decoder = mirror(levels_of(code), (64, 64), width=8)
     assert decoder([level.codes for level in code.levels]).shape == x.shape
-
-
-@pytest.mark.parametrize(
-    ("name", "levels"),
-    [("monai BasicUNet", 4), ("monai ResNet", 1), ("unet UNet2D", 3), ("kornia YuNet", 5)],
-)
-def test_an_audit_of_third_party_networks(name, levels):
-    pytest.importorskip("monai")
-    pixels = (images(24, 3, 64, 64) * 255).to(torch.uint8)
-    found = audit(third_party()[name](), pixels, holdout=pixels[:8], config=Config(steps=1, images=8))
-    assert len(found.levels) == levels
-    assert found.untrained == ""
-    assert all(row.rmse > 0 for row in found.rows.values())

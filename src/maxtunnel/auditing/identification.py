@@ -16,13 +16,13 @@ GREY = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
-class Identified:
+class Identification:
     """How often the photograph nearest to a reconstruction is the right one.
 
     Attributes:
-        by: what nearness is measured in.
+        by: what is compared: `pixels` or `edges`.
         among: photographs to choose from, the right one included.
-        found: share of right choices, over all photographs and all choices of the others.
+        found: share of right choices, over all photographs and all draws of the others.
         chance: that share for a blind guess.
     """
 
@@ -33,19 +33,19 @@ class Identified:
     chance: float
 
 
-def identify(rebuilt: Float[Tensor, "n 3 h w"], originals: Float[Tensor, "n 3 h w"]) -> list[Identified]:
+def identify(rebuilt: Float[Tensor, "n 3 h w"], originals: Float[Tensor, "n 3 h w"]) -> list[Identification]:
     """Search for each reconstruction's photograph among 100 and among 1,000, or as many as there are."""
     sizes = sorted({min(among, len(originals)) for among in (100, 1000)})
     ways: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda images: images.flatten(1), "edges": edges}
     found = []
     for by, describe in ways.items():
         rank = ranks(describe(rebuilt.clamp(0, 1)), describe(originals))
-        found += [_identified(by, among, rank) for among in sizes]
+        found += [_identification(by, among, rank) for among in sizes]
     return found
 
 
 def ranks(found: Float[Tensor, "n d"], wanted: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
-    """How many wrong descriptions are at least as near to each found one as the right one is."""
+    """For each of `found`, how many wrong ones of `wanted` are at least as near to it as the right one."""
     distance = (
         torch.cdist(found.double(), wanted.double(), compute_mode="donot_use_mm_for_euclid_dist")
         if found.shape[1] < 4096
@@ -55,7 +55,7 @@ def ranks(found: Float[Tensor, "n d"], wanted: Float[Tensor, "n d"]) -> Int64[Te
 
 
 def share_found(rank: Int64[Tensor, " n"], among: int) -> Tensor:
-    """For each rank, the probability to come first when `among` - 1 of the others are drawn at random."""
+    """For each rank, the probability that the right one is nearest when `among` - 1 others are drawn."""
     others = len(rank) - 1
     ways = math.comb(others, among - 1)
     found = [math.comb(others - behind, among - 1) / ways for behind in rank.tolist()]
@@ -65,7 +65,7 @@ def share_found(rank: Int64[Tensor, " n"], among: int) -> Tensor:
 def edges(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
     """A histogram of edge directions in each of 8x8 cells, of unit length.
 
-    It ignores colour, brightness and contrast, so it compares what is seen rather than what is printed.
+    It ignores colour, brightness and contrast, so that what is compared are the shapes.
 
     Source: Dalal and Triggs, Histograms of Oriented Gradients, with blocks of one cell.
     """
@@ -81,6 +81,6 @@ def edges(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
     return F.normalize(cells, dim=1).flatten(1)
 
 
-def _identified(by: str, among: int, rank: Tensor) -> Identified:
+def _identification(by: str, among: int, rank: Tensor) -> Identification:
     share = share_found(rank, among)
-    return Identified(by, among, float(share.mean()), bootstrap(share), 1 / among)
+    return Identification(by, among, float(share.mean()), bootstrap(share), 1 / among)

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from maxtunnel.auditing.targets import Target
@@ -23,44 +23,56 @@ class Samples:
     """What a model makes of some photographs.
 
     Attributes:
-        pixels: the photographs, uint8.
-        template: the code of one photograph: names, windows and sizes of all levels.
+        pixels: the photographs.
+        template: the code of one photograph: names, windows and sizes of the levels that an observer sees.
+        numbers: of these levels among all poolings of the model, in call order from 1.
         packed: level by level, as few bits a code as 1, 2, 4 or 8 allow.
-        features: the values of the coarsest level, each channel divided by its root mean square (of the
+        features: the values of the coarsest level, each channel divided by its root mean square (over the
             photographs that the decoders train on), float16.
-        rms: that divisor, a value a channel.
+        rms: that divisor, one value a channel.
     """
 
-    pixels: Tensor
+    pixels: UInt8[Tensor, "n 3 h w"]
     template: SwitchCode
-    packed: tuple[Tensor, ...]
-    features: Tensor
-    rms: Tensor
+    numbers: tuple[int, ...]
+    packed: tuple[UInt8[Tensor, "n _"], ...]
+    features: Float[Tensor, "n c oh ow"]
+    rms: Float[Tensor, " c"]
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     @property
     def levels(self) -> tuple[Level, ...]:
-        """From coarsest to finest."""
+        """From coarsest to finest; their numbers are those in the code."""
         return levels_of(self.template)
 
-    def images(self, numbers: Int64[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
-        """Photographs in [0, 1]."""
-        return to_float(self.pixels[numbers])
+    @property
+    def by_number(self) -> dict[int, SwitchLevel]:
+        """One photograph's level of each number, in call order."""
+        return dict(zip(self.numbers, self.template.levels, strict=True))
 
-    def code(self, numbers: Int64[Tensor, " b"]) -> SwitchCode:
-        """Their switches."""
+    @property
+    def coarsest_first(self) -> tuple[int, ...]:
+        """The numbers of the levels in the model, from coarsest to finest."""
+        return tuple(self.numbers[level.number - 1] for level in self.levels)
+
+    def images(self, chosen: Int64[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
+        """Some of the photographs, in [0, 1]."""
+        return to_float(self.pixels[chosen])
+
+    def code(self, chosen: Int64[Tensor, " b"]) -> SwitchCode:
+        """The switches of some of the photographs."""
         found = []
         for level, packed in zip(self.template.levels, self.packed, strict=True):
             shape = level.codes.permute(0, 2, 3, 1).shape[1:]
-            codes = unpack(packed[numbers], shape, bits_each(level))
+            codes = unpack(packed[chosen], shape, bits_each(level)).permute(0, 3, 1, 2)
             found.append(level.with_codes(codes))
         return SwitchCode(tuple(found), self.template.image_size)
 
-    def what(self, numbers: Int64[Tensor, " b"]) -> Float[Tensor, "b c oh ow"]:
-        """Their features at the coarsest level, channels last, like the codes."""
-        return self.features[numbers].float().contiguous(memory_format=torch.channels_last)
+    def what(self, chosen: Int64[Tensor, " b"]) -> Float[Tensor, "b c oh ow"]:
+        """The features of some of the photographs at the coarsest level, channels last, like the codes."""
+        return self.features[chosen].float().contiguous(memory_format=torch.channels_last)
 
 
 def bits_each(level: SwitchLevel) -> int:
@@ -73,7 +85,7 @@ def sample(
     pixels: Pixels,
     seconds: float = math.inf,
     least: int = 64,
-    rms: Tensor | None = None,
+    rms: Float[Tensor, " c"] | None = None,
     on_progress: OnProgress = silent,
     phase: str = "capture",
 ) -> Samples:
@@ -81,36 +93,63 @@ def sample(
 
     Args:
         target: the model.
-        pixels: uint8 photographs.
+        pixels: the photographs.
         seconds: for all of it.
-        least: that many are captured however long it takes.
+        least: this many are captured however long it takes.
         rms: divides the features; by default their own.
+        on_progress: told how many photographs are captured.
+        phase: its name for `on_progress`.
     """
     began, size = time.monotonic(), target.batch or PIECE
-    codes: list[list[Tensor]] = []
-    values: list[Tensor] = []
-    template: SwitchCode | None = None
-    most = len(pixels)
-    done = 0
+    pieces: list[_Piece] = []
+    done, most = 0, len(pixels)
     while done < most and not (done >= least and time.monotonic() - began > seconds):
-        images = to_float(_filled(pixels[done : min(done + size, most)], target.batch))
-        found = target.record(images).levels
-        count = min(size, most - done)
-        code = SwitchCode(tuple(level.switches for level in found), (images.shape[-2], images.shape[-1]))
-        if template is None:
-            template = code[0].to("cpu")
-            most = min(most, max(least, _fitting(template)))
-        coarsest = levels_of(code)[0].number
-        codes.append([pack(level.codes[:count].cpu(), bits_each(level)) for level in code.levels])
-        values.append(found[coarsest - 1].values[:count].float().cpu())
-        done += count
+        piece = _capture(target, pixels[done : min(done + size, most)])
+        if not pieces:
+            most = min(most, max(least, _fitting(piece.template)))
+        pieces.append(piece)
+        done += len(piece.values)
         on_progress(phase, done, most, "")
-    assert template is not None
+    return _joined(pixels[:done], pieces, rms)
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """The fields of `Samples` for a few photographs, the features not yet divided."""
+
+    template: SwitchCode
+    numbers: tuple[int, ...]
+    packed: tuple[Tensor, ...]
+    values: Tensor
+
+
+def _capture(target: Target, pixels: UInt8[Tensor, "n 3 h w"]) -> _Piece:
+    """Run the model once."""
+    found = target.record(to_float(_filled(pixels, target.batch))).levels
+    code = SwitchCode(tuple(level.switches for level in found), (pixels.shape[-2], pixels.shape[-1]))
+    return _Piece(
+        code[0].to("cpu"),
+        tuple(level.number for level in found),
+        tuple(
+            pack(level.codes[: len(pixels)].cpu().permute(0, 2, 3, 1), bits_each(level))
+            for level in code.levels
+        ),
+        found[_coarsest(code)].values[: len(pixels)].float().cpu(),
+    )
+
+
+def _joined(pixels: UInt8[Tensor, "n 3 h w"], pieces: list[_Piece], rms: Tensor | None) -> Samples:
     if rms is None:
-        rms = torch.cat([v.square().mean((0, 2, 3))[None] for v in values]).mean(0).sqrt().clamp(min=1e-6)
-    features = [(v / rms[:, None, None]).clamp(-6e4, 6e4).half() for v in values]
-    packed = tuple(torch.cat(level) for level in zip(*codes, strict=True))
-    return Samples(pixels[:done], template, packed, torch.cat(features), rms)
+        squares = [piece.values.square().mean((0, 2, 3)) for piece in pieces]
+        rms = torch.stack(squares).mean(0).sqrt().clamp(min=1e-6)
+    features = [(piece.values / rms[:, None, None]).clamp(-6e4, 6e4).half() for piece in pieces]
+    packed = tuple(torch.cat(level) for level in zip(*(piece.packed for piece in pieces), strict=True))
+    return Samples(pixels, pieces[0].template, pieces[0].numbers, packed, torch.cat(features), rms)
+
+
+def _coarsest(code: SwitchCode) -> int:
+    """The place of the coarsest level among `code.levels`."""
+    return levels_of(code)[0].number - 1
 
 
 def _filled(pixels: Tensor, batch: int | None) -> Tensor:
@@ -123,5 +162,5 @@ def _filled(pixels: Tensor, batch: int | None) -> Tensor:
 def _fitting(template: SwitchCode) -> int:
     """How many photographs' codes and features fit into half of the free memory."""
     codes = sum(level.codes.numel() * bits_each(level) / 8 for level in template.levels)
-    coarsest = template.levels[levels_of(template)[0].number - 1].codes.numel()
+    coarsest = template.levels[_coarsest(template)].codes.numel()
     return int(free_memory() / 2 / (codes + 6 * coarsest))

@@ -23,7 +23,9 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from maxtunnel.switches.codes import SwitchCode, SwitchLevel, from_indices, refuse_nan, to_indices
+from maxtunnel.switches.codes import SwitchCode, SwitchLevel
+from maxtunnel.switches.indices import from_indices, to_indices
+from maxtunnel.switches.pooling import refuse_nan
 from maxtunnel.switches.window import Pair, Window
 
 _POOLINGS = ("max_pool2d_with_indices", "max_pool2d")
@@ -46,20 +48,27 @@ class NoSwitches(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class PooledLevel:
-    """One max pooling that ran: its switches, and the values that it picked (the *what*)."""
+    """One max pooling that ran.
 
+    Attributes:
+        number: among the 2-d max poolings of the forward pass, in call order from 1.
+        switches: the positions of its maxima (the *where*).
+        values: the maxima (the *what*).
+    """
+
+    number: int
     switches: SwitchLevel
     values: Float[Tensor, "n c oh ow"]
 
 
-# Takes a level's number in call order, from 1, the pooled plane and what pooling made of it; gives the values and the
-# codes that the model goes on with.
-Swap = Callable[[int, Tensor, PooledLevel], tuple[Tensor, Tensor]]
+# From the planes to be pooled and the level that max pooling makes of them, to the values and the codes that
+# the model continues with.
+Swap = Callable[[Tensor, PooledLevel], tuple[Tensor, Tensor]]
 
 
 @dataclass
-class Record:
-    """What one forward pass did.
+class Recording:
+    """What the poolings of one forward pass did.
 
     Attributes:
         levels: every 2-d max pooling in call order.
@@ -80,19 +89,19 @@ def capture(model: nn.Module, images: Float[Tensor, "n c h w"]) -> SwitchCode:
     """The switches of every 2-d max pooling that `model` runs on `images`, in call order.
 
     `nn.MaxPool2d`, the functional `max_pool2d`, exported and scripted programs are seen, with any geometry.
-    The model runs in the mode it is in, without gradients; its buffers, its modes and the random state are
-    afterwards as before, also when it raises.
+    The model runs in the mode it is in, without gradients. Its buffers, its modes and the random state are
+    restored afterwards, also when it raises.
 
     Args:
         model: takes `images` as its one argument; they are brought to its device and floating-point type.
-        images: whatever the model takes.
+        images: of any size and number of channels that the model takes.
 
     Returns:
-        One level a call, each with the name of the module that made it.
+        One level for each call, with the name of the module that made the call.
 
     Raises:
         NoSwitches: there is no 2-d max pooling; adaptive, 1-d and 3-d pooling are named.
-        ValueError: a pooled value is NaN, or a level mixes images.
+        ValueError: a pooled value is NaN, or a pooling sees another number of images than were given.
     """
     found = record(model, images)
     if found.not_covered:
@@ -103,55 +112,60 @@ def capture(model: nn.Module, images: Float[Tensor, "n c h w"]) -> SwitchCode:
 
 def record(
     model: nn.Module, images: Float[Tensor, "n c h w"], *, swap: Swap | None = None, check: bool = True
-) -> Record:
-    """Run `model` on `images` and note every pooling; see `capture`.
+) -> Recording:
+    """Run `model` on `images` as `capture` does, and keep all that its poolings did.
 
     Args:
-        swap: puts other values and switches in the place of those found.
+        model, images: as for `capture`.
+        swap: replaces the values and switches of every pooling.
         check: raise NoSwitches where there are none.
     """
     _refuse_lazy(model)
-    watch = Watch(model, swap)
-    with _as_it_was(model), watch, torch.no_grad():
-        watch.found.output = model(_for_model(model, images))
-    found = watch.found
-    found.returned = watch.among(found.output)
+    recorder = PoolingRecorder(model, swap)
+    with _restoring(model), recorder, torch.no_grad():
+        output = model(_for_model(model, images))
+    found = recorder.recording
+    found.output, found.returned = output, recorder.returned_in(output)
     for level in found.levels:
         if len(level.values) != len(images):
             raise ValueError(
                 f"{level.switches.name} pools a batch of {len(level.values)}, but images are {len(images)}: "
-                "give (n, c, h, w); levels that mix or split images are not covered"
+                "give (n, c, h, w); models that mix or split images are not covered"
             )
         refuse_nan(level.values)
     if check and not found.levels:
-        raise NoSwitches(_nothing(found))
+        raise NoSwitches(_why_none(found))
     return found
 
 
-class Watch:
-    """While entered, every 2-d max pooling is noted, and replaced where `swap` says so.
+class PoolingRecorder:
+    """While entered, it records every 2-d max pooling that runs, and swaps its result if it is told to.
 
     Args:
         model: gives the levels their names.
         swap: as for `record`.
+
+    Attributes:
+        recording: of what has run so far; it lacks what depends on the model's output.
+        in_1d: whether a 1-d pooling is running.
     """
 
     def __init__(self, model: nn.Module, swap: Swap | None = None) -> None:
-        self.found, self.in_1d = Record(), False
+        self.recording, self.in_1d = Recording(), False
         self._swap = swap
         self._names = {module: name.replace("_orig_mod.", "") for name, module in model.named_modules()}
         self._running: list[nn.Module] = []
         self._uses: dict[str, int] = {}
         self._indices: dict[str, Tensor] = {}
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "PoolingRecorder":
         with ExitStack() as stack:
             if "torch._dynamo" in sys.modules:
-                # A compiled model must run its Python code, or nothing is seen.
+                # A compiled model must run its Python code, or no pooling is seen.
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
                 stack.enter_context(warnings.catch_warnings())
                 warnings.filterwarnings("ignore", "Using `torch.compile.* global hooks")
-            # Hooks of PyTorch itself, not of the model.
+            # PyTorch's own hooks, so that the model's stay as they are.
             for hook in (
                 modules.register_module_forward_pre_hook(lambda module, _: self._running.append(module)),
                 modules.register_module_forward_hook(lambda *_: self._leave(), always_call=True),
@@ -166,36 +180,37 @@ class Watch:
         self._stack.__exit__(*error)
 
     def pool(self, x: Tensor, *geometry: Any, **more: Any) -> tuple[Tensor, Tensor]:
-        """Do what the model asked for, and note it."""
+        """Pool as the model asked for, and record it."""
         values, indices = torch.ops.aten.max_pool2d_with_indices.default(x, *geometry, **more)
         name = self._name("max_pool2d")
         try:
             window = _window(*geometry, **more)
         except ValueError as error:
-            self.found.not_covered.append(f"{name} ({error})")
+            self.recording.not_covered.append(f"{name} ({error})")
             return values, indices
         # A plane without a batch counts as a batch of one.
         shape = (1, *x.shape)[-4:]
         size = shape[-2], shape[-1]
         codes = from_indices(indices.view(shape[:2] + indices.shape[-2:]), window, size)
-        level = PooledLevel(SwitchLevel(codes, window, size, name), values.view(codes.shape))
+        number = len(self.recording.levels) + 1
+        level = PooledLevel(number, SwitchLevel(codes, window, size, name), values.view(codes.shape))
         if self._swap is not None:
-            changed, codes = self._swap(len(self.found.levels) + 1, x.view(shape), level)
+            changed, codes = self._swap(x.view(shape), level)
             values = changed.view(values.shape)
             indices = to_indices(codes, window, size).view(indices.shape)
-            level = PooledLevel(level.switches.with_codes(codes), changed)
-        self.found.levels.append(level)
+            level = PooledLevel(number, level.switches.with_codes(codes), changed)
+        self.recording.levels.append(level)
         self._indices[name] = indices
         return values, indices
 
-    def leave_out(self, what: str) -> None:
-        """Note a pooling that no code describes."""
-        text = f"{what} in {self._place() or 'the model itself'}"
-        if text not in self.found.not_covered:
-            self.found.not_covered.append(text)
+    def leave_out(self, function: str) -> None:
+        """Record a pooling function whose choice no code describes."""
+        text = f"{function} in {self._place() or 'the model itself'}"
+        if text not in self.recording.not_covered:
+            self.recording.not_covered.append(text)
 
-    def among(self, output: Any) -> list[str]:
-        """The levels whose indices are part of `output`."""
+    def returned_in(self, output: Any) -> list[str]:
+        """Names of the levels whose indices are part of `output`."""
         places = {tensor.data_ptr() for tensor in tensors_in(output) if tensor.dtype == torch.int64}
         return [name for name, indices in self._indices.items() if indices.data_ptr() in places]
 
@@ -203,10 +218,11 @@ class Watch:
         self._running.pop()
 
     def _place(self) -> str:
+        """The path of the innermost module that is running; empty for the model itself."""
         return next((self._names[m] for m in reversed(self._running) if m in self._names), "")
 
     def _name(self, function: str) -> str:
-        """The path of a pooling module, or of the module that called the function, numbered if need be."""
+        """The path of the pooling module, or of the function and its caller; when used again, with #2, ..."""
         place = self._place()
         if not (self._running and isinstance(self._running[-1], nn.MaxPool2d)):
             place = f"{place}.{function}".lstrip(".")
@@ -218,39 +234,39 @@ class Watch:
 class _Operations(TorchDispatchMode):
     """Sees every operation below autograd."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, recorder: PoolingRecorder) -> None:
         super().__init__()
-        self._watch = watch
+        self._recorder = recorder
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
-        if name in _POOLINGS and not self._watch.in_1d:
-            both = self._watch.pool(*args, **(kwargs or {}))
-            # Under inference mode the pooling without indices comes this far, and returns only values.
+        if name in _POOLINGS and not self._recorder.in_1d:
+            both = self._recorder.pool(*args, **(kwargs or {}))
+            # In inference mode the pooling without indices is seen here too; its caller wants values only.
             return both if name == _POOLINGS[0] else both[0]
-        if name in _OTHER_POOLINGS and not self._watch.in_1d:
-            self._watch.leave_out(name.removesuffix("_with_indices"))
-        self._watch.found.unpoolings += name == "max_unpool2d"
+        if name in _OTHER_POOLINGS and not self._recorder.in_1d:
+            self._recorder.leave_out(name.removesuffix("_with_indices"))
+        self._recorder.recording.unpoolings += name == "max_unpool2d"
         return func(*args, **(kwargs or {}))
 
 
 class _Functions(TorchFunctionMode):
     """Sees 1-d pooling, which below autograd is 2-d pooling of planes one pixel high."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, recorder: PoolingRecorder) -> None:
         super().__init__()
-        self._watch = watch
+        self._recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "").split(".")[0]
         if name not in _POOLINGS_1D:
             return func(*args, **(kwargs or {}))
-        self._watch.leave_out(name.removesuffix("_with_indices"))
-        self._watch.in_1d = True
+        self._recorder.leave_out(name.removesuffix("_with_indices"))
+        self._recorder.in_1d = True
         try:
             return func(*args, **(kwargs or {}))
         finally:
-            self._watch.in_1d = False
+            self._recorder.in_1d = False
 
 
 def tensors_in(output: Any) -> Iterator[Tensor]:
@@ -264,8 +280,8 @@ def tensors_in(output: Any) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """Put back, in the end, the model's buffers and modes and every random state."""
+def _restoring(model: nn.Module) -> Iterator[None]:
+    """In the end, restore the model's buffers and modes and every random state."""
     kept = [(module, module.training, dict(module._buffers)) for module in model.modules()]
     contents = {id(b): b.clone() for _, _, buffers in kept for b in buffers.values() if b is not None}
     python, numpy, torch_ = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
@@ -315,7 +331,7 @@ def _pair(value: list[int] | int) -> Pair:
     return numbers[0], numbers[-1]
 
 
-def _nothing(found: Record) -> str:
+def _why_none(found: Recording) -> str:
     if found.not_covered:
         return (
             "the model has no 2-d max pooling whose switches can be taken; not covered: "

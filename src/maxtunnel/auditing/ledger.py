@@ -1,0 +1,82 @@
+"""Which decoders an audit trains, by name, and the record of their training."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from maxtunnel.switches.changes import Change, fixed, known, uniform
+
+
+@dataclass(frozen=True)
+class DecoderInput:
+    """What a decoder is given.
+
+    Attributes:
+        name: of its training and of its row.
+        changes: what is done to the switches first; of several, one is drawn for each batch.
+        what: whether the coarsest features take the place of the bias code.
+    """
+
+    name: str
+    changes: tuple[Change, ...] = (known,)
+    what: bool = False
+
+
+KNOWN = DecoderInput("known switches")
+RANDOM = DecoderInput("random switches", (uniform,))
+FIXED = DecoderInput("fixed switches", (fixed,))
+WHAT = DecoderInput("features only", (fixed,), what=True)
+BOTH = DecoderInput("features and switches", what=True)
+WHERE = DecoderInput("switches only")
+UNTRAINED = DecoderInput("switches of an untrained copy")
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training of one decoder.
+
+    Attributes:
+        name: of what the decoder was given.
+        learning_rate: the recipe's, or a fraction of it where the loss became infinite with that.
+        curve: (step, RMSE over the batches since the point before).
+        still_falling: whether the RMSE over the last tenth of the curve was more than 1 % below that over the
+            tenth before.
+    """
+
+    name: str
+    steps: int
+    seconds: float
+    learning_rate: float
+    curve: tuple[tuple[int, float], ...]
+    still_falling: bool
+
+    @property
+    def seconds_per_step(self) -> float:
+        """How long a step took on average."""
+        return self.seconds / self.steps
+
+
+class TrainingLedger:
+    """The trainings of one audit, in the order in which they ran."""
+
+    def __init__(self) -> None:
+        self._trainings: list[Training] = []
+
+    def __iter__(self) -> Iterator[Training]:
+        return iter(self._trainings)
+
+    def add(self, training: Training) -> None:
+        """Enter a training that has ended."""
+        self._trainings.append(training)
+
+    @property
+    def known(self) -> Training:
+        """That of the decoder of known switches, by whose speed the time of all others is planned."""
+        return next(training for training in self if training.name == KNOWN.name)
+
+
+def still_falling(curve: tuple[tuple[int, float], ...]) -> bool:
+    """Whether the last tenth of the curve lies more than 1 % below the tenth before."""
+    each = max(1, len(curve) // 10)
+    values = [value for _, value in curve]
+    last, before = values[-each:], values[-2 * each : -each]
+    return bool(before) and sum(last) / len(last) < 0.99 * sum(before) / len(before)

@@ -1,0 +1,84 @@
+"""The report of an audit: one page, audit.json and the pictures."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+from specimens import convolutions, photographs, small_result
+
+from maxtunnel.auditing import AuditConfig, Target, audit, write_report
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class Page(HTMLParser):
+    """What a page asks the network for, and its text; every tag that opens must close."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.text, self.open = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.links += [value for name, value in attributes if name in ("src", "href") and value]
+        if tag not in ("meta", "img", "br", "path", "circle", "polyline"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in ("path", "circle", "polyline"):
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_page_is_whole_and_asks_nobody_for_anything(tmp_path):
+    result = small_result()
+    path = write_report(result, tmp_path / "out")
+    html = path.read_text()
+    parsed = Page()
+    parsed.feed(html)
+    assert parsed.open == []
+    assert parsed.links
+    assert all(link.startswith("data:image/jpeg;base64,") for link in parsed.links)
+    assert "http" not in html
+    text = " ".join(" ".join(parsed.text).split())
+    assert text.index("Who could read what") < text.index("Against controls")
+    assert " ".join(result.verdict.split()) in text
+    for heading in ("Level by level", "Transplants", "What helps", "How the decoders were trained"):
+        assert heading in text
+
+
+def test_the_json_holds_every_field_but_the_pictures(tmp_path):
+    result = small_result()
+    write_report(result, tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert content["rows"]["known"]["rmse"] == result.rows["known"].rmse
+    assert content["format"] == "maxtunnel audit 1"
+    assert content["config"] == {
+        "minutes": 10.0,
+        "steps": 120,
+        "mitigations": 1.0,
+        "images": 40,
+        "width": 32,
+        "seed": 0,
+    }
+    assert [level["number"] for level in content["levels"]] == [1, 2]
+    assert set(content) == {
+        "format", "verdict", "warnings", "target", "size", "images", "rows", "levels", "shares", "identified",
+        "transplant", "decoders", "mitigations", "untrained", "returned", "unpoolings", "not_covered",
+        "config", "seconds", "versions",
+    }  # fmt: skip
+    pictures = {path.stem for path in (tmp_path / "out" / "pictures").iterdir()}
+    assert {"known", "alone-1", "alone-2", "from-deepest-1", "from-deepest-2"} <= pictures
+
+
+def test_names_are_escaped_and_pictures_of_a_part_of_the_levels_are_shown(tmp_path):
+    config = AuditConfig(steps=4, images=8)
+    target = Target(convolutions(2, 2, 2), "<script>", levels=(2, 3))
+    found = audit(target, photographs(16), holdout=photographs(8), config=config)
+    html = write_report(found, tmp_path).read_text()
+    assert "<script>" not in html
+    # Of each level one picture alone, and one together with all coarser levels.
+    assert html.count("8 alone</figcaption>") == html.count("5 alone</figcaption>") == 1
+    assert html.count("2 alone</figcaption>") == 0
+    assert html.count("and all coarser levels</figcaption>") == 2

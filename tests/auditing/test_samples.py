@@ -1,0 +1,62 @@
+"""Captured photographs, packed and unpacked."""
+
+import pytest
+import torch
+from specimens import Pools, photographs
+from torch import nn
+
+from maxtunnel.auditing import Target
+from maxtunnel.auditing.samples import sample
+from maxtunnel.switches.capture import capture
+from maxtunnel.switches.codes import SwitchCode
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_samples_give_back_what_was_captured():
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.MaxPool2d(3, 2, 1), nn.MaxPool2d(2), nn.MaxPool2d((1, 2)))
+    pixels = photographs(40)
+    samples = sample(Target(model, "m"), pixels)
+    chosen = torch.tensor([3, 39, 0])
+    with torch.no_grad():
+        expected = capture(model, pixels[chosen].float() / 255)
+        features = model(pixels[chosen].float() / 255)
+    assert samples.code(chosen) == expected
+    restored = samples.what(chosen) * samples.rms[:, None, None]
+    assert torch.allclose(restored, features, rtol=2e-3, atol=1e-5)
+    assert len(sample(Target(model, "m"), pixels, seconds=0.0, least=8)) == 32
+
+
+def test_a_fixed_batch_is_filled_and_cut_again():
+    model, pixels = nn.Sequential(nn.Conv2d(3, 5, 3), nn.MaxPool2d(2)), photographs(11)
+    plain, filled = (sample(Target(model, "m", batch=batch), pixels) for batch in (None, 4))
+    everyone = torch.arange(11)
+    assert len(filled) == 11
+    assert filled.code(everyone) == plain.code(everyone)
+    assert torch.allclose(filled.what(everyone) * filled.rms[:, None, None],
+                          plain.what(everyone) * plain.rms[:, None, None], rtol=2e-3)  # fmt: skip
+
+
+@pytest.mark.parametrize("numbers", [(1,), (2, 3), (1, 3), (1, 2, 3)])
+def test_levels_keep_their_numbers_in_the_model(numbers):
+    pixels = photographs(9)
+    samples = sample(Target(Pools(), "m", levels=numbers), pixels)
+    whole = capture(Pools(), pixels.float() / 255)
+    expected = tuple(whole.levels[number - 1] for number in numbers)
+    assert samples.numbers == tuple(samples.by_number) == numbers
+    assert samples.code(torch.arange(9)) == SwitchCode(expected, whole.image_size)
+    assert [level.name for level in samples.by_number.values()] == [level.name for level in expected]
+    assert samples.coarsest_first == numbers[::-1]
+
+
+def test_the_coarsest_level_need_not_be_the_last():
+    model = nn.Sequential(
+        nn.MaxPool2d(2), nn.MaxPool2d(2), nn.Upsample(scale_factor=4), nn.Conv2d(3, 4, 1), nn.MaxPool2d(2)
+    )  # fmt: skip
+    pixels = photographs(9)
+    assert sample(Target(model, "m"), pixels).coarsest_first == (2, 3, 1)
+    samples = sample(Target(model, "m", levels=(2, 3)), pixels)
+    assert samples.coarsest_first == (2, 3)
+    # Features are those of the coarsest level.
+    assert samples.features.shape == (9, 3, 8, 8)
+    assert sample(Target(model, "m", levels=(1, 3)), pixels).features.shape == (9, 4, 16, 16)
