@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from maxtunnel.data.images import read_image
+from maxtunnel.data.images import read_image, to_float, to_uint8
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper import draw_figure, figures
-from maxtunnel.paper.figures import Named
+from maxtunnel.paper.canvas import save
+from maxtunnel.paper.networks import LabelledNetwork
+from maxtunnel.paper.schematic import schematic
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -18,8 +20,8 @@ def photographs():
     return torch.randint(256, (12, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-def named(name="4-6", seed=0):
-    return Named(name, TunnelNetwork(Architecture((4, 6)), torch.full((3, 1, 1), 0.5), 4.0, seed))
+def labelled(name="4-6", seed=0):
+    return LabelledNetwork(name, TunnelNetwork(Architecture((4, 6)), torch.full((3, 1, 1), 0.5), 4.0, seed))
 
 
 def test_photographs_are_drawn_by_seed(photographs):
@@ -32,23 +34,23 @@ def test_photographs_are_drawn_by_seed(photographs):
 
 def test_the_same_figure_is_the_same_bytes(photographs, tmp_path):
     for name in "ab":
-        figures.save(figures.reconstructions(named(), photographs[:2]), tmp_path / name)
+        save(figures.reconstructions(labelled(), photographs[:2]), tmp_path / name)
     for kind in ("png", "pdf"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 
 def test_figure_1_shows_originals_above_reconstructions(photographs):
-    network = named()
+    network = labelled()
     shown = [axis.images[0].get_array() for axis in figures.reconstructions(network, photographs[:3]).axes]
-    rebuilt = figures.to_uint8(network.network.reconstruct(figures.to_float(photographs[:3])))
+    rebuilt = to_uint8(network.network.reconstruct(to_float(photographs[:3])))
     for position, image in enumerate(torch.cat([photographs[:3], rebuilt])):
         assert np.array_equal(shown[position], image.permute(1, 2, 0))
 
 
 def test_figure_3_has_a_row_for_each_network_and_a_close_up(photographs):
-    figure = figures.gallery([named("4-6"), named("4-6-pretrained", 1)], photographs[:4])
+    figure = figures.gallery([labelled("4-6"), labelled("4-6-pretrained", 1)], photographs[:4])
     assert len(figure.axes) == 3 * (4 + 1)
-    top, left, side = figures.busiest(figures.to_float(photographs[3]))
+    top, left, side = figures.busiest(to_float(photographs[3]))
     close = figure.axes[4].images[0].get_array()
     cut = photographs[3, :, top : top + side, left : left + side].permute(1, 2, 0)
     assert np.array_equal(np.unique(close.reshape(-1, 3), axis=0), np.unique(cut.reshape(-1, 3), axis=0))
@@ -68,7 +70,7 @@ def test_the_close_up_goes_where_the_edges_are():
 
 
 def test_figure_4_goes_from_the_bias_code_to_the_image(photographs):
-    network = named()
+    network = labelled()
     figure = figures.layers(network, photographs[0], seed=0)
     titles = [axis.get_title().split("\n") for axis in figure.axes if axis.get_title()]
     assert [name for name, _ in titles] == [
@@ -86,7 +88,7 @@ def test_figure_4_goes_from_the_bias_code_to_the_image(photographs):
 
 @pytest.mark.parametrize("widths", [(5,), (8, 16), (2, 3, 4, 5)])
 def test_the_schematic_is_drawn_from_the_architecture(widths):
-    figure = figures.schematic(Architecture(widths))
+    figure = schematic(Architecture(widths))
     words = [text.get_text() for text in figure.axes[0].texts]
     blocks = len(widths)
     for block, width in enumerate(widths, 1):

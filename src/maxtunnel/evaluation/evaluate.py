@@ -1,4 +1,4 @@
-"""Networks on photographs: reconstruct, measure, and say how sure the numbers are."""
+"""How well a network rebuilds photographs from their switches, measured."""
 
 import math
 from pathlib import Path
@@ -8,11 +8,12 @@ import torch
 from maxtunnel.codec import is_fast, stored_bits
 from maxtunnel.data import read_photographs
 from maxtunnel.data.batches import Pixels
-from maxtunnel.data.images import Resize, to_float
+from maxtunnel.data.images import to_float
 from maxtunnel.evaluation.intervals import Interval, bootstrap
 from maxtunnel.evaluation.metrics import measure
-from maxtunnel.evaluation.records import Evaluation
+from maxtunnel.evaluation.records import BitsPerPixel, Evaluation, PerImage
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.choices import Resize
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.zoo.names import load, read_mean
@@ -68,20 +69,16 @@ def evaluate(
         psnr_ci95=bootstrap(psnr),
         ssim=float(ssim.mean()),
         ssim_ci95=bootstrap(ssim),
-        bits_per_pixel={
-            "nominal": network.architecture.bits_per_pixel(size),
-            "entropy": entropy,
-            "stored": stored,
-        },
+        bits_per_pixel=BitsPerPixel(network.architecture.bits_per_pixel(size), entropy, stored),
         stored_ci95=stored_ci95,
         bits_images=len(coded),
         resize=resize,
         size=size[0],
-        per_image={
-            "rmse": [round(value, 6) for value in mse.sqrt().tolist()],
-            "psnr": [round(value, 3) for value in psnr.tolist()],
-            "ssim": [round(value, 5) for value in ssim.tolist()],
-        },
+        per_image=PerImage(
+            rmse=[round(value, 6) for value in mse.sqrt().tolist()],
+            psnr=[round(value, 3) for value in psnr.tolist()],
+            ssim=[round(value, 5) for value in ssim.tolist()],
+        ),
     )
 
 

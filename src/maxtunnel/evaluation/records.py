@@ -1,12 +1,36 @@
 """What a network reached on a set of photographs, as a record."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from maxtunnel.evaluation.intervals import Interval
 from maxtunnel.support.files import replacing
-from maxtunnel.support.records import Json
+from maxtunnel.support.records import Json, to_json
+
+
+@dataclass(frozen=True)
+class BitsPerPixel:
+    """What switches cost, in bits per pixel and colour channel.
+
+    Attributes:
+        nominal: 2 bits a switch.
+        entropy: zero-order entropy of each channel over all photographs looked at; None if not measured.
+        stored: mean size of each photograph's own switch file; None if not measured.
+    """
+
+    nominal: float
+    entropy: float | None
+    stored: float | None
+
+
+@dataclass(frozen=True)
+class PerImage:
+    """One value a photograph, in their order."""
+
+    rmse: list[float]
+    psnr: list[float]
+    ssim: list[float]
 
 
 @dataclass(frozen=True)
@@ -20,12 +44,12 @@ class Evaluation:
         psnr: mean over images of the peak signal-to-noise ratio in dB of the clipped output, at most 100.
         ssim: mean over images of the structural similarity of the clipped output (11x11 Gaussian window,
             sigma 1.5, as in Wang et al. 2004).
-        bits_per_pixel: per pixel and colour channel: `nominal` counts 2 bits a switch, `entropy` the
-            zero-order entropy of each channel over all images looked at, `stored` each image's own switch
-            file. The last two are means over `bits_images` images, and None where they were not measured.
+        bits_per_pixel: of the switches; entropy and stored bits are measured on `bits_images` images.
         stored_ci95: of the stored bits.
         bits_images: images on which entropy and stored bits were measured, drawn with seed 0.
-        per_image: one value an image of rmse, psnr and ssim, in the order of the photographs.
+        resize: how the photographs came to their size.
+        size: height of the photographs in pixels.
+        per_image: the metrics of each photograph.
     """
 
     model: str
@@ -37,14 +61,14 @@ class Evaluation:
     psnr_ci95: Interval
     ssim: float
     ssim_ci95: Interval
-    bits_per_pixel: dict[str, float | None]
+    bits_per_pixel: BitsPerPixel
     stored_ci95: Interval | None
     bits_images: int
     resize: str
     size: int
-    per_image: dict[str, list[float]]
+    per_image: PerImage
 
     def save(self, path: str | Path, **more: Json) -> None:
         """Write JSON: the fields of this class and whatever else is given."""
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(asdict(self) | more, indent=2) + "\n")
+            temporary.write_text(json.dumps(to_json(self) | more, indent=2) + "\n")

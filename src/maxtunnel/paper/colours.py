@@ -1,5 +1,6 @@
 """How colours and edges of reconstructions compare with the originals'."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maxtunnel.data.batches import Pixels
+from maxtunnel.evaluation.intervals import Interval, ratio_of_means
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.paper.measurements import batches, copy
+from maxtunnel.paper.measurements import batches
 from maxtunnel.switches.codes import SwitchCode
 
 # Rows: luma (ITU-R BT.601), and two colour differences that are 0 for every grey.
@@ -56,13 +58,9 @@ class Colours:
         """Slope of the reconstructions on the originals, luma and chroma: 1 is full strength, 0 is none."""
         return self.shared.sum((-1, -2)) / self.power.sum((-1, -2))
 
-    def best_gain(self, draws: int = 1000) -> tuple[float, float, float]:
+    def best_gain(self) -> tuple[float, Interval]:
         """By what to multiply the reconstructions' chroma for the least error, with its 95 % interval."""
-        shared, own = self.shared[1].sum(0), self.own[1].sum(0)
-        generator = torch.Generator().manual_seed(0)
-        rows = torch.randint(len(own), (draws, len(own)), generator=generator)
-        low, high = (shared[rows].sum(1) / own[rows].sum(1)).quantile(torch.tensor([0.025, 0.975]).double())
-        return float(shared.sum() / own.sum()), float(low), float(high)
+        return ratio_of_means(self.shared[1].sum(0), self.own[1].sum(0))
 
     def spectrum(self) -> Float64[Tensor, "2 3"]:
         """Share of each part's variance that lies in each scale."""
@@ -100,8 +98,8 @@ def measure_colours(network: TunnelNetwork, photographs: Pixels) -> Colours:
 
 
 def more_colourful(network: TunnelNetwork, gain: float) -> TunnelNetwork:
-    """The same network but that its encoder sees `gain` times the chroma: one linear map before conv1_1."""
-    rich = copy(network)
+    """The same network, whose encoder sees `gain` times the chroma: by one linear map before conv1_1."""
+    rich = deepcopy(network)
     turn = torch.linalg.inv(_YUV) @ torch.diag(torch.tensor([1.0, gain, gain])) @ _YUV
     first = rich.encoder.convs[0].weight
     first.data = torch.einsum("okhw,kc->ochw", first.data, turn).contiguous()

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from maxtunnel.data import read_photographs
 from maxtunnel.data.batches import Pixels
-from maxtunnel.data.images import Resize
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.paper import figures
-from maxtunnel.paper.figures import Named
+from maxtunnel.paper.canvas import save
+from maxtunnel.paper.networks import LabelledNetwork
+from maxtunnel.paper.schematic import schematic
+from maxtunnel.support.choices import Resize
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.names import architecture_of, load, shipped
 
@@ -45,41 +47,47 @@ def draw_figure(
     """
     if number == 2:
         name = models[0] if models else _FIGURE_2
-        return figures.save(figures.schematic(architecture_of(name), size), out / "figure2")
+        return save(schematic(architecture_of(name), size), out / "figure2")
     if data is None:
         raise ValueError(
-            f"Figure {number} shows photographs: say with --data which folder or store to draw from"
+            f"Figure {number} shows photographs: give `data`, a folder or store to draw them from"
         )
     photographs = read_photographs(data, size, resize, on_progress=on_progress).pixels
     wanted = list(models) or (shipped() if number == 3 else [_favourite(shipped(), number)])
-    return draw(
-        number, [Named(Path(name).name, load(name)) for name in wanted], photographs, out, count, seed
-    )
+    networks = [LabelledNetwork(Path(name).name, load(name)) for name in wanted]
+    return draw(number, networks, photographs, out, count, seed)
 
 
 def draw(
-    number: int, networks: Sequence[Named], photographs: Pixels, out: Path, count: int = 8, seed: int = 0
+    number: int,
+    networks: Sequence[LabelledNetwork],
+    photographs: Pixels,
+    out: Path,
+    count: int = 8,
+    seed: int = 0,
 ) -> tuple[Path, Path]:
     """Draw Figure 1, 3 or 4 from networks; Figures 1 and 4 take the first."""
     if number == 3:
         chosen = figures.choose(photographs, count, seed)
-        return figures.save(figures.gallery(networks, chosen), out / "figure3")
+        return save(figures.gallery(networks, chosen), out / "figure3")
     if number == 1:
         chosen = figures.choose(photographs, count, seed)
-        return figures.save(figures.reconstructions(networks[0], chosen), out / "figure1")
+        return save(figures.reconstructions(networks[0], chosen), out / "figure1")
     chosen = figures.choose(photographs, 1, seed)
-    return figures.save(figures.layers(networks[0], chosen[0], seed), out / "figure4")
+    return save(figures.layers(networks[0], chosen[0], seed), out / "figure4")
 
 
-def draw_all(networks: Sequence[Named], photographs: Pixels, out: Path, seed: int) -> list[tuple[Path, Path]]:
+def draw_all(
+    networks: Sequence[LabelledNetwork], photographs: Pixels, out: Path, seed: int
+) -> list[tuple[Path, Path]]:
     """All four, each with the paper's network where it is among these, else the largest random one."""
-    names = [named.name for named in networks]
+    names = [labelled.name for labelled in networks]
     by_name = dict(zip(names, networks, strict=True))
     size = photographs.shape[-1]
     first = by_name[_favourite(names, 1)]
     return [
         draw(1, [first], photographs, out, seed=seed),
-        figures.save(figures.schematic(Architecture.parse(_FIGURE_2), size), out / "figure2"),
+        save(schematic(Architecture.parse(_FIGURE_2), size), out / "figure2"),
         draw(3, networks, photographs, out, seed=seed),
         draw(4, [by_name[_favourite(names, 4)]], photographs, out, seed=seed),
     ]

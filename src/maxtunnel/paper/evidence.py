@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from maxtunnel.data.batches import Pixels
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.colours import Colours, measure_colours
-from maxtunnel.paper.figures import Named
 from maxtunnel.paper.measurements import ReadOut, Replaced, read_out, replace_switches
+from maxtunnel.paper.networks import LabelledNetwork
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.support.progress import OnProgress
-
-NOT_MEASURED = "Not measured here"
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ class Evidence:
 
     Attributes:
         table: the rows of Table II.
-        colours, read_outs, replaced: by name of the network, what `measurements` found.
-        colourful: the networks of the experiment on colours: as it is, and with more chroma for its encoder.
+        colours, read_outs, replaced: what was measured of each network, by its name.
+        colourful: of the experiment on colours: the plain network, and that whose encoder sees more chroma.
         photographs: how many test photographs the table rests on, and how many the measurements.
         commands: what was run, the last one being this call, which measured everything.
     """
@@ -70,7 +68,7 @@ class Evidence:
 
 def gather(
     table: Sequence[TableRow],
-    networks: Sequence[Named],
+    networks: Sequence[LabelledNetwork],
     colourful: tuple[TunnelNetwork, TunnelNetwork] | None,
     few: Pixels,
     images: int,
@@ -81,22 +79,15 @@ def gather(
 
     The networks with random encoders are measured, or if there are none, all.
     """
-    random = [named for named in networks if not named.name.endswith("-pretrained")] or list(networks)
+    measured = [labelled for labelled in networks if not labelled.pretrained] or list(networks)
     colours, read_outs, replaced = {}, {}, {}
-    for done, named in enumerate(random):
-        on_progress("claims", done, len(random), named.name)
-        colours[named.name] = measure_colours(named.network, few)
-        read_outs[named.name] = read_out(named.network, few)
-        replaced[named.name] = replace_switches(named.network, few)
-    on_progress("claims", len(random), len(random), "")
-    return Evidence(
-        table=table,
-        colours=colours,
-        read_outs=read_outs,
-        replaced=replaced,
-        colourful=None
-        if colourful is None
-        else (measure_colours(colourful[0], few), measure_colours(colourful[1], few)),
-        photographs=(images, len(few)),
-        commands=commands,
-    )
+    for done, labelled in enumerate(measured):
+        on_progress("claims", done, len(measured), labelled.name)
+        colours[labelled.name] = measure_colours(labelled.network, few)
+        read_outs[labelled.name] = read_out(labelled.network, few)
+        replaced[labelled.name] = replace_switches(labelled.network, few)
+    on_progress("claims", len(measured), len(measured), "")
+    pair = None
+    if colourful is not None:
+        pair = measure_colours(colourful[0], few), measure_colours(colourful[1], few)
+    return Evidence(table, colours, read_outs, replaced, pair, (images, len(few)), commands)

@@ -1,38 +1,22 @@
-"""The paper's four figures, from our networks."""
+"""The paper's figures of photographs, from our networks: 1 and 3 reconstructions, 4 the decoder's layers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from maxtunnel.data.batches import Pixels
-from maxtunnel.data.images import to_float, to_uint8
-from maxtunnel.models.architecture import Architecture
+from maxtunnel.data.images import to_float
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.paper.canvas import RED, picture, style
 from maxtunnel.paper.colours import gradient
-from maxtunnel.paper.table import Row
-from maxtunnel.support.files import replacing
+from maxtunnel.paper.networks import LabelledNetwork
 
-INK, FAINT, RED, BLUE = "#1a1a1a", "#666666", "#c0392b", "#2166ac"
-_STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "pdf.fonttype": 42}
-
-
-@dataclass(frozen=True, eq=False)
-class Named:
-    """A network, and the line that stands beside its pictures."""
-
-    name: str
-    network: TunnelNetwork
-
-    @property
-    def caption(self) -> str:
-        """Name and encoder."""
-        encoder = "pretrained" if self.name.endswith("-pretrained") else "random"
-        return f"{self.network.architecture}\n{encoder} encoder"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def choose(photographs: Pixels, count: int, seed: int) -> UInt8[Tensor, "n 3 s s"]:
@@ -41,216 +25,52 @@ def choose(photographs: Pixels, count: int, seed: int) -> UInt8[Tensor, "n 3 s s
     return photographs[order[:count]]
 
 
-def reconstructions(named: Named, photographs: UInt8[Tensor, "n 3 s s"]) -> Any:
+def reconstructions(labelled: LabelledNetwork, photographs: UInt8[Tensor, "n 3 s s"]) -> "Figure":
     """Figure 1: originals above what one network rebuilds from their switches."""
     images = to_float(photographs)
-    rebuilt = named.network.reconstruct(images)
-    bits = named.network.architecture.bits_per_pixel((images.shape[-2], images.shape[-1]))
-    rows = [
-        ("original", images),
-        (f"{named.caption}\n{bits:.4g} bits/pixel/channel\n{_errors(rebuilt, images)}", rebuilt),
-    ]
-    return _grid(rows, f"Rebuilt from max-pooling switches alone by {named.name}")
+    rows = [("original", images), _rebuilt_row(labelled, images)]
+    return _grid(rows, f"Rebuilt from max-pooling switches alone by {labelled.name}")
 
 
-def gallery(networks: Sequence[Named], photographs: UInt8[Tensor, "n 3 s s"]) -> Any:
+def gallery(networks: Sequence[LabelledNetwork], photographs: UInt8[Tensor, "n 3 s s"]) -> "Figure":
     """Figure 3: the same images through every network, one row each, with a close-up at the right."""
     images = to_float(photographs)
     top, left, side = busiest(images[-1])
-    rows = [("original", images)]
-    for named in networks:
-        rebuilt = named.network.reconstruct(images)
-        bits = named.network.architecture.bits_per_pixel((images.shape[-2], images.shape[-1]))
-        rows.append((f"{named.caption}\n{bits:.4g} bits/pixel/channel\n{_errors(rebuilt, images)}", rebuilt))
+    rows = [("original", images), *(_rebuilt_row(labelled, images) for labelled in networks)]
     figure = _grid(
-        [(label, torch.cat([shown, _close(shown[-1:], top, left, side)])) for label, shown in rows],
+        [(label, torch.cat([shown, _close_up(shown[-1:], top, left, side)])) for label, shown in rows],
         "The same photographs from the switches of every network",
     )
     _frame_close_up(figure, len(images), images.shape[-1], (top, left, side))
     return figure
 
 
-def layers(named: Named, photograph: UInt8[Tensor, "3 s s"], seed: int) -> Any:
+def layers(labelled: LabelledNetwork, photograph: UInt8[Tensor, "3 s s"], seed: int) -> "Figure":
     """Figure 4: one random channel of each decoder layer, from the bias code to the image."""
-    network, generator = named.network, torch.Generator().manual_seed(seed)
+    from matplotlib.figure import Figure
+
     image = to_float(photograph)[None]
-    shown = _one_channel_each(network, image, generator)
-    rebuilt = network.reconstruct(image)
-    plt = _pyplot()
-    with plt.rc_context(_STYLE):
-        columns = (len(shown) + 3) // 2
-        figure, axes = plt.subplots(2, columns, figsize=(1.55 * columns, 4.1), squeeze=False)
-        cells = iter(axes.flat)
-        for (name, plane), axis in zip(shown, cells, strict=False):
-            flat = float(plane.max()) == float(plane.min())
-            # A constant would otherwise be drawn black.
-            axis.imshow(
-                plane.numpy(), cmap="gray", **({"vmin": -1, "vmax": float(plane.max())} if flat else {})
-            )
-            axis.set_title(f"{name}\n{plane.shape[1]}×{plane.shape[0]}", fontsize=8)
-        for name, picture in (("reconstruction", rebuilt), ("original", image)):
+    planes = _one_channel_each(labelled.network, image, torch.Generator().manual_seed(seed))
+    rebuilt = labelled.network.reconstruct(image)
+    with style():
+        columns = (len(planes) + 3) // 2
+        figure = Figure(figsize=(1.55 * columns, 4.1))
+        axes = list(figure.subplots(2, columns, squeeze=False).flat)
+        cells = iter(axes)
+        for name, plane in planes:
+            _show_plane(next(cells), name, plane)
+        for name, shown in (("reconstruction", rebuilt), ("original", image)):
             axis = next(cells)
-            axis.imshow(_picture(picture[0]))
-            axis.set_title(f"{name}\n{picture.shape[-1]}×{picture.shape[-2]}", fontsize=8)
-        for axis in axes.flat:
+            axis.imshow(picture(shown[0]))
+            _title(axis, name, shown[0, 0])
+        for axis in axes:
             axis.set(xticks=[], yticks=[])
-        title = f"From the bias code to the image: one random channel of each decoder layer of {named.name}"
+        title = (
+            f"From the bias code to the image: one random channel of each decoder layer of {labelled.name}"
+        )
         figure.suptitle(title, fontsize=10)
         figure.tight_layout()
     return figure
-
-
-def schematic(architecture: Architecture, size: int = 128) -> Any:
-    """Figure 2: encoder and decoder as Table I has them; only switches cross from one to the other."""
-    plt = _pyplot()
-    blocks = len(architecture.widths)
-    with plt.rc_context(_STYLE):
-        figure, axis = plt.subplots(figsize=(3.0 + 2.3 * blocks, 3.9))
-        place = _Place(axis, size, architecture)
-        place.box("image", 3, size, "#dddddd")
-        sides = []
-        for block, width in enumerate(architecture.widths):
-            for index in (1, 2):
-                place.box(f"conv{block + 1}_{index}", width, size >> block, "#9ecae1")
-            sides.append(
-                (place.box(f"pool{block + 1}", width, size >> block + 1, "#4292c6"), size >> block + 1)
-            )
-        place.gap()
-        place.box("bias code", architecture.widths[-1], size >> blocks, "#fdd49e")
-        channels = [out for _, out in architecture.decoder_channels()]
-        for step, block in enumerate(range(blocks, 0, -1)):
-            end = place.box(f"unpool{block}", architecture.widths[block - 1], size >> block - 1, "#ef6548")
-            place.switches(*sides[block - 1], end, size >> block - 1, block)
-            for index in (0, 1):
-                last = block == 1 and index == 1
-                name = f"deconv{block}_{index + 1}" + (", image" if last else "")
-                colour = "#dddddd" if last else "#fdbb84"
-                place.box(name, channels[2 * step + index], size >> block - 1, colour)
-        place.finish(
-            f"{architecture}: the decoder gets the switches and a learned constant, and nothing else"
-        )
-    return figure
-
-
-class _Place:
-    """Puts boxes from left to right: as high as the plane, as wide as the logarithm of the filters."""
-
-    def __init__(self, axis: Any, size: int, architecture: Architecture) -> None:
-        self._axis, self._size, self._x = axis, size, 0.0
-        self._blocks = len(architecture.widths)
-
-    def _height(self, side: int) -> float:
-        # Half the side is drawn at 0.72 of the height, or deep planes would vanish.
-        return 2.0 * 0.72 ** round(torch.tensor(self._size / side).log2().item())
-
-    def box(self, name: str, filters: int, side: int, colour: str) -> float:
-        """Draw a layer; where its middle is."""
-        height, width = self._height(side), 0.16 + 0.045 * float(torch.tensor(float(filters)).log2())
-        self._axis.add_patch(
-            _pyplot().Rectangle(
-                (self._x, -height / 2), width, height, facecolor=colour, edgecolor=INK, lw=0.6
-            )
-        )
-        middle = self._x + width / 2
-        self._axis.text(middle, -height / 2 - 0.08, name, rotation=90, ha="center", va="top", fontsize=7)
-        self._axis.text(middle, 0, f"{filters}·{side}²", rotation=90, ha="center", va="center", fontsize=6.5)
-        self._x += width + 0.1
-        return middle
-
-    def gap(self) -> None:
-        """Where no feature passes."""
-        self._axis.plot([self._x + 0.2] * 2, [-0.8, 0.5], color=RED, ls="--", lw=1.2)
-        self._axis.text(
-            self._x + 0.2, -0.86, "no feature\npasses", color=RED, ha="center", va="top", fontsize=7.5
-        )
-        self._x += 0.5
-
-    def switches(self, start: float, from_side: int, end: float, to_side: int, level: int) -> None:
-        """The way of a level's switches, above everything."""
-
-        top = 1.2 + 0.26 * (self._blocks - level)
-        path = [
-            (start, self._height(from_side) / 2),
-            (start, top),
-            (end, top),
-            (end, self._height(to_side) / 2),
-        ]
-        self._axis.plot(*zip(*path[:3], strict=True), color=BLUE, lw=1.4)
-        self._axis.annotate(
-            "", xy=path[3], xytext=path[2], arrowprops={"arrowstyle": "->", "color": BLUE, "lw": 1.4}
-        )
-        self._axis.text(
-            (start + end) / 2, top + 0.03, f"switches {level}", color=BLUE, ha="center", fontsize=7.5
-        )
-
-    def finish(self, title: str) -> None:
-        self._axis.set_xlim(-0.1, self._x)
-        self._axis.set_ylim(-1.75, 1.3 + 0.28 * self._blocks)
-        self._axis.axis("off")
-        self._axis.set_title(title, fontsize=10)
-        self._axis.figure.tight_layout()
-
-
-class Mark(NamedTuple):
-    """A network in the plot of RMSE against bits: `series` is `random`, `paper, pretrained`, and so on."""
-
-    series: str
-    row: Row
-    rmse: float
-
-
-def curve(marks: Sequence[Mark]) -> Any:
-    """RMSE against bits per pixel; our random networks by name, the others by their signs."""
-    looks = {"random": ("o", INK), "pretrained": ("s", BLUE), "paper, random": ("o", "#aaaaaa")}
-    looks |= {"paper, pretrained": ("s", "#9ecae1"), "snapshot, random": ("x", RED)}
-    looks |= {"snapshot, pretrained": ("+", RED)}
-    plt = _pyplot()
-    with plt.rc_context(_STYLE):
-        figure, axis = plt.subplots(figsize=(6.4, 4.2))
-        for place, (series, (sign, colour)) in enumerate(looks.items()):
-            # A little apart, or equal bits would hide one mark behind another.
-            aside = 2 ** (0.07 * (place - 2.5))
-            mine = [mark for mark in marks if mark.series == series]
-            places = [mark.row.bits_per_pixel * aside for mark in mine]
-            if mine:
-                whose = series if "," in series else f"ours, {series}"
-                axis.plot(places, [mark.rmse for mark in mine], sign, color=colour, label=whose, ms=5)
-            if series == "random":
-                _name(axis, mine, places)
-        axis.set_title("Fewer switches, less of the picture: every network of Table II", fontsize=10)
-        axis.set_xscale("log", base=2)
-        axis.set_xlim(1.1, 19)
-        axis.set_xticks([1.75, 3.5, 7, 14], ["1.75", "3.5", "7", "14"])
-        axis.set_xlabel("bits of switches per pixel and colour channel (nominal)")
-        axis.set_ylabel("RMSE, pixels in [0, 1]")
-        axis.set_ylim(bottom=0.05)
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, fontsize=8)
-        figure.tight_layout()
-    return figure
-
-
-def _name(axis: Any, marks: Sequence[Mark], places: Sequence[float]) -> None:
-    """Names at the left of marks; of two with equal bits the upper one's above, the lower one's below."""
-    for mark, place in zip(marks, places, strict=True):
-        above = mark.rmse == max(m.rmse for m in marks if m.row.bits_per_pixel == mark.row.bits_per_pixel)
-        axis.annotate(
-            mark.row.name, (place, mark.rmse), (-6, 1 if above else -1), textcoords="offset points",
-            fontsize=7, ha="right", va="bottom" if above else "top",
-        )  # fmt: skip
-
-
-def save(figure: Any, stem: Path) -> tuple[Path, Path]:
-    """Write `stem`.png and `stem`.pdf."""
-    paths = stem.with_suffix(".png"), stem.with_suffix(".pdf")
-    for path in paths:
-        # No date and no machine in the file: the same figure is the same bytes.
-        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=160, bbox_inches="tight", metadata=metadata)
-    _pyplot().close(figure)
-    return paths
 
 
 def busiest(image: Float[Tensor, "3 h w"]) -> tuple[int, int, int]:
@@ -262,18 +82,31 @@ def busiest(image: Float[Tensor, "3 h w"]) -> tuple[int, int, int]:
     return top + 1, left + 1, side
 
 
-def _close(images: Float[Tensor, "1 3 h w"], top: int, left: int, side: int) -> Float[Tensor, "1 3 h w"]:
+def _rebuilt_row(
+    labelled: LabelledNetwork, images: Float[Tensor, "n 3 h w"]
+) -> tuple[str, Float[Tensor, "n 3 h w"]]:
+    """What a network rebuilds, with its label, bits and error."""
+    rebuilt = labelled.network.reconstruct(images)
+    bits = labelled.network.architecture.bits_per_pixel((images.shape[-2], images.shape[-1]))
+    error = float((rebuilt - images).square().mean().sqrt())
+    label = f"{labelled.label}\n{bits:.4g} bits/pixel/channel\nRMSE of these {len(images)}: {error:.3f}"
+    return label, rebuilt
+
+
+def _close_up(images: Float[Tensor, "1 3 h w"], top: int, left: int, side: int) -> Float[Tensor, "1 3 h w"]:
     cut = images[..., top : top + side, left : left + side]
     return torch.nn.functional.interpolate(cut, images.shape[-2:])
 
 
-def _frame_close_up(figure: Any, images: int, side: int, square: tuple[int, int, int]) -> None:
+def _frame_close_up(figure: "Figure", images: int, side: int, square: tuple[int, int, int]) -> None:
+    """Frame the square in the last photograph of every row, and the close-up beside it."""
+    from matplotlib.patches import Rectangle
+
     top, left, length = square
-    rectangle = _pyplot().Rectangle
     for row in range(len(figure.axes) // (images + 1)):
-        where, close = figure.axes[row * (images + 1) + images - 1], figure.axes[row * (images + 1) + images]
-        where.add_patch(rectangle((left, top), length, length, fill=False, edgecolor=RED, lw=1))
-        close.add_patch(rectangle((0, 0), side - 1, side - 1, fill=False, edgecolor=RED, lw=1.6))
+        last, close = figure.axes[row * (images + 1) + images - 1], figure.axes[row * (images + 1) + images]
+        last.add_patch(Rectangle((left, top), length, length, fill=False, edgecolor=RED, lw=1))
+        close.add_patch(Rectangle((0, 0), side - 1, side - 1, fill=False, edgecolor=RED, lw=1.6))
     figure.axes[images].set_title("close-up", fontsize=8, color=RED)
 
 
@@ -282,23 +115,36 @@ def _one_channel_each(
 ) -> list[tuple[str, Float[Tensor, "_ _"]]]:
     """Name and a random channel of every decoder layer's output."""
     return [
-        (name, x[0, int(torch.randint(x.shape[1], (), generator=generator))].float())
+        (name, x[0, int(torch.randint(x.shape[1], (), generator=generator))].detach().float())
         for name, x in network.activations(network.encode(image))
     ]
 
 
-def _grid(rows: Sequence[tuple[str, Float[Tensor, "n 3 h w"]]], title: str) -> Any:
-    plt = _pyplot()
-    columns = len(rows[0][1])
-    with plt.rc_context(_STYLE):
+def _show_plane(axis: "Axes", name: str, plane: Float[Tensor, "h w"]) -> None:
+    constant = float(plane.min()) == float(plane.max())
+    # A constant would otherwise be drawn black.
+    lowest, highest = (-1.0, float(plane.max())) if constant else (None, None)
+    axis.imshow(plane.numpy(), cmap="gray", vmin=lowest, vmax=highest)
+    _title(axis, name, plane)
+
+
+def _title(axis: "Axes", name: str, plane: Float[Tensor, "h w"]) -> None:
+    axis.set_title(f"{name}\n{plane.shape[1]}×{plane.shape[0]}", fontsize=8)
+
+
+def _grid(rows: Sequence[tuple[str, Float[Tensor, "n 3 h w"]]], title: str) -> "Figure":
+    """Rows of pictures with their labels at the left."""
+    from matplotlib.figure import Figure
+
+    with style():
         # Every cell one inch, and an inch and a half for the words at the left.
-        width, height = columns + 1.5, len(rows) + 0.55
-        figure = plt.figure(figsize=(width, height))
+        width, height = len(rows[0][1]) + 1.5, len(rows) + 0.55
+        figure = Figure(figsize=(width, height))
         for number, (label, images) in enumerate(rows):
             for column, image in enumerate(images):
                 left, bottom = (1.5 + column) / width, 1 - (1.36 + number) / height
                 axis = figure.add_axes((left, bottom, 0.96 / width, 0.96 / height))
-                axis.imshow(_picture(image), interpolation="nearest")
+                axis.imshow(picture(image), interpolation="nearest")
                 axis.axis("off")
                 if column == 0:
                     axis.text(
@@ -306,20 +152,3 @@ def _grid(rows: Sequence[tuple[str, Float[Tensor, "n 3 h w"]]], title: str) -> A
                     )
         figure.text(0.5, 1 - 0.12 / height, title, ha="center", va="top", fontsize=10)
     return figure
-
-
-def _picture(image: Float[Tensor, "3 h w"]) -> Any:
-    return to_uint8(image).permute(1, 2, 0).cpu().numpy()
-
-
-def _errors(rebuilt: Tensor, images: Tensor) -> str:
-    return f"RMSE of these {len(images)}: {float((rebuilt - images).square().mean().sqrt()):.3f}"
-
-
-def _pyplot() -> Any:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot

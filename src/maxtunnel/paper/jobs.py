@@ -1,32 +1,26 @@
 """The training runs that a reproduction needs: which are left, how long they take, and doing them."""
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
 
 from maxtunnel.data import open_store
-from maxtunnel.evaluation.metrics import measure
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import read_header
-from maxtunnel.models.classifier import Classifier
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.colours import more_colourful
 from maxtunnel.paper.table import Row
+from maxtunnel.paper.trial import seconds_per_image
+from maxtunnel.support.choices import RecipeName
 from maxtunnel.support.progress import OnProgress
-from maxtunnel.training.loop import Config, TrainingStopped
-from maxtunnel.training.phases import Classification, Phase, Reconstruction
+from maxtunnel.training.config import TrainingConfig
+from maxtunnel.training.loop import TrainingStopped
 from maxtunnel.training.recipes import RECIPES, PhaseName
 from maxtunnel.training.runs import make_config, resume_run, start_run
 
-RecipeName = Literal["fast", "paper"]
 CHROMA = 4.0  # of the experiment on dull colours
-_TRIAL = 4  # images on which a step is timed
+_FEWEST_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -39,7 +33,7 @@ class Job:
         seed: draws the encoder, the decoder and the order of the photographs.
         steps: batches.
         folder: of the run.
-        chroma: how much stronger the encoder sees colours; 1 but in the experiment on dull colours.
+        chroma: how much stronger the encoder sees colours: 1, but for the experiment on dull colours.
     """
 
     row: Row
@@ -63,7 +57,7 @@ class Training:
     Attributes:
         train, test: prepared stores.
         out: the reproduction's folder; the runs lie in its `runs`.
-        recipe: one of `maxtunnel.recipes`.
+        recipe: one of `maxtunnel.training.recipes`.
         steps: of every run; None for the recipe's.
         size: side of the photographs in pixels.
         images: number of training photographs.
@@ -80,16 +74,7 @@ class Training:
     def jobs(self, row: Row, seed: int) -> list[Job]:
         """The runs behind one network, in order."""
         phases: tuple[PhaseName, ...] = ("pretrain", "train") if row.pretrained else ("train",)
-        return [
-            Job(
-                row,
-                phase,
-                seed,
-                self.steps or RECIPES[phase][self.recipe].steps,
-                self.folder(row, seed, phase),
-            )
-            for phase in phases
-        ]
+        return [Job(row, phase, seed, self._steps(phase), self.folder(row, seed, phase)) for phase in phases]
 
     def colourful(self, row: Row) -> Job:
         """The run whose encoder is that of seed 0 but sees colours stronger."""
@@ -102,12 +87,19 @@ class Training:
         return self.out / "runs" / name / f"seed{seed}"
 
     def seconds(self, job: Job) -> float:
-        """About how long a run takes on this machine, from a trial of a few images."""
+        """About how long a run takes on this machine."""
+        encoded = min(self.images, job.steps * RECIPES[job.phase][self.recipe].batch)
+        return job.steps * self.seconds_per_step(job) + encoded * self.seconds_per_encoding(job)
+
+    def seconds_per_step(self, job: Job) -> float:
+        """About how long a step of a run takes on this machine."""
         recipe = RECIPES[job.phase][self.recipe]
         bf16 = recipe.precision == "bf16"
-        step = _seconds_per_image(job.row.architecture, job.phase, self.size, bf16) * recipe.batch
-        once = _seconds_per_image(job.row.architecture, "encode", self.size) if job.phase == "train" else 0.0
-        return job.steps * step + min(self.images, job.steps * recipe.batch) * once
+        return recipe.batch * seconds_per_image(job.row.architecture, job.phase, self.size, bf16)
+
+    def seconds_per_encoding(self, job: Job) -> float:
+        """About how long the encoder takes for a photograph, where a run keeps the switches; else 0."""
+        return seconds_per_image(job.row.architecture, "encode", self.size) if job.phase == "train" else 0.0
 
     def run(self, job: Job, on_progress: OnProgress) -> None:
         """Do a run, or what is left of it.
@@ -117,7 +109,7 @@ class Training:
             ValueError: the folder holds a run of another recipe, length or data.
         """
         config = self._config(job)
-        if job.chroma != 1 and not (job.folder.parent / "encoder.safetensors").exists():
+        if job.chroma != 1 and not Path(config.encoder).exists():
             mean = open_store(self.train).mean
             plain = TunnelNetwork(job.row.architecture, mean, config.recipe.scale, job.seed)
             more_colourful(plain, job.chroma).save(config.encoder)
@@ -132,12 +124,10 @@ class Training:
                 f"stopped in {job.name}; everything is saved, and the same command goes on"
             ) from None
 
-    def _config(self, job: Job) -> Config:
-        encoder = "random"
-        if job.chroma != 1:
-            encoder = str(job.folder.parent / "encoder.safetensors")
-        elif job.row.pretrained and job.phase == "train":
-            encoder = str(self.folder(job.row, job.seed, "pretrain"))
+    def _steps(self, phase: PhaseName) -> int:
+        return self.steps or RECIPES[phase][self.recipe].steps
+
+    def _config(self, job: Job) -> TrainingConfig:
         return make_config(
             job.phase,
             self.recipe,
@@ -145,135 +135,96 @@ class Training:
             # Decoders are measured afterwards, all alike; the accuracy of an encoder only now.
             self.test if job.phase == "pretrain" else None,
             steps=job.steps,
-            precision=None,
             seed=job.seed,
             size=self.size,
-            encoder=encoder,
+            encoder=self._encoder(job),
         )
+
+    def _encoder(self, job: Job) -> str:
+        """The model whose encoder a run takes, or `random`."""
+        if job.chroma != 1:
+            return str(job.folder.parent / "encoder.safetensors")
+        if job.row.pretrained and job.phase == "train":
+            return str(self.folder(job.row, job.seed, "pretrain"))
+        return "random"
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a run came to its end, which is when its network is told how it came about."""
+    """Whether a run came to its end: only then does its network's file say how it was trained."""
     path = run / "model.safetensors"
     if not path.exists():
         return False
-    found = read_header(path).provenance
-    pretrained = Config.load(run).phase == "pretrain"
-    return (found.pretraining if pretrained else found.training) is not None
-
-
-def share(minutes: float, jobs: Sequence[Job], training: Training) -> int:
-    """Steps a run, the same for all, so that all of them together take about so many minutes.
-
-    Raises:
-        ValueError: there is no time for even 50 steps each.
-    """
-    once = training.images * sum(
-        _seconds_per_image(job.row.architecture, "encode", training.size)
-        for job in jobs
-        if job.phase == "train"
-    )
-    per_step = sum(_per_step(job, training) for job in jobs)
-    steps = int((60 * minutes - once) / per_step)
-    if steps < 50:
-        need = (once + 50 * per_step) / 60
-        raise ValueError(
-            f"{minutes:g} minutes are too few for {len(jobs)} runs: they need {need:.0f} at the least; "
-            "choose rows with --only, or fewer --seeds"
-        )
-    return steps
-
-
-def _per_step(job: Job, training: Training) -> float:
-    recipe = RECIPES[job.phase][training.recipe]
-    bf16 = recipe.precision == "bf16"
-    return recipe.batch * _seconds_per_image(job.row.architecture, job.phase, training.size, bf16)
-
-
-def do_all(jobs: Sequence[Job], training: Training, on_progress: OnProgress) -> None:
-    """Do runs one after the other; told of are each run's progress and, in estimated seconds, that of all."""
-    seconds = [training.seconds(job) for job in jobs]
-    total, done = math.ceil(sum(seconds)), 0.0
-    for job, expected in zip(jobs, seconds, strict=True):
-        training.run(job, _along(on_progress, job, done, expected, total))
-        done += expected
-        on_progress("all runs, seconds", math.ceil(done), total, "")
-
-
-def _along(on_progress: OnProgress, job: Job, before: float, expected: float, total: int) -> OnProgress:
-    def both(phase: str, done: int, of: int, note: str) -> None:
-        on_progress(phase, done, of, note)
-        if phase == "train":
-            on_progress("all runs, seconds", round(before + expected * done / of), total, job.name)
-
-    return both
-
-
-def _check_same(run: Path, asked: Config) -> None:
-    """Refuse to go on with a run that was asked for differently."""
-    there = Config.load(run)
-    for what, mine, old in (
-        ("recipe", asked.recipe.name, there.recipe.name),
-        ("steps", asked.recipe.steps, there.recipe.steps),
-        ("training data", asked.data, there.data),
-        ("size", asked.size, there.size),
-    ):
-        if mine != old:
-            raise ValueError(
-                f"{run} holds a run with {what} {old}, but {what} {mine} is asked for: ask for the former, "
-                "or name another --out"
-            )
-
-
-def evaluation_seconds(architecture: Architecture, images: int, size: int) -> float:
-    """About how long it takes to measure a network on so many images."""
-    return images * _seconds_per_image(architecture, "evaluate", size)
-
-
-@lru_cache(maxsize=256)
-def _seconds_per_image(
-    architecture: Architecture,
-    work: Literal["train", "pretrain", "encode", "evaluate"],
-    size: int,
-    bf16: bool = False,
-) -> float:
-    """Timed on four random images, after a first go."""
-    generator = torch.Generator().manual_seed(0)
-    network = TunnelNetwork(architecture, torch.full((3, 1, 1), 0.5))
-    images = torch.rand(_TRIAL, 3, size, size, generator=generator)
-    return min(_timed(_work(network, work, images, bf16)) for _ in range(2)) / _TRIAL
-
-
-def _work(network: TunnelNetwork, work: str, images: torch.Tensor, bf16: bool) -> Callable[[], Any]:
-    if work == "encode":
-        return lambda: network.encode(images)
-    if work == "evaluate":
-        return lambda: measure(network.reconstruct(images), images)
-    x = network.normalise(images)
-    task: Phase
-    if work == "pretrain":
-        network.encoder.requires_grad_(True)
-        size = images.shape[-2], images.shape[-1]
-        task = Classification(network, Classifier(network.architecture, 10, size))
-        batch: tuple[Any, ...] = (x, torch.arange(len(images)))
-    else:
-        task = Reconstruction(network.decoder, network.scale)
-        batch = ([level.codes for level in network.encode(images).levels], x)
-
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = task(*batch)[0]
-        loss.backward()
-
-    return step
-
-
-def _timed(work: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+    provenance = read_header(path).provenance
+    pretrained = TrainingConfig.load(run).phase == "pretrain"
+    return (provenance.pretraining if pretrained else provenance.training) is not None
 
 
 def pending(jobs: Sequence[Job]) -> Iterator[Job]:
     """The runs that are not finished."""
     return (job for job in jobs if not is_finished(job.folder))
+
+
+def steps_in(minutes: float, jobs: Sequence[Job], training: Training) -> int:
+    """Steps a run, the same for all, so that all of them together take about so many minutes.
+
+    Raises:
+        ValueError: there is no time for even 50 steps each.
+    """
+    encoding = training.images * sum(training.seconds_per_encoding(job) for job in jobs)
+    per_step = sum(training.seconds_per_step(job) for job in jobs)
+    steps = int((60 * minutes - encoding) / per_step)
+    if steps < _FEWEST_STEPS:
+        need = (encoding + _FEWEST_STEPS * per_step) / 60
+        raise ValueError(
+            f"`minutes` is {minutes:g}, too few for {len(jobs)} runs, which need {need:.0f} at the least: "
+            "choose rows (`only`), or fewer `seeds`"
+        )
+    return steps
+
+
+def do_all(jobs: Sequence[Job], training: Training, on_progress: OnProgress) -> None:
+    """Do runs one after the other.
+
+    Args:
+        jobs: the runs.
+        training: how they are made.
+        on_progress: told the progress of each run, and that of all together in estimated seconds.
+    """
+    seconds = [training.seconds(job) for job in jobs]
+    total, done = math.ceil(sum(seconds)), 0.0
+    for job, expected in zip(jobs, seconds, strict=True):
+        training.run(job, _with_all(on_progress, job, done, expected, total))
+        done += expected
+        on_progress("all runs, seconds", math.ceil(done), total, "")
+
+
+def _with_all(on_progress: OnProgress, job: Job, before: float, expected: float, total: int) -> OnProgress:
+    """Tell the progress of a run, and beside it that of all runs."""
+
+    def tell(phase: str, done: int, of: int, note: str) -> None:
+        on_progress(phase, done, of, note)
+        if phase == "train":
+            on_progress("all runs, seconds", round(before + expected * done / of), total, job.name)
+
+    return tell
+
+
+def _check_same(run: Path, asked: TrainingConfig) -> None:
+    """Refuse to go on with a run that was asked for differently."""
+    there = TrainingConfig.load(run)
+    for name, new, old in (
+        ("recipe", asked.recipe.name, there.recipe.name),
+        ("steps", asked.recipe.steps, there.recipe.steps),
+        ("training data", asked.data, there.data),
+        ("size", asked.size, there.size),
+    ):
+        if new != old:
+            raise ValueError(
+                f"{run} holds a run with {name} {old}, but {name} {new} is asked for: ask for {old}, "
+                "or name another `out`"
+            )
+
+
+def evaluation_seconds(architecture: Architecture, images: int, size: int) -> float:
+    """About how long it takes to measure a network on so many images."""
+    return images * seconds_per_image(architecture, "evaluate", size)

@@ -1,10 +1,11 @@
-"""What the claims rest on: pictures read out half way, and switches replaced.
+"""What the claims on decoders rest on: pictures read out of its layers, and switches replaced by others.
 
 All take uint8 photographs, a few hundred of them, and go through them in batches.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Float64
@@ -15,7 +16,8 @@ from maxtunnel.data.batches import Pixels
 from maxtunnel.data.images import to_float
 from maxtunnel.evaluation.intervals import Interval, bootstrap
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.switches.codes import SwitchCode
+from maxtunnel.switches.changes import changed, fixed, uniform
+from maxtunnel.switches.codes import SwitchLevel
 
 _BATCH = 25
 
@@ -104,10 +106,10 @@ def replace_switches(network: TunnelNetwork, photographs: Pixels, steps: int = 2
         code = network.encode(images)
         outputs = {
             "known": network.decode(code),
-            "zeros": network.decode(_zeros(code)),
+            "zeros": network.decode(changed(code, fixed, generator)),
             "retrained": retrained.expand_as(images),
-            "random": network.decode(_random(code, generator)),
-            "other": network.decode(_rolled(code)),
+            "random": network.decode(changed(code, uniform, generator)),
+            "other": network.decode(changed(code, _rolled, generator)),
             "mean": network.mean_at((images.shape[-2], images.shape[-1])).expand_as(images),
         }
         for name, output in outputs.items():
@@ -128,11 +130,8 @@ def _root(squares: list[Float64[Tensor, " _"]]) -> float:
     return float(torch.cat(squares).mean().sqrt())
 
 
-def _times(squares: Float64[Tensor, " n"], known: Float64[Tensor, " n"], draws: int = 1000) -> Interval:
-    rows = torch.randint(len(known), (draws, len(known)), generator=torch.Generator().manual_seed(0))
-    times = (squares[rows].mean(1) / known[rows].mean(1)).sqrt()
-    low, high = times.quantile(torch.tensor([0.025, 0.975]).double())
-    return float(low), float(high)
+def _times(squares: Float64[Tensor, " n"], known: Float64[Tensor, " n"]) -> Interval:
+    return bootstrap(torch.stack([squares, known]), lambda means: (means[0] / means[1]).sqrt())
 
 
 def _retrain_for_zeros(network: TunnelNetwork, photographs: Pixels, steps: int) -> Float[Tensor, "1 3 h w"]:
@@ -142,8 +141,8 @@ def _retrain_for_zeros(network: TunnelNetwork, photographs: Pixels, steps: int) 
     up to a constant, that of the distance to their mean. The training photographs' mean is the network's,
     0 on its inner scale; every step therefore follows the gradient of the whole training set.
     """
-    code = _zeros(network.encode(to_float(photographs[:1])))
-    decoder = copy(network).decoder
+    code = changed(network.encode(to_float(photographs[:1])), fixed, torch.Generator())
+    decoder = deepcopy(network.decoder)
     optimizer = torch.optim.Adam(decoder.parameters(), lr=0.003)
     codes = [level.codes for level in code.levels]
     with torch.enable_grad():
@@ -154,30 +153,13 @@ def _retrain_for_zeros(network: TunnelNetwork, photographs: Pixels, steps: int) 
     return network.denormalise(decoder(codes), code.image_size)
 
 
-def copy(network: TunnelNetwork) -> TunnelNetwork:
-    copy = TunnelNetwork(network.architecture, network.mean, network.scale)
-    copy.load_state_dict(network.state_dict())
-    return copy
-
-
-def _zeros(code: SwitchCode) -> SwitchCode:
-    return replace(
-        code, levels=tuple(level.with_codes(torch.zeros_like(level.codes)) for level in code.levels)
-    )
-
-
-def _random(code: SwitchCode, generator: torch.Generator) -> SwitchCode:
-    def draw(codes: Tensor) -> Tensor:
-        return torch.randint(4, codes.shape, generator=generator, dtype=torch.uint8)
-
-    return replace(code, levels=tuple(level.with_codes(draw(level.codes)) for level in code.levels))
-
-
-def _rolled(code: SwitchCode) -> SwitchCode:
-    return replace(code, levels=tuple(level.with_codes(level.codes.roll(1, 0)) for level in code.levels))
+def _rolled(level: SwitchLevel, number: int, generator: torch.Generator) -> Tensor:
+    """The switches of another photograph."""
+    return level.codes.roll(1, 0)
 
 
 def batches(photographs: Pixels) -> Iterator[Float[Tensor, "n 3 h w"]]:
+    """The images of photographs, at least two at a time."""
     for start in range(0, len(photographs), _BATCH):
         images = to_float(photographs[start : start + _BATCH])
         if len(images) > 1:  # a last one alone has no other beside it

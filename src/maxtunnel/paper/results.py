@@ -1,29 +1,24 @@
 """What each network of a reproduction reached on the test photographs, measured once and kept."""
 
-import csv
 import hashlib
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float64
+from torch import Tensor
 
 from maxtunnel.data.batches import Pixels
 from maxtunnel.evaluation.evaluate import evaluate
-from maxtunnel.evaluation.intervals import Interval
 from maxtunnel.evaluation.records import Evaluation
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.table import ROWS, Row
-from maxtunnel.support.files import replacing
 from maxtunnel.support.progress import OnProgress
-
-# Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom; the last one serves all above.
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+from maxtunnel.support.records import from_json
 
 
 @dataclass(frozen=True)
@@ -45,9 +40,21 @@ class Result:
     sha256: str
 
     @property
-    def squared_errors(self) -> Float64[np.ndarray, " n"]:
+    def steps(self) -> int | None:
+        """Steps that the decoder was trained for, as far as they are known."""
+        training = self.provenance.training
+        return None if training is None else training.steps
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the decoder's training, as far as it is known."""
+        training = self.provenance.training
+        return None if training is None else training.seed
+
+    @property
+    def squared_errors(self) -> Float64[Tensor, " n"]:
         """Mean squared error of each test photograph."""
-        return np.square(self.evaluation.per_image["rmse"])
+        return torch.tensor(self.evaluation.per_image.rmse, dtype=torch.float64).square()
 
 
 @dataclass(frozen=True)
@@ -97,11 +104,12 @@ def _kept(path: Path, sha256: str, test_sha256: str) -> Evaluation | None:
     """What the file says; None if it is of other weights or photographs, from another version, or damaged."""
     try:
         fields = json.loads(path.read_text())
-        if (fields.pop("sha256"), fields.pop("test_sha256")) != (sha256, test_sha256):
+        if not isinstance(fields, dict):
             return None
-        intervals = {key: value and tuple(value) for key, value in fields.items() if key.endswith("_ci95")}
-        return Evaluation(**fields | intervals)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        if (fields.pop("sha256", None), fields.pop("test_sha256", None)) != (sha256, test_sha256):
+            return None
+        return from_json(Evaluation, fields)
+    except (OSError, ValueError):
         return None
 
 
@@ -123,74 +131,3 @@ def tabulate(results: Sequence[Result]) -> list[TableRow]:
         ours = origins.get("shipped", runs[0] if runs else None)
         rows.append(TableRow(row, ours, runs, origins.get("snapshot")))
     return rows
-
-
-def difference(worse: Result, better: Result) -> tuple[float, Interval]:
-    """RMSE of one network less that of another, with a 95 % bootstrap interval over photographs, paired."""
-    random = np.random.default_rng(0)
-    pairs = np.stack([worse.squared_errors, better.squared_errors])
-    draws = [pairs[:, random.integers(0, pairs.shape[1], pairs.shape[1])].mean(1) for _ in range(1000)]
-    first, second = np.sqrt(np.array(draws)).T
-    low, high = np.quantile(first - second, [0.025, 0.975])
-    return worse.evaluation.rmse - better.evaluation.rmse, (float(low), float(high))
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, Interval]:
-    """Mean and its 95 % interval by Student's t; for the few values that seeds give."""
-    mean, count = float(np.mean(values)), len(values)
-    half = _T[min(count - 1, len(_T)) - 1] * float(np.std(values, ddof=1)) / math.sqrt(count)
-    return mean, (mean - half, mean + half)
-
-
-def as_record(line: TableRow) -> dict[str, Any]:
-    """A row as it goes into table2.json and, flattened, into table2.csv."""
-    record: dict[str, Any] = {
-        "network": line.row.name,
-        "encoder": "pretrained" if line.row.pretrained else "random",
-        "bits_per_pixel": line.row.bits_per_pixel,
-        "bits_per_pixel_stored": None,
-        "paper_rmse": line.row.rmse,
-    }
-    for prefix, result in (("", line.ours), ("snapshot_", line.snapshot)):
-        found = None if result is None else result.evaluation
-        for name in ("rmse", "psnr", "ssim"):
-            low, high = (None, None) if found is None else getattr(found, f"{name}_ci95")
-            record[f"{prefix}{name}"] = None if found is None else getattr(found, name)
-            record[f"{prefix}{name}_low"], record[f"{prefix}{name}_high"] = low, high
-    record["origin"] = None if line.ours is None else line.ours.origin
-    if line.ours is not None:
-        record["bits_per_pixel_stored"] = line.ours.evaluation.bits_per_pixel["stored"]
-    mean, deviation = line.spread or (None, None)
-    record |= {"seeds": len(line.runs), "seeds_rmse_mean": mean, "seeds_rmse_deviation": deviation}
-    return record
-
-
-def write_table(lines: Sequence[TableRow], out: Path, provenance: dict[str, Any]) -> None:
-    """Write table2.csv and table2.json."""
-    records = [as_record(line) for line in lines]
-    with replacing(out / "table2.csv") as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, records[0])
-        writer.writeheader()
-        writer.writerows(
-            {key: round(value, 5) if isinstance(value, float) else value for key, value in record.items()}
-            for record in records
-        )
-    runs = [
-        {
-            "network": line.row.name,
-            "origin": result.origin,
-            "rmse": result.evaluation.rmse,
-            "info": result.provenance.to_json(),
-        }
-        | {"sha256": result.sha256, "psnr": result.evaluation.psnr, "ssim": result.evaluation.ssim}
-        for line in lines
-        for result in (*line.runs, *([line.ours] if line.ours not in line.runs else []), line.snapshot)
-        if result is not None
-    ]
-    with replacing(out / "table2.json") as temporary:
-        content = {"provenance": provenance, "rows": records, "networks": runs}
-        temporary.write_text(json.dumps(content, indent=2, default=_plain) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    return asdict(value) if hasattr(value, "__dataclass_fields__") else str(value)

@@ -1,0 +1,110 @@
+"""Two networks compared: which ones may be, how much their errors differ, and what that says."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from maxtunnel.evaluation.intervals import Interval, bootstrap
+from maxtunnel.paper.results import Result, TableRow
+
+UNDECIDED = "undecided"
+# Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom; the last one serves all above.
+_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """By how much the second network's RMSE is lower than the first's.
+
+    Attributes:
+        mean: of all photographs, or of all draws of the encoder.
+        interval: of 95 %.
+    """
+
+    mean: float
+    interval: Interval
+
+    def verdict(self, lower: str, higher: str) -> str:
+        """`lower` if the second network's RMSE is surely lower, `higher` if it is surely higher."""
+        low, high = self.interval
+        return lower if low > 0 else higher if high < 0 else UNDECIDED
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Networks of two rows of Table II, compared.
+
+    Attributes:
+        first, second: one network of each row, of one origin.
+        over_photographs: of these two; the interval is a bootstrap over photographs, paired.
+        draws: networks of both rows that were trained alike, a pair a seed; empty for fewer than two.
+    """
+
+    first: Result
+    second: Result
+    over_photographs: Gain
+    draws: tuple[tuple[Result, Result], ...]
+
+    @property
+    def over_draws(self) -> Gain | None:
+        """Mean over the pairs of draws, with Student's t for the interval; None without draws."""
+        if not self.draws:
+            return None
+        return mean_gain([a.evaluation.rmse - b.evaluation.rmse for a, b in self.draws])
+
+    @property
+    def alike(self) -> bool:
+        """Whether both networks have one seed and one length of training."""
+        return _start(self.first) == _start(self.second)
+
+    def verdict(self, lower: str, higher: str) -> str:
+        """What the draws say; without draws, what the two networks say if they were trained alike."""
+        if self.over_draws is not None:
+            return self.over_draws.verdict(lower, higher)
+        return self.over_photographs.verdict(lower, higher) if self.alike else UNDECIDED
+
+
+def compare(first: TableRow, second: TableRow) -> Comparison | None:
+    """Networks of two rows, of equal seed and length if there are such; None if no two have one origin."""
+    pairs = [
+        (a, b)
+        for a in (first.ours, *first.runs)
+        for b in (second.ours, *second.runs)
+        if a is not None and b is not None and a.origin == b.origin
+    ]
+    if not pairs:
+        return None
+    a, b = min(pairs, key=lambda pair: _start(pair[0]) != _start(pair[1]))
+    return Comparison(a, b, difference(a, b), _draws(first.runs, second.runs))
+
+
+def difference(first: Result, second: Result) -> Gain:
+    """By how much the second network's RMSE is lower, on the same photographs."""
+    errors = torch.stack([first.squared_errors, second.squared_errors])
+    interval = bootstrap(errors, lambda means: means[0].sqrt() - means[1].sqrt())
+    return Gain(first.evaluation.rmse - second.evaluation.rmse, interval)
+
+
+def mean_gain(values: Sequence[float]) -> Gain:
+    """Mean and its 95 % interval by Student's t; for the few values that seeds give."""
+    mean, count = float(np.mean(values)), len(values)
+    half = _T[min(count - 1, len(_T)) - 1] * float(np.std(values, ddof=1)) / math.sqrt(count)
+    return Gain(mean, (mean - half, mean + half))
+
+
+def _draws(first: Sequence[Result], second: Sequence[Result]) -> tuple[tuple[Result, Result], ...]:
+    """Pairs of one seed, all trained equally long: of the length that has the most of them."""
+    by_steps: dict[int | None, list[tuple[Result, Result]]] = {}
+    for a, b in itertools.product(first, second):
+        if (a.origin, a.steps) == (b.origin, b.steps):
+            by_steps.setdefault(a.steps, []).append((a, b))
+    most = max(by_steps.values(), key=len, default=[])
+    return tuple(most) if len(most) >= 2 else ()
+
+
+def _start(result: Result) -> tuple[int | None, int | None]:
+    return result.seed, result.steps

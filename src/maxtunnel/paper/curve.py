@@ -1,0 +1,91 @@
+"""RMSE against the bits of the switches: every network of Table II in one plot."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from maxtunnel.paper.canvas import BLUE, INK, RED, style
+from maxtunnel.paper.results import TableRow
+from maxtunnel.paper.table import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Sign and colour of each series.
+_LOOKS = {
+    "random": ("o", INK), "pretrained": ("s", BLUE),
+    "paper, random": ("o", "#aaaaaa"), "paper, pretrained": ("s", "#9ecae1"),
+    "snapshot, random": ("x", RED), "snapshot, pretrained": ("+", RED),
+}  # fmt: skip
+
+
+class Mark(NamedTuple):
+    """A network in the plot: `series` is `random`, `paper, pretrained`, and so on."""
+
+    series: str
+    row: Row
+    rmse: float
+
+
+def marks_of(table: Sequence[TableRow]) -> list[Mark]:
+    """The paper's, our and the authors' network of every row, as far as there are such."""
+    marks = []
+    for line in table:
+        kind = "pretrained" if line.row.pretrained else "random"
+        marks.append(Mark(f"paper, {kind}", line.row, line.row.rmse))
+        if line.ours is not None:
+            marks.append(Mark(kind, line.row, line.ours.evaluation.rmse))
+        if line.snapshot is not None:
+            marks.append(Mark(f"snapshot, {kind}", line.row, line.snapshot.evaluation.rmse))
+    return marks
+
+
+def curve(marks: Sequence[Mark]) -> "Figure":
+    """RMSE against bits per pixel; our random networks by name, the others by their signs."""
+    from matplotlib.figure import Figure
+
+    with style():
+        figure = Figure(figsize=(6.4, 4.2))
+        axis = figure.subplots()
+        for number, series in enumerate(_LOOKS):
+            # A little apart, or equal bits would hide one mark behind another.
+            aside = 2 ** (0.07 * (number - 2.5))
+            _plot(axis, series, [mark for mark in marks if mark.series == series], aside)
+        _frame(axis)
+        figure.tight_layout()
+    return figure
+
+
+def _plot(axis: "Axes", series: str, marks: Sequence[Mark], aside: float) -> None:
+    """One series, all of its marks moved sideways by the factor `aside`."""
+    if not marks:
+        return
+    sign, colour = _LOOKS[series]
+    places = [mark.row.bits_per_pixel * aside for mark in marks]
+    label = series if "," in series else f"ours, {series}"
+    axis.plot(places, [mark.rmse for mark in marks], sign, color=colour, label=label, ms=5)
+    if series == "random":
+        _name(axis, marks, places)
+
+
+def _frame(axis: "Axes") -> None:
+    axis.set_title("Fewer switches, less of the picture: every network of Table II", fontsize=10)
+    axis.set_xscale("log", base=2)
+    axis.set_xlim(1.1, 19)
+    axis.set_xticks([1.75, 3.5, 7, 14], ["1.75", "3.5", "7", "14"])
+    axis.set_xlabel("bits of switches per pixel and colour channel (nominal)")
+    axis.set_ylabel("RMSE, pixels in [0, 1]")
+    axis.set_ylim(bottom=0.05)
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8)
+
+
+def _name(axis: "Axes", marks: Sequence[Mark], places: Sequence[float]) -> None:
+    """Names at the left of marks; of two with equal bits the upper one's above, the lower one's below."""
+    for mark, place in zip(marks, places, strict=True):
+        above = mark.rmse == max(m.rmse for m in marks if m.row.bits_per_pixel == mark.row.bits_per_pixel)
+        axis.annotate(
+            mark.row.name, (place, mark.rmse), (-6, 1 if above else -1), textcoords="offset points",
+            fontsize=7, ha="right", va="bottom" if above else "top",
+        )  # fmt: skip

@@ -1,0 +1,75 @@
+"""Table II with our networks beside the paper's, as table2.csv and table2.json."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from maxtunnel.evaluation.records import Evaluation
+from maxtunnel.paper.results import Result, TableRow
+from maxtunnel.support.files import replacing
+from maxtunnel.support.records import Json
+
+
+def write_table(lines: Sequence[TableRow], out: Path, facts: Mapping[str, str]) -> None:
+    """Write table2.csv and table2.json; `facts` say where the numbers come from."""
+    records = [_record(line) for line in lines]
+    with replacing(out / "table2.csv") as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, records[0])
+        writer.writeheader()
+        writer.writerows(
+            {name: round(value, 5) if isinstance(value, float) else value for name, value in record.items()}
+            for record in records
+        )
+    networks = [_network(result) for line in lines for result in _results(line)]
+    with replacing(out / "table2.json") as temporary:
+        content = {"provenance": dict(facts), "rows": records, "networks": networks}
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _record(line: TableRow) -> dict[str, Json]:
+    """A row, flat."""
+    ours = None if line.ours is None else line.ours.evaluation
+    snapshot = None if line.snapshot is None else line.snapshot.evaluation
+    mean, deviation = line.spread or (None, None)
+    return {
+        "network": line.row.name,
+        "encoder": "pretrained" if line.row.pretrained else "random",
+        "bits_per_pixel": line.row.bits_per_pixel,
+        "bits_per_pixel_stored": None if ours is None else ours.bits_per_pixel.stored,
+        "paper_rmse": line.row.rmse,
+        **_metrics("", ours),
+        **_metrics("snapshot_", snapshot),
+        "origin": None if line.ours is None else line.ours.origin,
+        "seeds": len(line.runs),
+        "seeds_rmse_mean": mean,
+        "seeds_rmse_deviation": deviation,
+    }
+
+
+def _metrics(prefix: str, found: Evaluation | None) -> dict[str, Json]:
+    """Each metric and the ends of its interval; None where nothing was measured."""
+    record: dict[str, Json] = {}
+    for name in ("rmse", "psnr", "ssim"):
+        low, high = (None, None) if found is None else getattr(found, f"{name}_ci95")
+        record[f"{prefix}{name}"] = None if found is None else getattr(found, name)
+        record[f"{prefix}{name}_low"], record[f"{prefix}{name}_high"] = low, high
+    return record
+
+
+def _results(line: TableRow) -> list[Result]:
+    """Every network that was measured for a row."""
+    found = (*line.runs, *([line.ours] if line.ours not in line.runs else []), line.snapshot)
+    return [result for result in found if result is not None]
+
+
+def _network(result: Result) -> dict[str, Json]:
+    return {
+        "network": result.row.name,
+        "origin": result.origin,
+        "rmse": result.evaluation.rmse,
+        "info": result.provenance.to_json(),
+        "sha256": result.sha256,
+        "psnr": result.evaluation.psnr,
+        "ssim": result.evaluation.ssim,
+    }

@@ -1,0 +1,39 @@
+"""Bootstrap intervals cover what they say."""
+
+import pytest
+import torch
+
+from maxtunnel.evaluation.intervals import bootstrap, ratio_of_means
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_bootstrap_covers_as_often_as_it_says():
+    draw, hits = generator(1), 0
+    for _ in range(200):
+        low, high = bootstrap(torch.randn(100, generator=draw, dtype=torch.float64), draws=400)
+        hits += low < 0 < high
+    assert 180 <= hits <= 199
+
+
+def test_the_interval_of_a_ratio_covers_as_often_as_it_says():
+    hits = 0
+    for seed in range(100):
+        below = 1 + torch.rand(60, generator=generator(seed), dtype=torch.float64)
+        above = below * (0.5 + torch.rand(60, generator=generator(seed + 1000), dtype=torch.float64))
+        ratio, (low, high) = ratio_of_means(above, below)
+        assert ratio == pytest.approx(float(above.mean() / below.mean()))
+        hits += low < 1 < high
+    assert 85 <= hits <= 100
+
+
+def test_rows_are_drawn_alike():
+    below = torch.rand(50, generator=generator(0), dtype=torch.float64) + 0.1
+    ratio, interval = ratio_of_means(3 * below, below)
+    assert (ratio, *interval) == pytest.approx((3, 3, 3))
+    # Row by row it is the interval of each alone, from the same draws.
+    pair = torch.stack([below, below.flip(0)])
+    assert bootstrap(pair, lambda means: means[1]) == bootstrap(below.flip(0))
+    assert bootstrap(pair, lambda means: means[0]) == bootstrap(below) != bootstrap(below, seed=1)

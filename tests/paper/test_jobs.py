@@ -1,0 +1,55 @@
+"""Runs of a reproduction: gone on with after an interruption, and shared out over minutes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.paper.jobs import Training, do_all, pending, steps_in
+from maxtunnel.paper.table import ROWS, select
+from maxtunnel.support.progress import silent
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class Cut(Exception):
+    """The power is gone."""
+
+
+def cut(phase, done, total, note):
+    if phase == "train":
+        raise Cut
+
+
+def test_an_interrupted_run_is_gone_on_with(stores, tmp_path):
+    train, test = stores
+    whole, broken = (Training(train, test, tmp_path / name, "fast", 4, 16, 12) for name in "ab")
+    whole.run(whole.jobs(ROWS[0], 0)[0], silent)
+    job = broken.jobs(ROWS[0], 0)[0]
+    # What is left before the first save: a config and a fresh network.
+    with pytest.raises(Cut):
+        broken.run(job, cut)
+    assert list(pending([job])) == [job]
+    with pytest.raises(ValueError, match="steps 4, but steps 5 is asked for"):
+        broken.run(replace(job, steps=5), silent)
+    told = []
+    do_all([job], broken, lambda *progress: told.append(progress))
+    assert list(pending([job])) == []
+    phase, done, total, _ = told[-1]
+    assert (phase, done) == ("all runs, seconds", total)
+    first, second = (
+        TunnelNetwork.load(training.folder(ROWS[0], 0) / "model.safetensors").state_dict()
+        for training in (whole, broken)
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_minutes_are_shared_in_proportion_to_cost(stores, tmp_path):
+    train, test = stores
+    training = Training(train, test, tmp_path, "fast", None, 16, 12)
+    jobs = [job for row in select("8-8-8,16-16-16-pretrained") for job in training.jobs(row, 0)]
+    few, many = steps_in(1.0, jobs, training), steps_in(3.0, jobs, training)
+    assert many == pytest.approx(3 * few, rel=0.1)
+    seconds = sum(training.seconds(replace(job, steps=few)) for job in jobs)
+    assert seconds == pytest.approx(60, rel=0.2)
