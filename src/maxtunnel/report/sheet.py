@@ -1,4 +1,4 @@
-"""Results to pictures."""
+"""Pictures row under row on one sheet, each row with its name and a line about it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ class Row:
 
 
 def sheet(rows: list[Row]) -> "Image.Image":
-    """Pictures row under row, pixel for pixel, each row with its name and line below it."""
+    """Pictures row under row, pixel for pixel, each row with its name and caption below it."""
     from PIL import Image, ImageDraw
 
     count, _, height, width = rows[0].images.shape
@@ -40,13 +40,14 @@ def sheet(rows: list[Row]) -> "Image.Image":
             tile = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
             picture.paste(tile, (MARGIN + column * (width + GAP), top))
         baseline = top + height + 28
-        draw.text((MARGIN, baseline), row.name, INK, _font(22), anchor="ls")
-        after = MARGIN + draw.textlength(row.name, _font(22)) + 14
-        draw.text((after, baseline), row.caption, FAINT, _font(18), anchor="ls")
+        draw.text((MARGIN, baseline), row.name, INK, font(22), anchor="ls")
+        after = MARGIN + draw.textlength(row.name, font(22)) + 14
+        draw.text((after, baseline), row.caption, FAINT, font(18), anchor="ls")
     return picture
 
 
-def _font(size: int) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
+def font(size: int) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
+    """Pillow's own typeface, so that a sheet looks the same everywhere."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

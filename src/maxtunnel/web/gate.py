@@ -7,21 +7,47 @@ uploads lie.
 
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 from urllib.parse import unquote
 
-from maxtunnel.web.inputs import Limits, lies_within
+from maxtunnel.support.records import Json
+from maxtunnel.web.inputs import Limits
 from maxtunnel.web.results import ADDRESS, Results
+from maxtunnel.web.uploads import lies_within
 
-Message = MutableMapping[str, Any]
-Application = Callable[..., Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+
+class Scope(TypedDict, total=False):
+    """A connection, as far as it is looked at here (ASGI 3)."""
+
+    type: str
+    method: str
+    path: str
+    headers: list[Header]
+
+
+class Message(TypedDict, total=False):
+    """What is received from the visitor, or sent to the visitor, as far as it is looked at here (ASGI 3)."""
+
+    type: str
+    status: int
+    headers: Iterable[Header]
+    body: bytes
+    more_body: bool
+
+
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 API = "/gradio_api"
 FILE = f"{API}/file="
 UPLOAD = f"{API}/upload"
 PROGRESS = f"{API}/upload_progress"
+_STREAM_CLOSED = re.compile(rf"{API}/stream/\w+/close")
 MOST_MESSAGE = 256 * 1024  # bytes of a message that is no upload: the page sends a few hundred
 _FORM = 64 * 1024  # what a form adds to the file in it
 _OPEN = re.compile(
@@ -37,7 +63,7 @@ _POLICY = (
     "connect-src 'self' data: blob:; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
-_HEADERS = (
+_HEADERS: tuple[Header, ...] = (
     (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -63,23 +89,17 @@ class Gate:
     """
 
     def __init__(self, application: Application, folder: Path, limits: Limits, results: Results) -> None:
-        self._application, self._folder, self._results = application, folder, results
-        self._most_upload = limits.megabytes * 10**6 + _FORM
-        self._megabytes = limits.megabytes
+        self._application, self._folder = application, folder
+        self._limits, self._results = limits, results
 
-    async def __call__(self, scope: Message, receive: Application, send: Application) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
+        if scope["type"] == "lifespan":
+            await self._application(scope, receive, send)
         if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._application(scope, receive, send)
             return
         try:
-            if scope["path"].startswith(ADDRESS):
-                await self._give(scope, send)
-                return
-            if scope["path"] == PROGRESS:
-                # Gradio answers "not found" where an upload was quicker than this question.
-                await _send(send, 200, "text/event-stream", b'data: {"msg": "done"}\n\n')
+            if await self._answer(scope, send):
                 return
             checked = await self._check(scope, receive)
         except Refused as refusal:
@@ -93,7 +113,22 @@ class Gate:
 
         await self._application(scope, checked, send_with_headers)
 
-    async def _give(self, scope: Message, send: Any) -> None:
+    async def _answer(self, scope: Scope, send: Send) -> bool:
+        """Answer what need not be passed on; whether it was that."""
+        path = scope["path"]
+        if path.startswith(ADDRESS):
+            await self._give(scope, send)
+        elif path == PROGRESS:
+            # Gradio answers "not found" where an upload was quicker than this question.
+            await _send(send, 200, "text/event-stream", b'data: {"msg": "done"}\n\n')
+        elif scope["method"] == "POST" and _STREAM_CLOSED.fullmatch(path):
+            # Said when the camera is closed, of an answer that may be long done. No answer here is a stream.
+            await _send(send, 200, "application/json", b'{"msg": "success"}')
+        else:
+            return False
+        return True
+
+    async def _give(self, scope: Scope, send: Send) -> None:
         """Answer with a result; its address is all that is needed, and nobody can guess one."""
         kept = self._results.get(scope["path"])
         if kept is None or scope["method"] not in ("GET", "HEAD"):
@@ -101,7 +136,7 @@ class Gate:
         cached = (b"cache-control", b"private, max-age=1800")
         await _send(send, 200, kept.kind, kept.data if scope["method"] == "GET" else b"", cached)
 
-    async def _check(self, scope: Message, receive: Any) -> Any:
+    async def _check(self, scope: Scope, receive: Receive) -> Receive:
         """How the application is to receive the request; `Refused` where it may not."""
         path = scope["path"]
         if not _OPEN.fullmatch(path):
@@ -118,13 +153,14 @@ class Gate:
             self._check_files(body)
         return _replay(body, receive)
 
-    def _check_length(self, scope: Message) -> None:
+    def _check_length(self, scope: Scope) -> None:
         """Refuse by the announced length, to which the server holds its sender, before a byte is stored."""
         length = dict(scope["headers"]).get(b"content-length", b"")
         if not length.isdigit():
             raise Refused(411, "an upload says how long it is")
-        if int(length) > self._most_upload:
-            raise Refused(413, f"the file exceeds the maximum allowed size of {self._megabytes} MB")
+        if int(length) > self._limits.max_bytes + _FORM:
+            megabytes = self._limits.max_megabytes
+            raise Refused(413, f"the file exceeds the maximum allowed size of {megabytes} MB")
 
     def _check_files(self, body: bytes) -> None:
         """Every file that a message names was sent to the page before."""
@@ -136,7 +172,7 @@ class Gate:
             raise Refused(400, "only files that were sent to this page can be used")
 
 
-def _paths(value: Any) -> Any:
+def _paths(value: Json) -> Iterator[Json]:
     """Whatever stands as `path` in a message, however deep."""
     if isinstance(value, dict):
         if value.get("path") is not None:
@@ -148,7 +184,7 @@ def _paths(value: Any) -> Any:
             yield from _paths(inner)
 
 
-async def _read(receive: Any, most: int) -> bytes:
+async def _read(receive: Receive, most: int) -> bytes:
     """A whole body; `Refused` above `most` bytes."""
     body = b""
     while True:
@@ -160,7 +196,7 @@ async def _read(receive: Any, most: int) -> bytes:
             return body
 
 
-def _replay(body: bytes, receive: Any) -> Any:
+def _replay(body: bytes, receive: Receive) -> Receive:
     """Give a body that was read once more, then what comes after it."""
     given = False
 
@@ -174,7 +210,7 @@ def _replay(body: bytes, receive: Any) -> Any:
     return replay
 
 
-async def _refuse(refusal: Refused, send: Any) -> None:
+async def _refuse(refusal: Refused, send: Send) -> None:
     # Of a failed upload Gradio's page shows the body, of another error its `detail`.
     if refusal.status == 413:
         await _send(send, 413, "text/plain; charset=utf-8", str(refusal).encode())
@@ -183,7 +219,7 @@ async def _refuse(refusal: Refused, send: Any) -> None:
         await _send(send, refusal.status, "application/json", body)
 
 
-async def _send(send: Any, status: int, kind: str, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+async def _send(send: Send, status: int, kind: str, body: bytes, *headers: Header) -> None:
     told = [
         (b"content-type", kind.encode()),
         (b"content-length", str(len(body)).encode()),

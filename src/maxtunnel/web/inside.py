@@ -1,7 +1,5 @@
 """The third tab: the switches as pictures, the decoder layer by layer, the picture level by level."""
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -9,9 +7,13 @@ from torch import Tensor
 from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.evaluation.metrics import rmse
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.report.html import Html, element, figure, joined
+from maxtunnel.report.pictures import picture
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.web import markup
-from maxtunnel.web.inputs import Limits, Upload, network, number, read_photograph
+from maxtunnel.web.inputs import Limits, number
+from maxtunnel.web.networks import network
+from maxtunnel.web.uploads import Upload, read_photograph
 
 SIDE = 256  # longest side
 # Apart in lightness too, and for those who see colours differently (Okabe and Ito).
@@ -60,82 +62,92 @@ def from_levels(network: TunnelNetwork, code: SwitchCode) -> list[tuple[tuple[in
     return [(levels, network.decode(code, levels)) for levels in sets]
 
 
-def answer(upload: Upload | None, model: Any, channel: Any, limits: Limits) -> str:
+def answer(upload: Upload | None, model: object, channel: object, limits: Limits) -> Html:
     """Everything that the tab shows, as HTML, or what is wrong."""
     if upload is None:
         return markup.hint("Choose a photograph at the top of the page to look inside.")
     try:
         net = network(model)
         wanted = int(number(channel, 1, 10_000, "the channel")) - 1
-        return show(net, read_photograph(upload, limits, min(SIDE, limits.side)), wanted)
+        return show(net, read_photograph(upload, limits, min(SIDE, limits.max_side)), wanted)
     except (ValueError, MemoryError) as error:
         return markup.notice(error)
 
 
-def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -> str:
+def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -> Html:
     """Switches, decoder layers and levels of a photograph; `channel` counts from 0 and wraps round."""
     image = to_float(pixels)[None]
     code = network.encode(image)
-    return (
-        f"<h3>Switches, level by level</h3><p>{ABOUT_SWITCHES}</p>{_legend()}{_switches(code, channel)}"
-        f"<h3>The decoder, layer by layer</h3><p>{ABOUT_LAYERS}</p>{_layers(network, code, channel)}"
-        f"<h3>From rough to fine</h3><p>{ABOUT_LEVELS}</p>{_levels(network, code, image)}"
+    return joined(
+        element("h3", "Switches, level by level"),
+        element("p", ABOUT_SWITCHES),
+        _legend(),
+        markup.row(
+            (_switches(level, place, channel) for place, level in enumerate(code.levels, 1)), "mt-three"
+        ),
+        element("h3", "The decoder, layer by layer"),
+        element("p", ABOUT_LAYERS),
+        markup.row((_layer(name, x, channel) for name, x in network.activations(code)), "mt-small"),
+        element("h3", "From rough to fine"),
+        element("p", ABOUT_LEVELS),
+        markup.row((_level(*found, image) for found in from_levels(network, code)), "mt-four"),
     )
 
 
-def _legend() -> str:
+def _legend() -> Html:
     """Each code: its colour, and its cell in the window."""
-    parts = []
+    items = []
     for code, place in enumerate(PLACES):
-        cells = "".join(
-            f'<i style="background:rgb{COLOURS[code]}"></i>' if cell == code else "<i></i>"
-            for cell in range(4)
+        cells = (
+            element("i", style=_background(code) if cell == code else None) for cell in range(len(PLACES))
         )
-        parts.append(f'<li><span class="mt-window" aria-hidden="true">{cells}</span>{code}: {place}</li>')
-    return f'<ul class="mt-legend">{"".join(parts)}</ul>'
+        window = element("span", *cells, class_="mt-window", aria_hidden="true")
+        items.append(element("li", window, f"{code}: {place}"))
+    return element("ul", *items, class_="mt-legend")
 
 
-def _switches(code: SwitchCode, channel: int) -> str:
-    figures = []
-    for number_, level in enumerate(code.levels, 1):
-        channels, height, width = level.codes.shape[1:]
-        mine = channel % channels
-        found = shares(level, mine)
-        bars = "".join(
-            f'<i style="flex:{share:.4f};background:rgb{COLOURS[code_]}" title="{code_}: {share:.0%}"></i>'
-            for code_, share in enumerate(found)
-        )
-        bits = level.entropy_bits / level.codes[0].numel()
-        caption = (
-            f"<b>Level {number_}</b>, channel {mine + 1} of {channels}, {width}×{height} switches"
-            f'<span class="mt-bars" aria-hidden="true">{bars}</span>'
-            f"codes 0 to 3: {', '.join(f'{share:.0%}' for share in found)}; "
-            f"over all channels {bits:.2f} of 2 bits a switch"
-        )
-        drawn = markup.picture(colour(level.codes[0, mine]), f"switches of level {number_}", "mt-pixels")
-        figures.append(markup.figure(drawn, caption))
-    return markup.row(figures, "mt-three")
+def _switches(level: SwitchLevel, place: int, channel: int) -> Html:
+    """One channel of the level that has this place in call order, from 1, and how often each code comes."""
+    channels, height, width = level.codes.shape[1:]
+    mine = channel % channels
+    found = shares(level, mine)
+    bars = (
+        element("i", style=f"flex:{share:.4f};{_background(code)}", title=f"{code}: {share:.0%}")
+        for code, share in enumerate(found)
+    )
+    bits = level.entropy_bits / level.codes[0].numel()
+    caption = joined(
+        element("b", f"Level {place}"),
+        f", channel {mine + 1} of {channels}, {width}×{height} switches",
+        element("span", *bars, class_="mt-bars", aria_hidden="true"),
+        f"codes 0 to 3: {', '.join(f'{share:.0%}' for share in found)}; "
+        f"over all channels {bits:.2f} of 2 bits a switch",
+    )
+    return figure(picture(colour(level.codes[0, mine]), f"switches of level {place}", "mt-pixels"), caption)
 
 
-def _layers(network: TunnelNetwork, code: SwitchCode, channel: int) -> str:
-    figures = []
-    for name, x in network.activations(code):
-        mine = channel % x.shape[1]
-        plane = x[0, mine]
-        size = f"channel {mine + 1} of {x.shape[1]}"
-        image = markup.picture(grey(plane), f"channel of {name}", "mt-pixels")
-        figures.append(markup.figure(image, f"<b>{name}</b>, {plane.shape[1]}×{plane.shape[0]}<br>{size}"))
-    return markup.row(figures, "mt-small")
+def _layer(name: str, x: Float[Tensor, "1 c h w"], channel: int) -> Html:
+    """One channel of a decoder layer's output."""
+    mine = channel % x.shape[1]
+    plane = x[0, mine]
+    caption = joined(
+        element("b", name),
+        f", {plane.shape[1]}×{plane.shape[0]}",
+        element("br"),
+        f"channel {mine + 1} of {x.shape[1]}",
+    )
+    return figure(picture(grey(plane), f"channel of {name}", "mt-pixels"), caption)
 
 
-def _levels(network: TunnelNetwork, code: SwitchCode, image: Float[Tensor, "1 3 h w"]) -> str:
-    figures = []
-    for levels, output in from_levels(network, code):
-        named = (
-            f"levels {', '.join(map(str, reversed(levels)))}"
-            if len(levels) > 1
-            else f"level {levels[0]} alone"
-        )
-        drawn = markup.picture(to_uint8(output[0]), f"decoded from {named}")
-        figures.append(markup.figure(drawn, f"<b>{named}</b><br>RMSE {rmse(output, image):.3f}"))
-    return markup.row(figures, "mt-four")
+def _level(
+    levels: tuple[int, ...], output: Float[Tensor, "1 3 h w"], image: Float[Tensor, "1 3 h w"]
+) -> Html:
+    """What was decoded from some levels alone."""
+    numbers = ", ".join(map(str, reversed(levels)))
+    name = f"levels {numbers}" if len(levels) > 1 else f"level {numbers} alone"
+    caption = joined(element("b", name), element("br"), f"RMSE {rmse(output, image):.3f}")
+    return figure(picture(to_uint8(output[0]), f"decoded from {name}"), caption)
+
+
+def _background(code: int) -> str:
+    return f"background:rgb{COLOURS[code]}"

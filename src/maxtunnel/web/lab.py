@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -11,10 +10,14 @@ from torch import Tensor
 from maxtunnel.data.images import resize, to_float, to_uint8
 from maxtunnel.evaluation.metrics import rmse
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.report.html import Html, element, figure, joined
+from maxtunnel.report.pictures import picture
 from maxtunnel.switches.changes import fixed_codes, flipped, random_codes, shuffled
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.web import markup
-from maxtunnel.web.inputs import Limits, Upload, choose, network, number, read_photograph
+from maxtunnel.web.inputs import Limits, choose, number
+from maxtunnel.web.networks import network
+from maxtunnel.web.uploads import Upload, read_photograph
 
 SIDE = 256  # longest side: small enough that the picture follows a slider
 CHANGES = {
@@ -51,7 +54,9 @@ class Choice:
     share: float = 0.25
 
 
-def altered(code: SwitchCode, other: SwitchCode, choices: Sequence[Choice], seed: int = 0) -> SwitchCode:
+def change_levels(
+    code: SwitchCode, other: SwitchCode, choices: Sequence[Choice], seed: int = 0
+) -> SwitchCode:
     """The code with each level changed as chosen.
 
     Args:
@@ -61,13 +66,15 @@ def altered(code: SwitchCode, other: SwitchCode, choices: Sequence[Choice], seed
         seed: of what is drawn; each level has draws of its own, so that one control moves one level.
     """
     levels = []
-    for index, (level, donor, choice) in enumerate(zip(code.levels, other.levels, choices, strict=True)):
-        generator = torch.Generator().manual_seed(1000 * seed + index)
-        levels.append(level.with_codes(_changed(level, donor, choice, generator)))
+    for place, (level, donor, choice) in enumerate(zip(code.levels, other.levels, choices, strict=True), 1):
+        generator = torch.Generator().manual_seed(1000 * seed + place - 1)
+        levels.append(level.with_codes(_changed(place, level, donor, choice, generator)))
     return SwitchCode(tuple(levels), code.image_size)
 
 
-def _changed(level: SwitchLevel, donor: SwitchLevel, choice: Choice, generator: torch.Generator) -> Tensor:
+def _changed(
+    place: int, level: SwitchLevel, donor: SwitchLevel, choice: Choice, generator: torch.Generator
+) -> Tensor:
     match choice.change:
         case "keep":
             return level.codes
@@ -76,18 +83,18 @@ def _changed(level: SwitchLevel, donor: SwitchLevel, choice: Choice, generator: 
         case "random":
             return random_codes(level, generator)
         case "shuffled":
-            return shuffled(level, 0, generator)
+            return shuffled(level, place, generator)
         case "B":
             return donor.codes
         case "flip":
-            return flipped(choice.share)(level, 0, generator)
+            return flipped(choice.share)(level, place, generator)
         case _:
-            raise ValueError(f"{choice.change!r} is no change: expected one of {', '.join(CHANGES)}")
+            raise ValueError(f"`change` is {choice.change!r}: expected one of {', '.join(CHANGES)}")
 
 
 @torch.no_grad()
-def features(network: TunnelNetwork, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c _ _"]:
-    """The encoder's deepest features, all times one number that gives them the mean of the bias code."""
+def scaled_features(network: TunnelNetwork, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c _ _"]:
+    """The encoder's deepest features, scaled as a whole so that their mean is that of the bias code."""
     what, _ = network.encoder(network.normalise(images))
     return what * (network.decoder.bias_code.mean() / what.mean().clamp(min=1e-12))
 
@@ -133,8 +140,8 @@ def alter(
     second = resize(second, (first.shape[-2], first.shape[-1]), "antialias")
     image, other = to_float(first)[None], to_float(second)[None]
     code = network.encode(image)
-    changed = altered(code, network.encode(other), choices, seed)
-    output = network.decode(changed, what=features(network, other) if from_second else None)
+    changed = change_levels(code, network.encode(other), choices, seed)
+    output = network.decode(changed, what=scaled_features(network, other) if from_second else None)
     return Altered(
         first=first,
         second=second,
@@ -151,22 +158,19 @@ def alter(
 def answer(
     first: Upload | None,
     second: Upload | None,
-    model: Any,
-    controls: Sequence[Any],
-    what: Any,
-    seed: Any,
+    model: object,
+    controls: Sequence[object],
+    what: object,
+    seed: object,
     limits: Limits,
-) -> str:
+) -> Html:
     """The three pictures as HTML, or what is wrong; `controls` are a change and a share for each level."""
     if first is None or second is None:
         return markup.hint("The lab takes two photographs: A at the top of the page, B here.")
     try:
         net = network(model)
-        choices = [
-            Choice(choose(change, CHANGES, "a level's change"), number(share, 0, 1, "a level's share"))
-            for change, share in zip(controls[::2], controls[1::2], strict=True)
-        ][: len(net.architecture.widths)]
-        side = min(SIDE, limits.side)
+        choices = read_choices(controls, len(net.architecture.widths))
+        side = min(SIDE, limits.max_side)
         pixels = [read_photograph(upload, limits, side) for upload in (first, second)]
         from_second = choose(what, FEATURES, "the decoder's input") == "B"
         done = alter(net, pixels[0], pixels[1], choices, from_second, int(number(seed, 0, 1000, "the seed")))
@@ -175,15 +179,36 @@ def answer(
         return markup.notice(error)
 
 
-def show(done: Altered) -> str:
+def read_choices(controls: Sequence[object], levels: int) -> list[Choice]:
+    """What a visitor chose for each of so many levels.
+
+    Args:
+        controls: a change and a share for every level of the deepest network on the page, finest first. What
+            the network in use has no level for is hidden there, and is passed over here.
+        levels: of the network in use.
+
+    Raises:
+        ValueError: something that is no change or no share, or too few controls.
+    """
+    pairs = list(zip(controls[::2], controls[1::2], strict=True))[:levels]
+    if len(pairs) < levels:
+        raise ValueError(f"there are controls for {len(pairs)} levels, and the network has {levels}")
+    return [
+        Choice(choose(change, CHANGES, "a level's change"), number(share, 0, 1, "a level's share"))
+        for change, share in pairs
+    ]
+
+
+def show(done: Altered) -> Html:
     """A, B and the result, with what changed."""
     changed = ", ".join(f"level {level} {share:.0%}" for level, share in enumerate(done.changed, 1))
     pictures = [
-        markup.figure(markup.picture(done.first, "photograph A"), "<b>A</b>"),
-        markup.figure(markup.picture(done.second, "photograph B"), "<b>B</b>, warped to A"),
-        markup.figure(markup.picture(done.picture, "result", "mt-lab-result"), "<b>Result</b>"),
+        figure(picture(done.first, "photograph A"), element("b", "A")),
+        figure(picture(done.second, "photograph B"), joined(element("b", "B"), ", warped to A")),
+        figure(picture(done.picture, "result", "mt-lab-result"), element("b", "Result")),
     ]
-    return (
-        f"{markup.row(pictures, 'mt-three')}<p>RMSE of the result {done.rmse:.3f} to A, "
-        f"{done.rmse_other:.3f} to B. Switches that differ from those of A: {changed}.</p>"
+    told = (
+        f"RMSE of the result {done.rmse:.3f} to A, {done.rmse_other:.3f} to B. Switches that differ from "
+        f"those of A: {changed}."
     )
+    return joined(markup.row(pictures, "mt-three"), element("p", told))

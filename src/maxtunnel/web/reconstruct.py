@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -14,10 +13,15 @@ from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.evaluation.metrics import measure
 from maxtunnel.models.tiling import decode, decode_pieces, encode
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.report.html import Html, element, facts, figure
+from maxtunnel.report.pictures import heat, picture, png
 from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.web import markup
-from maxtunnel.web.inputs import Limits, Upload, network, number, read_photograph, read_switches
+from maxtunnel.web.inputs import Limits, number
+from maxtunnel.web.networks import network
+from maxtunnel.web.uploads import Upload, read_photograph, read_switches
 
+_BYTES = "application/octet-stream"
 MOST_ERROR = 0.5  # white in the error map; mean over the colour channels
 EXPLANATION = """
 **What you see.** The encoder passes the photograph through convolutions and max pooling. In every 2×2
@@ -82,12 +86,34 @@ def switch_file(code: SwitchCode, network: TunnelNetwork) -> bytes:
     return dumps(code, network, "entropy" if is_fast() else "packed")
 
 
-def show_rebuilt(rebuilt: Rebuilt, model: str, name: str) -> str:
+def show_rebuilt(rebuilt: Rebuilt, model: str, name: str) -> Html:
     """The slider, the error map, the numbers and the downloads."""
     height, width = rebuilt.original.shape[-2:]
-    stem = Path(name).stem
+    slider = figure(
+        markup.compare(rebuilt.original, rebuilt.picture, "original", "reconstruction"),
+        f"{name}, {width}×{height}, through {model}. Drag the line, or use the arrow keys.",
+    )
+    errors = figure(
+        picture(heat(rebuilt.error, MOST_ERROR), "error map", "mt-soft"),
+        f"Error of each pixel, mean over the colours: black is 0, white {MOST_ERROR:g} or more.",
+    )
+    stem = f"{Path(name).stem}-{model}"
+    return element(
+        "div",
+        markup.row([slider, errors]),
+        facts(_numbers(rebuilt)),
+        markup.links(
+            markup.download(png(rebuilt.picture), "image/png", f"{stem}.png", "Download the reconstruction"),
+            markup.download(rebuilt.file, _BYTES, f"{stem}.mxt", "Download the switches (.mxt)"),
+        ),
+        class_="mt-result",
+    )
+
+
+def _numbers(rebuilt: Rebuilt) -> list[tuple[str, str, str]]:
+    height, width = rebuilt.original.shape[-2:]
     share = rebuilt.stored_bits / rebuilt.nominal_bits
-    numbers = [
+    return [
         ("RMSE", f"{rebuilt.rmse:.4f}", "0 is perfect"),
         ("PSNR", f"{rebuilt.psnr:.2f} dB", "higher is better"),
         ("SSIM", "–" if math.isnan(rebuilt.ssim) else f"{rebuilt.ssim:.3f}", "1 is perfect"),
@@ -95,51 +121,33 @@ def show_rebuilt(rebuilt: Rebuilt, model: str, name: str) -> str:
         ("Bits, stored", f"{rebuilt.stored_bits:.3f}", f"{share:.0%} of nominal"),
         ("Switch file", markup.size_of(rebuilt.file), f"for {width}×{height} pixels"),
     ]
-    error = f"Error of each pixel, mean over the colours: black is 0, white {MOST_ERROR:g} or more."
-    links = markup.download(
-        markup.png(rebuilt.picture), "image/png", f"{stem}-{model}.png", "Download the reconstruction"
-    ) + markup.download(
-        rebuilt.file, "application/octet-stream", f"{stem}-{model}.mxt", "Download the switches (.mxt)"
-    )
-    left = markup.figure(
-        markup.compare(rebuilt.original, rebuilt.picture, "original", "reconstruction"),
-        f"{name}, {width}×{height}, through {model}. Drag the line, or use the arrow keys.",
-    )
-    right = markup.figure(
-        markup.picture(markup.heat(rebuilt.error, MOST_ERROR), "error map", "mt-soft"), error
-    )
-    return (
-        f'<div class="mt-result">{markup.row([left, right])}{markup.facts(numbers)}'
-        f'<p class="mt-links">{links}</p></div>'
-    )
 
 
-def answer_photograph(upload: Upload | None, model: Any, side: Any, limits: Limits) -> str:
+def answer_photograph(upload: Upload | None, model: object, side: object, limits: Limits) -> Html:
     """The result for a photograph as HTML, or what is wrong with it."""
     if upload is None:
         return markup.hint("Drop a photograph, paste one, use the camera, or take a sample.")
     try:
-        pixels = read_photograph(upload, limits, int(number(side, 1, limits.side, "the longest side")))
-        return show_rebuilt(rebuild(network(model), pixels), model, upload.name)
+        longest = int(number(side, 1, limits.max_side, "the longest side"))
+        pixels = read_photograph(upload, limits, longest)
+        return show_rebuilt(rebuild(network(model), pixels), str(model), upload.name)
     except (ValueError, MemoryError) as error:
         return markup.notice(error)
 
 
-def answer_switches(upload: Upload, limits: Limits) -> str:
+def answer_switches(upload: Upload, limits: Limits) -> Html:
     """The picture in a switch file as HTML, or what is wrong with the file."""
     try:
         model, code = read_switches(upload, limits)
-        picture = decode(network(model), code)
+        pixels = decode(network(model), code)
     except (ValueError, MemoryError) as error:
         return markup.notice(error)
     height, width = code.image_size
-    bits = 8 * len(upload.data) / picture.numel()
-    caption = (
+    bits = 8 * len(upload.data) / pixels.numel()
+    shown = figure(
+        picture(pixels, f"picture rebuilt from {upload.name}", "mt-decoded"),
         f"{upload.name}: {width}×{height} pixels, rebuilt by {model} from {markup.size_of(upload.data)} of "
-        f"switches ({bits:.3f} bits per pixel and channel; {code.nominal_bits_per_pixel:.4g} nominal)."
+        f"switches ({bits:.3f} bits per pixel and channel; {code.nominal_bits_per_pixel:.4g} nominal).",
     )
-    image = markup.picture(picture, f"picture rebuilt from {upload.name}", "mt-decoded")
-    link = markup.download(
-        markup.png(picture), "image/png", f"{upload.stem}.png", "Download the reconstruction"
-    )
-    return f'<div class="mt-result">{markup.figure(image, caption)}<p class="mt-links">{link}</p></div>'
+    link = markup.download(png(pixels), "image/png", f"{upload.stem}.png", "Download the reconstruction")
+    return element("div", shown, markup.links(link), class_="mt-result")

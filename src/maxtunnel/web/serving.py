@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from maxtunnel.web.gate import Gate
+from maxtunnel.web.frame import looks
+from maxtunnel.web.gate import Application, Gate
 from maxtunnel.web.inputs import Limits
-from maxtunnel.web.page import PHOTOGRAPHS, build, looks
+from maxtunnel.web.page import PHOTOGRAPHS, build
 from maxtunnel.web.results import KEEP_SECONDS, Results
 
 MOST_UPLOADED = 2 * 10**9  # bytes of all uploads together; the oldest go first
@@ -39,7 +39,7 @@ def serve(
         port: 0 takes a free one.
         auth: `NAME:PASSWORD` that visitors must give.
         limits: of what is taken in.
-        say: told where the page is, and what to beware of.
+        say: is told where the page is, and what to beware of.
 
     Raises:
         ValueError: Gradio is not installed, the port is taken, or `auth` is no name and password.
@@ -61,10 +61,10 @@ def serve(
 def _warning(host: str, protected: bool) -> str:
     if protected:
         return f"Others can reach the page at {host}; their password and photographs travel unencrypted"
-    return f"Anyone who reaches this machine at {host} can use the page: ask for a password with --auth"
+    return f"Anyone who reaches this machine at {host} can use the page: ask for a password with `auth`"
 
 
-def make(limits: Limits, folder: Path, auth: tuple[str, str] | None = None) -> Any:
+def make(limits: Limits, folder: Path, auth: tuple[str, str] | None = None) -> Gate:
     """The page as an ASGI application whose uploads lie in `folder`."""
     # Read when Gradio is imported.
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
@@ -85,7 +85,7 @@ def make(limits: Limits, folder: Path, auth: tuple[str, str] | None = None) -> A
             auth=auth,
             # For the samples; the gate gives nothing out from there.
             allowed_paths=[str(PHOTOGRAPHS)],
-            max_file_size=limits.megabytes * 10**6,
+            max_file_size=limits.max_bytes,
             show_error=False,
             footer_links=[],
             run_history=False,
@@ -103,7 +103,7 @@ def make(limits: Limits, folder: Path, auth: tuple[str, str] | None = None) -> A
 def _split(auth: str) -> tuple[str, str]:
     name, colon, password = auth.partition(":")
     if not (name and colon and password):
-        raise ValueError("--auth takes NAME:PASSWORD, such as class:tunnel")
+        raise ValueError("`auth` must be NAME:PASSWORD, such as class:tunnel")
     return name, password
 
 
@@ -117,7 +117,7 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
             listener.bind((host, port))
         except (OSError, OverflowError) as error:
             reason = error.strerror if isinstance(error, OSError) else "no such port"
-            raise ValueError(f"cannot listen on {host}, port {port} ({reason}): try another --port") from None
+            raise ValueError(f"cannot listen on {host}, port {port} ({reason}): try another `port`") from None
         yield listener
 
 
@@ -163,7 +163,7 @@ def sweep(folder: Path, kept: set[Path], seconds: float, most: int) -> None:
             left -= size
 
 
-def _run(application: Any, listener: socket.socket) -> None:
+def _run(application: Application, listener: socket.socket) -> None:
     import uvicorn
 
     logging.getLogger("httpx").setLevel(logging.WARNING)

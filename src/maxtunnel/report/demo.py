@@ -1,0 +1,46 @@
+"""The demonstration: the photographs in the package, rebuilt by several networks, on one sheet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from maxtunnel.data.images import to_float
+from maxtunnel.data.photographs import demo_photographs
+from maxtunnel.evaluation.evaluate import evaluate
+from maxtunnel.evaluation.records import Evaluation
+from maxtunnel.report.sheet import Row, sheet
+from maxtunnel.support.files import check_folder, replacing
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.zoo.names import load, shipped
+
+
+def run_demo(
+    out: str | Path, models: Sequence[str] = (), on_progress: OnProgress = silent
+) -> tuple[Path, list[Evaluation]]:
+    """Rebuild the photographs in the package.
+
+    Args:
+        out: folder for the picture.
+        models: what `load` takes; without any, every shipped network.
+        on_progress: told the networks done and their total.
+
+    Returns:
+        The picture, `out`/demo.png, and one evaluation a network.
+    """
+    check_folder(out)
+    models = models or shipped()
+    pixels = torch.stack(list(demo_photographs().values()))
+    rows, evaluations = [Row("originals", "8 bits per pixel and colour channel", pixels)], []
+    for done, name in enumerate(models, 1):
+        network = load(name)
+        result = evaluate(network, pixels, model=name)
+        bits = result.bits_per_pixel.nominal
+        caption = f"{bits:.4g} bits per pixel and colour channel, RMSE {result.rmse:.3f}"
+        rows.append(Row(name, caption, network.reconstruct(to_float(pixels))))
+        evaluations.append(result)
+        on_progress("demo", done, len(models), "")
+    picture = Path(out) / "demo.png"
+    with replacing(picture) as temporary:
+        sheet(rows).save(temporary, format="PNG")
+    return picture, evaluations

@@ -1,0 +1,234 @@
+"""The page in a real browser, where there is one: every control, the keyboard, a phone, light and dark."""
+
+import re
+
+import pytest
+import torch
+from screen import Screen
+from web_files import encoded, rebuilt
+
+from maxtunnel.codec import loads
+from maxtunnel.data.images import read_image, to_float, to_uint8
+from maxtunnel.data.photographs import demo_photographs
+from maxtunnel.web.page import PHOTOGRAPHS
+from maxtunnel.zoo.names import load, shipped
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+LEFT, RIGHT = "#reconstruction .mt-left", "#reconstruction .mt-right"
+RESULT = "#lab .mt-lab-result"
+
+
+def test_a_sample_is_rebuilt_when_the_page_opens(open_screen):
+    screen = open_screen()
+    assert "switch" in screen.page.locator(".mt-head").inner_text()
+    path = PHOTOGRAPHS / "chelsea.jpg"
+    assert torch.equal(screen.pixels(LEFT), read_image(path))
+    assert torch.equal(screen.pixels(RIGHT), rebuilt("16-16-16", path.read_bytes()))
+
+
+def test_an_uploaded_photograph_comes_back_as_the_library_gives_it(screen):
+    page, data = screen.page, encoded((150, 100))
+    screen.send("mine.png", data)
+    screen.told("mine.png, 150×100, through 16-16-16")
+    assert torch.equal(screen.pixels(RIGHT), rebuilt("16-16-16", data))
+    page.locator("#network input").click()
+    page.get_by_role("option", name="8-8-8").first.click()
+    screen.told("through 8-8-8")
+    assert torch.equal(screen.pixels(RIGHT), rebuilt("8-8-8", data))
+    page.locator("#side").get_by_label("128", exact=True).check()
+    screen.told("mine.png, 128×85")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the switches").click()
+    switches = download.value.path().read_bytes()
+    assert download.value.suggested_filename == "mine-8-8-8.mxt"
+    small = screen.pixels(LEFT)
+    assert loads(switches) == load("8-8-8").encode(to_float(small)[None])
+    picture = screen.pixels(RIGHT)
+    page.locator("#switch-file input[type=file]").set_input_files(
+        {"name": "mine.mxt", "mimeType": "application/octet-stream", "buffer": switches}
+    )
+    screen.told("rebuilt by 8-8-8 from")
+    assert torch.equal(screen.pixels("#reconstruction .mt-decoded"), picture)
+    # Without the switch file it is the photograph's turn again.
+    page.locator("#switch-file button[aria-label='Clear']").click()
+    screen.told("mine.png, 128×85")
+
+
+def test_a_sample_is_taken(screen):
+    screen.page.locator(".mt-inputs").get_by_role("button", name="coffee").click()
+    screen.told("coffee.jpg")
+
+
+def test_the_clipboard_is_taken(open_screen):
+    screen = open_screen(permissions=["clipboard-read", "clipboard-write"])
+    page = screen.page
+    page.locator("#photograph button[aria-label='Remove Image']").click()
+    screen.told("Drop a photograph")
+    paste = page.locator("#photograph button[aria-label='Paste from clipboard']").first
+    paste.wait_for()
+    page.evaluate(
+        "async (url) => { const png = await (await fetch(url)).blob();"
+        " await navigator.clipboard.write([new ClipboardItem({'image/png': png})]); }",
+        page.locator(".mt-way img").first.get_attribute("src"),
+    )
+    paste.click()
+    screen.told("192×192")
+
+
+def test_the_camera_is_taken(open_screen):
+    screen = open_screen(permissions=["camera"])
+    page = screen.page
+    page.locator("#photograph button[aria-label='Remove Image']").click()
+    screen.told("Drop a photograph")
+    page.locator("#photograph button[aria-label='Capture from camera']").first.click()
+    page.get_by_text("Click to Access Webcam").click()
+    screen.holds("() => document.querySelector('#photograph video')?.readyState >= 2")
+    page.locator("#photograph button[aria-label='capture photo']").click()
+    page.wait_for_selector("#reconstruction .mt-compare")
+
+
+def test_every_control_of_the_lab_changes_the_picture(open_screen):
+    screen = open_screen()
+    page = screen.page
+    cat = demo_photographs()["chelsea"]
+    alone = to_uint8(load("16-16-16").reconstruct(to_float(cat)[None])[0])
+    screen.open("Switch lab", RESULT)
+    for level in (1, 2, 3):
+        choices = page.locator(f"#change-{level}")
+        for label in ("fixed", "random", "shuffled", "from B", "flip p", "keep"):
+            screen.changed(RESULT, lambda c=choices, t=label: c.get_by_label(t).check())
+        share = page.locator(f"#share-{level} input[type=range]")
+        # Moving a share takes it into use.
+        screen.changed(RESULT, lambda s=share: s.fill("0.6"))
+        assert choices.get_by_label("flip p").is_checked()
+    screen.changed(RESULT, lambda: page.locator("#seed input[type=range]").fill("5"))
+    page.get_by_role("button", name="Back to A alone").click()
+    screen.shows(RESULT, alone)
+    assert page.locator("#change-2").get_by_label("keep").is_checked()
+    screen.changed(RESULT, lambda: page.get_by_role("button", name="Transplant").click())
+    assert page.locator("#what").get_by_label("features of B").is_checked()
+    screen.changed(RESULT, lambda: screen.send("other.png", encoded((64, 64)), "#second"))
+    page.locator("#what").get_by_label("constant").check()
+    screen.shows(RESULT, alone)
+
+
+def test_the_levels_are_those_of_the_network(screen):
+    screen.open("Switch lab", RESULT)
+    shown = [text.split("\n")[0] for text in screen.page.locator(".mt-level").all_inner_texts()]
+    assert shown == ["Level 1 (finest)", "Level 2", "Level 3 (deepest)"]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_result_stays_in_sight_of_every_level(open_screen, width):
+    screen = open_screen(viewport={"width": width, "height": 800})
+    page = screen.page
+    screen.open("Switch lab", RESULT)
+    screen.changed(RESULT, lambda: page.locator("#change-3").get_by_label("random").check())
+    page.locator("#change-3").evaluate("choices => choices.scrollIntoView({block: 'center'})")
+    screen.holds("() => document.querySelector('#lab').getBoundingClientRect().y === 0")
+    screen.holds(
+        "(selector) => { const box = document.querySelector(selector).getBoundingClientRect();"
+        " const on_top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);"
+        " return on_top.matches(selector); }",
+        RESULT,
+    )
+    page.locator("#change-1").get_by_label("random").focus()
+    screen.holds(
+        "() => document.querySelector('#change-1 input').getBoundingClientRect().y"
+        " > document.querySelector('#lab').getBoundingClientRect().bottom"
+    )
+
+
+def test_inside_follows_channel_network_and_photograph(screen):
+    page, first = screen.page, "#inside .mt-pixels"
+    screen.open("Inside", first)
+    assert page.locator("#inside figure").count() == 3 + 10 + 4
+    screen.changed(first, lambda: page.locator("#channel input[type=range]").fill("4"))
+    screen.changed(first, lambda: page.locator(".mt-inputs").get_by_role("button", name="rocket").click())
+    # What was changed while another tab was open is there when one comes back.
+    page.get_by_role("tab", name="Reconstruct").click()
+    screen.told("rocket.jpg")
+
+
+def test_the_table_is_sorted_by_any_column(screen):
+    page = screen.page
+    screen.open("Table II", ".mt-table")
+    rows = page.locator(".mt-table tbody tr")
+    shown = [row.split("\t")[0] for row in rows.all_inner_texts()]
+    assert shown == [name.removesuffix("-pretrained") for name in shipped()]
+    errors = [float(cell) for cell in page.locator(".mt-table .mt-best").all_inner_texts()]
+    head = page.locator(".mt-table thead button", has_text=re.compile("^RMSE$"))
+    for reverse in (False, True):
+        head.focus()
+        page.keyboard.press("Enter")
+        now = [float(cell) for cell in page.locator(".mt-table .mt-best").all_inner_texts()]
+        assert now == sorted(errors, reverse=reverse)
+
+
+def test_what_was_not_measured_stays_at_the_end_of_the_table(open_screen):
+    page = open_screen().page
+    page.get_by_role("tab", name="Table II").click()
+    page.wait_for_selector(".mt-table")
+    page.evaluate("() => document.querySelector('.mt-table .mt-best').setAttribute('data-key', 'Infinity')")
+    head = page.locator(".mt-table thead button", has_text=re.compile("^RMSE$"))
+    for _ in range(2):
+        head.click()
+        last = page.locator(".mt-table .mt-best").last
+        assert last.get_attribute("data-key") == "Infinity"
+
+
+def test_a_bad_upload_shows_words_and_the_page_goes_on(browser, server):
+    screen = Screen(browser, server)
+    screen.send("broken.png", encoded((60, 60))[:900])
+    screen.page.wait_for_selector("#reconstruction [role=alert]")
+    assert "broken.png is cut short" in screen.page.locator("#reconstruction").inner_text()
+    # Too large is told before it is sent, or by the server.
+    screen.send("big.png", bytes(2_100_000))
+    screen.page.get_by_text(re.compile("maximum allowed size")).first.wait_for()
+    screen.send("fine.png", encoded((60, 50)))
+    screen.told("fine.png, 60×50")
+    # The browser itself complains of pictures that it cannot show, and of what was refused.
+    screen.wrong = [line for line in screen.wrong if "413" not in line and "maximum" not in line]
+    screen.close()
+
+
+def test_the_keyboard_moves_everything(open_screen):
+    screen = open_screen()
+    page = screen.page
+    page.get_by_label("How much of original").focus()
+    before = page.locator(".mt-compare > i").bounding_box()["x"]
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    screen.holds(
+        "before => document.querySelector('.mt-compare > i').getBoundingClientRect().x > before + 10", before
+    )
+    page.get_by_role("tab", name="Reconstruct").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(RESULT)
+    page.locator("#change-1").get_by_label("keep").focus()
+    page.keyboard.press("Tab")
+    screen.changed(RESULT, lambda: page.keyboard.press("Space"))
+    # Where the keyboard is can be seen, on Gradio's controls too.
+    outlined = "() => getComputedStyle(document.activeElement).outlineStyle !== 'none'"
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        screen.holds(outlined)
+    page.locator("#network input").focus()
+    screen.holds(outlined)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_all_of_it(open_screen, scheme):
+    screen = open_screen(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page = screen.page
+    tabs = {"Reconstruct": ".mt-compare", "Switch lab": ".mt-lab-result", "Inside": ".mt-pixels"}
+    for tab, selector in (tabs | {"Table II": ".mt-table"}).items():
+        screen.open(tab, f".tabitem >> {selector}")
+        screen.holds("() => document.documentElement.scrollWidth === 390")
+    paper, ink = page.evaluate(
+        "() => [getComputedStyle(document.body).backgroundColor,"
+        " getComputedStyle(document.querySelector('h1')).color]"
+    )
+    light, dark = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (paper, ink))
+    assert (light > dark) == (scheme == "light")

@@ -1,0 +1,101 @@
+"""Which networks the page offers, the table of them, and controls for as many levels as they have."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from maxtunnel.paper.table import ROWS
+from maxtunnel.web import networks, table
+from maxtunnel.web.networks import level_label, network
+from maxtunnel.zoo.names import list_shipped, shipped
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_networks_are_read_once():
+    assert network("8-8-8") is network("8-8-8")
+
+
+def test_only_what_ships_is_offered():
+    assert [name for _, name in networks.options()] == list(shipped())
+    assert networks.most_channels() == 192
+    assert networks.depths() == dict.fromkeys(shipped(), 3)
+    for name in ("/etc/passwd", None, ["8-8-8"], 8):
+        with pytest.raises(ValueError, match="there is no network"):
+            network(name)
+
+
+def test_the_table_shows_what_models_lists():
+    html = table.show()
+    for entry in list_shipped():
+        assert f"{entry.rmse:.4f}" in html
+    paper = {row.name: row.rmse for row in ROWS}
+    assert [line.paper_rmse for line in table.lines()] == [paper.get(name) for name in shipped()]
+    assert html.count("<tr>") == 1 + len(shipped())
+    # A mark for each network of ours and of the paper's, and two of each in the legend.
+    assert html.count("mt-filled") == len(shipped()) + 2
+    assert html.count("mt-hollow") == len(ROWS) + 2
+    assert "ours on 3,925 photographs of imagenette/val" in table.explanation()
+
+
+def test_the_plot_has_room_for_every_network():
+    html = table.show()
+    marks = re.findall(
+        r'<(circle|rect) class="mt-mark mt-(?:filled|hollow)" (?:cx|x)="([\d.-]+)" (?:cy|y)="([\d.-]+)"', html
+    )
+    places = [(float(x) + 5 * (name == "rect"), float(y) + 5 * (name == "rect")) for name, x, y in marks]
+    assert len(places) == len(shipped()) + len(ROWS) + 4
+    assert all(76 <= x <= 702 and 14 <= y <= 324 for x, y in places[:-4])
+    for tick in ("0.04", "0.18", "1.75", "3.5", "14"):
+        assert f">{tick}</text>" in html
+
+
+def test_levels_are_called_finest_and_deepest():
+    assert [level_label(level, 3) for level in (1, 2, 3)] == [
+        "Level 1 (finest)",
+        "Level 2",
+        "Level 3 (deepest)",
+    ]
+    assert level_label(2, 2) == "Level 2 (deepest)"
+    assert level_label(1, 1) == "Level 1"
+
+
+# In a process of its own: Gradio leaves event loops behind, and a network here is deeper than any that ships.
+_BUILD = """
+import json, sys
+from pathlib import Path
+from maxtunnel.web import page
+from maxtunnel.web.inputs import Limits
+from maxtunnel.web.networks import favourite
+from maxtunnel.web.results import Results
+
+page.depths = lambda: {favourite(): 2, "deeper": 4}
+blocks = page.build(Limits(), Path(sys.argv[1]), Results())
+fit = next(each.fn for each in blocks.fns.values() if len(each.outputs) == 8)
+parts = [item["props"] for item in blocks.get_config_file()["components"]]
+fitted = [fit(name) for name in ("deeper", None, ["deeper"])]
+json.dump({"parts": parts, "fitted": fitted}, sys.stdout, default=str)
+"""
+
+
+@pytest.mark.skipif(find_spec("gradio") is None, reason="no Gradio: pip install 'maxtunnel[web]'")
+def test_the_page_has_controls_for_the_deepest_network(tmp_path):
+    quiet = os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"}
+    done = subprocess.run(
+        [sys.executable, "-c", _BUILD, str(tmp_path)], env=quiet, capture_output=True, text=True, check=True
+    )
+    built = json.loads(done.stdout)
+    levels = [part for part in built["parts"] if (part.get("elem_id") or "").startswith("change-")]
+    assert [part["elem_id"] for part in levels] == ["change-1", "change-2", "change-3", "change-4"]
+    assert [part["label"] for part in levels[:2]] == ["Level 1 (finest)", "Level 2 (deepest)"]
+    rows = [part for part in built["parts"] if part.get("elem_classes") == ["mt-level"]]
+    assert [row["visible"] for row in rows] == [True, True, False, False]
+    deeper, *nonsense = built["fitted"]
+    assert [update["visible"] for update in deeper[:4]] == [True] * 4
+    assert [update["label"] for update in deeper[4:]] == [level_label(level, 4) for level in (1, 2, 3, 4)]
+    assert not any({"visible", "label"} & set(update) for updates in nonsense for update in updates)

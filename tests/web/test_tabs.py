@@ -1,0 +1,145 @@
+"""What the tabs compute and show, without a server: reconstruction, lab, inside."""
+
+import base64
+import io
+import re
+
+import pytest
+import torch
+from web_files import as_file
+
+from maxtunnel.codec import loads
+from maxtunnel.data.images import read_image, to_float, to_uint8
+from maxtunnel.evaluation.metrics import measure
+from maxtunnel.switches.changes import shuffled
+from maxtunnel.web import inside, lab, reconstruct
+from maxtunnel.web.inputs import Limits, printable
+from maxtunnel.web.lab import Choice
+from maxtunnel.web.uploads import Upload, shrink
+from maxtunnel.zoo.names import load
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+LIMITS = Limits()
+
+
+def test_a_reconstruction_is_what_the_library_gives(cat):
+    net = load("8-8-8")
+    done = reconstruct.rebuild(net, cat)
+    image = to_float(cat)[None]
+    output = net.reconstruct(image)
+    assert torch.equal(done.picture, to_uint8(output[0]))
+    mse, psnr, ssim = measure(output, image)[:, 0].tolist()
+    assert (done.rmse, done.psnr, done.ssim) == pytest.approx((mse**0.5, psnr, ssim), rel=1e-6)
+    assert loads(done.file) == net.encode(image)
+    assert done.nominal_bits == 1.75
+    assert done.stored_bits == 8 * len(done.file) / cat.numel()
+    assert torch.allclose(done.error, (output - image)[0].abs().mean(0))
+
+
+def test_pictures_in_the_html_are_exact_and_names_cannot_break_out(cat):
+    done = reconstruct.rebuild(load("8-8-8"), cat)
+    html = reconstruct.show_rebuilt(done, "8-8-8", printable('<b onload="x">"${x}.png'))
+    pngs = [base64.b64decode(found) for found in re.findall(r"data:image/png;base64,([^\"]+)", html)]
+    assert [torch.equal(read_image(io.BytesIO(pngs[i])), p) for i, p in ((0, cat), (1, done.picture))] == [
+        True
+    ] * 2
+    assert "onload=" not in html.replace("onload=_", "")
+    assert "${" not in html
+    files = re.findall(r"data:application/octet-stream;base64,([^\"]+)", html)
+    assert base64.b64decode(files[0]) == done.file
+
+
+def test_every_change_of_a_level_does_what_its_name_says(cat, cup):
+    net = load("8-8-8")
+    code, other = (net.encode(to_float(shrink(p, 32))[None, :, :24, :24]) for p in (cat, cup))
+    keep = Choice()
+    for index in range(3):
+        for change in lab.CHANGES:
+            choices = [Choice(change, 0.5) if level == index else keep for level in range(3)]
+            new = lab.change_levels(code, other, choices, seed=3)
+            same = [torch.equal(a.codes, b.codes) for a, b in zip(new.levels, code.levels, strict=True)]
+            assert same == [level != index or change == "keep" for level in range(3)], change
+            net.check(new)
+            assert new == lab.change_levels(code, other, choices, seed=3)
+    everything = {change: lab.change_levels(code, other, [Choice(change)] * 3, 1) for change in lab.CHANGES}
+    assert everything["B"] == other
+    assert all(not level.codes.any() for level in everything["fixed"].levels)
+    with pytest.raises(ValueError, match="`change` is 'sing'"):
+        lab.change_levels(code, other, [Choice("sing")] * 3)
+
+
+def test_shuffling_keeps_each_channels_histogram(cat):
+    level = load("8-8-8").encode(to_float(cat)[None]).levels[0]
+    new = shuffled(level, 1, torch.Generator().manual_seed(0))
+    assert not torch.equal(new, level.codes)
+    assert torch.equal(new.flatten(2).sort(2)[0], level.codes.flatten(2).sort(2)[0])
+
+
+def test_a_share_of_the_switches_is_drawn_anew(cat):
+    net = load("8-8-8")
+    for share in (0.0, 0.3, 1.0):
+        done = lab.alter(net, cat, cat, [Choice("flip", share)] * 3)
+        # A quarter of those drawn lands where it was; 8,192 switches in the finest level.
+        assert done.changed[0] == pytest.approx(0.75 * share, abs=0.03)
+
+
+def test_the_transplant_shows_a_whatever_the_features(cat, cup):
+    net = load("16-16-16")
+    kept = lab.alter(net, cat, cup, [Choice()] * 3)
+    assert torch.equal(kept.picture, to_uint8(net.reconstruct(to_float(cat)[None])[0]))
+    transplant = lab.alter(net, cat, cup, [Choice()] * 3, from_second=True)
+    assert not torch.equal(transplant.picture, kept.picture)
+    assert transplant.rmse < 0.6 * transplant.rmse_other
+    what = lab.scaled_features(net, to_float(cat)[None])
+    assert float(what.mean()) == pytest.approx(float(net.decoder.bias_code.detach().mean()), rel=1e-4)
+    # Given the constant itself as features, the decoder does what it always does.
+    code = net.encode(to_float(cat)[None])
+    constant = net.decoder.bias_code.detach()[:, None, None].expand(code.levels[-1].codes.shape)
+    assert torch.allclose(net.decode(code, what=constant), net.decode(code), atol=1e-5)
+
+
+def test_inside_shows_the_codes_and_the_layers(cat):
+    net = load("8-8-8")
+    code = net.encode(to_float(cat)[None])
+    drawn = inside.colour(code.levels[0].codes[0, 2])
+    for value, colour in enumerate(inside.COLOURS):
+        where = code.levels[0].codes[0, 2] == value
+        assert (drawn[:, where] == torch.tensor(colour, dtype=torch.uint8)[:, None]).all()
+    assert sum(inside.shares(code.levels[0], 2)) == pytest.approx(1)
+    last = net.activations(code)[-1]
+    assert last[0] == "deconv1_2"
+    assert torch.allclose(net.denormalise(last[1], code.image_size), net.decode(code), atol=1e-5)
+    ramp = inside.grey(torch.linspace(-3, 5, 1000).reshape(20, 50))
+    assert (int(ramp.min()), int(ramp.max())) == (0, 255)
+    assert inside.grey(torch.ones(4, 4)).unique().tolist() == [128]
+    sets = [levels for levels, _ in inside.from_levels(net, code)]
+    assert sets == [(3,), (2, 3), (1, 2, 3), (1,)]
+
+
+def test_what_is_no_name_or_number_of_the_page_is_told_in_words(cat, tmp_path):
+    upload = Upload(as_file(cat), "cat.png")
+    for answer in (
+        reconstruct.answer_photograph(upload, "/etc/passwd", 128, LIMITS),
+        reconstruct.answer_photograph(upload, "8-8-8", {"a": 1}, LIMITS),
+        reconstruct.answer_photograph(upload, ["8-8-8"], 128, LIMITS),
+        reconstruct.answer_switches(upload, LIMITS),
+        inside.answer(upload, "8-8-8", -1, LIMITS),
+        lab.answer(upload, upload, "8-8-8", ["sing", 0.5] * 3, "constant", 0, LIMITS),
+        lab.answer(upload, upload, "8-8-8", ["keep", 7] * 3, "constant", 0, LIMITS),
+        lab.answer(upload, upload, "8-8-8", ["keep", 0.5] * 3, "sing", 0, LIMITS),
+        lab.answer(upload, upload, "8-8-8", ["keep", 0.5] * 3, "constant", None, LIMITS),
+    ):
+        assert 'role="alert"' in answer
+        assert "passwd" not in answer.replace("network passwd", "")
+    assert 'mt-hint"' in reconstruct.answer_photograph(None, "8-8-8", 128, LIMITS)
+    assert 'mt-hint"' in inside.answer(None, "8-8-8", 1, LIMITS)
+    assert 'mt-hint"' in lab.answer(None, upload, "8-8-8", [], "constant", 0, LIMITS)
+
+
+def test_controls_of_levels_that_a_network_lacks_are_passed_over():
+    controls = ["fixed", 0.1, "flip", 0.2, "sing", 7]
+    assert lab.read_choices(controls, 2) == [Choice("fixed", 0.1), Choice("flip", 0.2)]
+    with pytest.raises(ValueError, match="a level's change is sing"):
+        lab.read_choices(controls, 3)
+    with pytest.raises(ValueError, match="controls for 3 levels, and the network has 4"):
+        lab.read_choices(controls, 4)
