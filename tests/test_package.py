@@ -1,6 +1,7 @@
 """The wheel holds all it needs, and the README is true."""
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -9,8 +10,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import typer
+from typer.main import get_command
+
+from maxtunnel.commands.app import COMMANDS, app
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+UsageError = typer.BadParameter.__base__
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +31,20 @@ def wheel(tmp_path_factory):
 def test_the_wheel_is_whole_and_small(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
-        "auditing/report.css",
-        "kernels.cpp",
-        "codec/codec.cpp",
-        "priors/8-8-8.safetensors",
-        "photographs/chelsea.jpg",
-        "photographs/LICENSES.md",
+        "py.typed",
+        "codec/priors/8-8-8.safetensors",
+        "data/photographs/chelsea.jpg",
+        "data/photographs/LICENSES.md",
+        "native/pooling.cpp",
+        "report/report.css",
         "web/page.css",
         "web/page.js",
-        "weights/8-8-8.safetensors",
+        "zoo/weights/8-8-8.safetensors",
     ):
         assert f"maxtunnel/{needed}" in names
+    source = ROOT / "src"
+    files = [path for path in (source / "maxtunnel").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert {str(path.relative_to(source)) for path in files} <= set(names)
     assert not [name for name in names if name.startswith(("tests", "docs"))]
     assert wheel.stat().st_size < 20e6
 
@@ -64,27 +74,99 @@ def test_the_demo_runs_from_the_wheel(wheel, tmp_path):
     assert (tmp_path / "demo" / "demo.png").stat().st_size > 100_000
 
 
-def test_readme_commands_exist_and_its_python_runs(tmp_path, monkeypatch):
-    text = (ROOT / "README.md").read_text()
-    from typer.testing import CliRunner
+def parse(line):
+    """Read a command line as far as the command would begin its work; an error of Typer if it is wrong."""
+    program, command, *arguments = shlex.split(line, comments=True)
+    assert program == "maxtunnel"
+    known = get_command(app).commands
+    assert command in known, f"there is no command {command}"
+    return known[command].make_context(command, arguments)
 
-    from maxtunnel.__main__ import app
 
-    commands = set(re.findall(r"^maxtunnel ([a-z-]+)", text, re.MULTILINE))
-    assert {"demo", "reconstruct", "evaluate", "train", "models", "summary", "import-caffe"} <= commands
-    for command in commands:
-        assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
-    for target in re.findall(r"`?make ([a-z]+)", text):
+def blocks(text):
+    """The command lines in the blocks of a document, fenced or indented; [...] is what may be left out."""
+    for line in re.findall(r"^(?: {4})?(maxtunnel [a-z].*)", text, re.MULTILINE):
+        yield re.sub(r"[\[\]]", "", line)
+
+
+def mentions(text):
+    """Inline code with options: a whole command line, or without the first word, or options alone."""
+    for code in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)):
+        words = code.split()
+        if words[0] in get_command(app).commands and len(words) > 1 and words[1].startswith("--"):
+            yield ["maxtunnel", *words]
+        elif (words[0] == "maxtunnel" and len(words) > 1) or words[0].startswith("--"):
+            yield words
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_command_lines_of_the_documents_are_right(document):
+    for line in blocks(document.read_text()):
+        parse(line)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_options_that_the_documents_mention_exist(document):
+    options = {
+        option
+        for command in [get_command(app), *get_command(app).commands.values()]
+        for parameter in command.get_params(typer.Context(command))
+        for option in parameter.opts
+    }
+    for words in mentions(document.read_text()):
+        if words[0] == "maxtunnel" and not words[1].startswith("-"):
+            try:
+                parse(shlex.join(words))
+            except UsageError as error:
+                # A sentence may leave out what a command needs, but not name what it does not know.
+                assert type(error).__name__ == "MissingParameter", (words, error)  # noqa: PT017
+        for option in (word for word in words if word.startswith("--")):
+            assert option in options, words
+
+
+@pytest.mark.parametrize("example", [example for _, example in COMMANDS])
+def test_the_examples_of_the_help_are_right(example):
+    parse(example)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "maxtunnel sing",
+        "maxtunnel demo --sing",
+        "maxtunnel train 8-8-8 --recipe slow",
+        "maxtunnel evaluate 8-8-8",
+        "maxtunnel figure 5",
+        "maxtunnel models 8-8-8",
+    ],
+)
+def test_a_wrong_command_line_would_be_found(line):
+    with pytest.raises((UsageError, AssertionError)):
+        parse(line)
+
+
+def test_the_readme_shows_every_command_that_it_should():
+    shown = {line.split()[1] for line in blocks((ROOT / "README.md").read_text())}
+    assert {"demo", "reconstruct", "evaluate", "train", "models", "summary", "import-caffe"} <= shown
+
+
+def test_the_targets_of_make_in_the_readme_exist():
+    targets = re.findall(r"`?make ([a-z]+)", (ROOT / "README.md").read_text())
+    assert targets
+    for target in targets:
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert programs
+    for program in programs:
+        exec(compile(program, "README.md", "exec"), {})
 
 
 def test_pictures_and_links_of_the_documents_exist():
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
             assert target.startswith("http") or (document.parent / target).exists(), f"{document}: {target}"
 

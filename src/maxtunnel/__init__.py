@@ -6,35 +6,41 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from maxtunnel.auditing import AuditConfig as AuditConfig
     from maxtunnel.auditing import audit as audit
-    from maxtunnel.codec.files import decode as decode
-    from maxtunnel.codec.files import encode as encode
+    from maxtunnel.auditing import write_report as write_report
+    from maxtunnel.codec.files import decode_files as decode_files
+    from maxtunnel.codec.files import encode_files as encode_files
     from maxtunnel.evaluation.evaluate import evaluate as evaluate
     from maxtunnel.models.architecture import Architecture as Architecture
     from maxtunnel.models.tunnel import TunnelNetwork as TunnelNetwork
     from maxtunnel.switches.capture import capture as capture
     from maxtunnel.switches.codes import SwitchCode as SwitchCode
-    from maxtunnel.switches.codes import pool as pool
-    from maxtunnel.switches.codes import unpool as unpool
+    from maxtunnel.switches.pooling import pool as pool
+    from maxtunnel.switches.pooling import unpool as unpool
     from maxtunnel.switches.window import Window as Window
-    from maxtunnel.training.loop import train as train
+    from maxtunnel.training.config import TrainingConfig as TrainingConfig
+    from maxtunnel.training.train import train as train
     from maxtunnel.zoo.names import load as load
 
 # Imported when first asked for, so that `maxtunnel --help` need not wait for PyTorch.
 _HOMES = {
     "Architecture": "models.architecture",
+    "AuditConfig": "auditing",
     "SwitchCode": "switches.codes",
+    "TrainingConfig": "training.config",
     "TunnelNetwork": "models.tunnel",
     "Window": "switches.window",
     "audit": "auditing",
     "capture": "switches.capture",
-    "decode": "codec.files",
-    "encode": "codec.files",
+    "decode_files": "codec.files",
+    "encode_files": "codec.files",
     "evaluate": "evaluation.evaluate",
     "load": "zoo.names",
-    "pool": "switches.codes",
-    "train": "training.loop",
-    "unpool": "switches.codes",
+    "pool": "switches.pooling",
+    "train": "training.train",
+    "unpool": "switches.pooling",
+    "write_report": "auditing",
 }
 __all__ = sorted(_HOMES)
 

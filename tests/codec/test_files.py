@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
 import maxtunnel
-from maxtunnel.__main__ import app
 from maxtunnel.codec import dump, is_fast, load
-from maxtunnel.codec.files import decode, encode, inspect, parse_levels
-from maxtunnel.data.images import demo_photographs, read_image, resize, to_float, to_uint8
+from maxtunnel.codec.files import decode_files, encode_files, inspect_file
+from maxtunnel.data.images import read_image, resize, to_float, to_uint8
+from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
+from maxtunnel.support.numbers import parse_numbers
 from maxtunnel.zoo.names import find_shipped, shipped
+from tools.command_line import call
 
 
 @pytest.fixture
@@ -24,12 +25,6 @@ def photograph(tmp_path):
     pixels = resize(demo_photographs()["rocket"], (40, 56)).permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "rocket.png")
     return tmp_path / "rocket.png"
-
-
-def call(*arguments):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.mark.parametrize("coding", ["entropy", "packed"])
@@ -47,17 +42,17 @@ def test_a_photograph_goes_through_a_file_as_through_the_network(tmp_path, photo
 
 def test_decoding_beside_a_photograph_leaves_it_alone(tmp_path, photograph):
     original = photograph.read_bytes()
-    encode([str(photograph)], "8-8-8", tmp_path)
-    assert decode(str(tmp_path / "rocket.mxt"), out=tmp_path) == [tmp_path / "rocket-rebuilt.png"]
+    encode_files([str(photograph)], "8-8-8", tmp_path)
+    assert decode_files(str(tmp_path / "rocket.mxt"), out=tmp_path) == [tmp_path / "rocket-rebuilt.png"]
     assert photograph.read_bytes() == original
 
 
 def test_a_part_of_the_levels_gives_a_coarser_picture(tmp_path, photograph):
-    encode([photograph], "8-8-8", tmp_path)
+    encode_files([photograph], "8-8-8", tmp_path)
     code, network = load(tmp_path / "rocket.mxt"), maxtunnel.load("8-8-8")
     for levels, name in (("3", "a"), ("3,2", "b")):
         call("decode", tmp_path / "rocket.mxt", "--levels", levels, "-o", tmp_path / name)
-        expected = network.decode(code, parse_levels(levels))
+        expected = network.decode(code, parse_numbers(levels))
         assert torch.equal(read_image(tmp_path / name / "rocket-rebuilt.png"), to_uint8(expected)[0])
         assert not torch.equal(expected, network.decode(code))
 
@@ -78,12 +73,12 @@ def test_batches_and_equal_names_get_numbers(tmp_path, photograph):
     network = maxtunnel.load("8-8-8")
     pixels = torch.stack([resize(image, (16, 16)) for image in demo_photographs().values()])
     dump(network.encode(to_float(pixels)), tmp_path / "batch.mxt", network)
-    written = maxtunnel.decode([tmp_path / "batch.mxt"], out=tmp_path / "out")
+    written = maxtunnel.decode_files([tmp_path / "batch.mxt"], out=tmp_path / "out")
     assert [path.name for path in written] == [f"batch-rebuilt-{number}.png" for number in (1, 2, 3, 4)]
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "rocket.png").write_bytes(photograph.read_bytes())
     (tmp_path / "more" / "text.png").write_text("no picture")
-    written, skipped = maxtunnel.encode([photograph, tmp_path / "more"], "8-8-8", tmp_path / "out")
+    written, skipped = maxtunnel.encode_files([photograph, tmp_path / "more"], "8-8-8", tmp_path / "out")
     assert [path.name for path, _ in written] == ["rocket.mxt", "rocket-2.mxt"]
     assert [path.name for path, _ in skipped] == ["text.png"]
 
@@ -92,23 +87,23 @@ def test_the_model_is_found_or_asked_for(tmp_path, photograph):
     assert [find_shipped(maxtunnel.load(name).identity()) for name in shipped()] == shipped()
     network = TunnelNetwork(Architecture((2, 3, 4)), torch.full((3, 8, 8), 0.5), seed=3)
     network.save(tmp_path / "own.safetensors")
-    encode([photograph], str(tmp_path / "own.safetensors"), tmp_path)
+    encode_files([photograph], str(tmp_path / "own.safetensors"), tmp_path)
     file = tmp_path / "rocket.mxt"
-    with pytest.raises(FormatError, match="does not ship: give it with --model"):
-        decode([file], out=tmp_path)
-    with pytest.raises(ValueError, match="give --model the one that made it"):
-        decode([file], "8-8-8", out=tmp_path)
-    assert decode([file], str(tmp_path / "own.safetensors"), out=tmp_path / "out")[0].exists()
+    with pytest.raises(FormatError, match="does not ship: give it as `model`"):
+        decode_files([file], out=tmp_path)
+    with pytest.raises(ValueError, match="give the one that made it"):
+        decode_files([file], "8-8-8", out=tmp_path)
+    assert decode_files([file], str(tmp_path / "own.safetensors"), out=tmp_path / "out")[0].exists()
     dump(load(file), file)
     with pytest.raises(FormatError, match="names no network"):
-        decode([file], out=tmp_path)
-    assert decode([file], str(tmp_path / "own.safetensors"), out=tmp_path)[0].exists()
+        decode_files([file], out=tmp_path)
+    assert decode_files([file], str(tmp_path / "own.safetensors"), out=tmp_path)[0].exists()
 
 
 def test_inspect_shows_what_a_file_costs(tmp_path, photograph):
-    encode([photograph], "8-8-8", tmp_path)
+    encode_files([photograph], "8-8-8", tmp_path)
     file = tmp_path / "rocket.mxt"
-    inspection = inspect(file)
+    inspection = inspect_file(file)
     code = load(file)
     assert inspection.model == "8-8-8"
     assert sum(part.nominal_bits for part in inspection.header.parts) == code.nominal_bits
@@ -134,9 +129,3 @@ def test_evaluate_and_models_show_stored_bits(tmp_path, photograph):
     assert re.search(r"Stored bits: 95 % interval 1\.\d+–1\.\d+, on 2 photographs", more)
     assert '"stored": 1.' in (tmp_path / "result.json").read_text()
     assert "stored" in call("models")
-
-
-@pytest.mark.parametrize("text", ["", "0", "3,", "x", "-1", "1.5"])
-def test_levels_are_numbers_from_1(text):
-    with pytest.raises(ValueError, match="expected all, or numbers from 1"):
-        parse_levels(text)

@@ -1,0 +1,90 @@
+"""The command that measures what a person's own model gives away."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maxtunnel.commands.console import finish_with_skipped, progress, say
+from maxtunnel.commands.options import Data, Out, Resize, Size
+from maxtunnel.commands.tables import print_audit
+
+
+def audit(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="package.module:callable or file.py:callable that returns an nn.Module, a torch.export file "
+            "(.pt2), or a network of ours.",
+            metavar="TARGET",
+            show_default=False,
+        ),
+    ],
+    data: Data,
+    holdout: Annotated[
+        Path | None,
+        typer.Option(help="Photographs to measure on; by default a tenth of --data.", show_default=False),
+    ] = None,
+    size: Size = 128,
+    resize: Resize = "bilinear",
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            help="The model's own: imagenet, or three numbers each; or file.py:callable.",
+            metavar="MEAN/STD",
+            show_default=False,
+        ),
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="For all but the mitigations.", min=0.01)] = 10.0,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the known-switch decoder, a quarter for others: instead of minutes, repeatable.", min=1
+        ),
+    ] = None,
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            help="The poolings that an observer sees, by number in call order: 1,3.",
+            metavar="N,...",
+            show_default=False,
+        ),
+    ] = None,
+    mitigations: Annotated[
+        float, typer.Option(help="Minutes for trying out mitigations; 0 leaves them out.", min=0)
+    ] = 0.0,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="The model's own task, for the mitigations: takes a module to call like the model, gives a "
+            "number.",
+            metavar="FILE.py:CALLABLE",
+            show_default=False,
+        ),
+    ] = None,
+    width: Annotated[int, typer.Option(help="Most channels inside the decoders' blocks.", min=1)] = 32,
+    seed: Annotated[int, typer.Option(help="Draws split, decoders and order.", min=0)] = 0,
+    out: Out = Path("audit"),
+) -> None:
+    """Measure what the pooling indices of your model give away; write audit.html and audit.json."""
+    from maxtunnel.auditing import AuditConfig, audit_folder
+    from maxtunnel.support.numbers import parse_numbers
+
+    config = AuditConfig(minutes=minutes, steps=steps, mitigations=mitigations, width=width, seed=seed)
+    with progress() as on_progress:
+        result, page, skipped = audit_folder(
+            target,
+            data,
+            out,
+            config,
+            holdout=holdout,
+            size=size,
+            resize=resize,
+            preprocess=preprocess,
+            levels=None if levels is None else parse_numbers(levels),
+            metric=metric,
+            on_progress=on_progress,
+        )
+    print_audit(result)
+    say(f"Report: {page}")
+    finish_with_skipped(skipped)

@@ -1,0 +1,79 @@
+"""Commands on networks: measure, import, list and describe them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maxtunnel.commands.console import counted, finish_with_skipped, progress, say
+from maxtunnel.commands.options import Data, JsonFile, ModelArgument, Resize, Size
+from maxtunnel.commands.tables import print_evaluations, print_models, print_summary
+
+
+def evaluate(
+    model: ModelArgument,
+    data: Data,
+    size: Size = 128,
+    resize: Resize = "bilinear",
+    mean: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a .caffemodel, which carries no mean image: a folder whose photographs' mean is taken, "
+            "or a .npy of (3, h, w) RGB in [0, 1].",
+            metavar="FOLDER|FILE.npy",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Only so many photographs, evenly spread over the folder.", min=1),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure how close reconstructions come: RMSE, PSNR, SSIM and bits, with 95 % intervals."""
+    from maxtunnel.evaluation.evaluate import evaluate_folder
+
+    with progress() as on_progress:
+        result, skipped = evaluate_folder(
+            model, data, size, resize, mean, limit, json_file, on_progress=on_progress
+        )
+    photographs = counted(result.images, "photograph")
+    print_evaluations([result], f"{photographs} of {data} at {size}x{size}, {resize}")
+    finish_with_skipped(skipped)
+
+
+def import_caffe(
+    snapshot: Annotated[Path, typer.Argument(metavar="FILE.caffemodel", show_default=False)],
+    target: Annotated[Path, typer.Argument(metavar="OUT.safetensors", show_default=False)],
+    mean: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder whose photographs' mean image to store, or a .npy of (3, h, w) RGB in [0, 1]; "
+            "default ImageNet's channel means.",
+            metavar="FOLDER|FILE.npy",
+        ),
+    ] = None,
+    size: Size = 128,
+) -> None:
+    """Turn a snapshot that the paper's authors published into a maxtunnel file."""
+    from maxtunnel.zoo.names import import_snapshot
+
+    with progress() as on_progress:
+        network = import_snapshot(snapshot, target, mean, size, on_progress)
+    say(f"{target}: {network.architecture}")
+
+
+def models() -> None:
+    """List the networks that ship: size, bits and measured RMSE."""
+    from maxtunnel.zoo.names import list_shipped
+
+    print_models(list_shipped())
+
+
+def summary(
+    name: Annotated[str, typer.Argument(help="Architecture or model.", metavar="ARCH|M", show_default=False)],
+    size: Size = 128,
+) -> None:
+    """Print Table I for any architecture: layer, filters, size, ReLU, parameters, switch bits."""
+    from maxtunnel.zoo.names import architecture_of
+
+    print_summary(architecture_of(name), size)

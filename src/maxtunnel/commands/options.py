@@ -1,0 +1,31 @@
+"""Options and arguments that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maxtunnel.support import choices
+
+_MODEL = "Shipped name, saved file, run folder or .caffemodel."
+
+Images = Annotated[
+    list[Path],
+    typer.Argument(help="Photographs, or folders of them.", metavar="IMAGE...", show_default=False),
+]
+SwitchFiles = Annotated[
+    list[Path], typer.Argument(help="Files that `encode` wrote.", metavar="FILE...", show_default=False)
+]
+Store = Annotated[Path, typer.Argument(metavar="STORE", show_default=False)]
+Model = Annotated[str, typer.Option("--model", "-m", help=_MODEL, metavar="M")]
+ModelArgument = Annotated[str, typer.Argument(help=_MODEL, metavar="M", show_default=False)]
+Data = Annotated[
+    Path,
+    typer.Option("--data", help="Folder of photographs (subfolders count) or store.", show_default=False),
+]
+Size = Annotated[int, typer.Option(help="Photographs are warped to SIZE x SIZE pixels.", min=8, max=4096)]
+Resize = Annotated[choices.Resize, typer.Option(help="bilinear without antialiasing is the paper's.")]
+Recipe = Annotated[choices.RecipeName, typer.Option(help="paper: the paper's to the letter.")]
+Steps = Annotated[int | None, typer.Option(help="Batches; by default the recipe's.", min=1)]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result here too.", metavar="FILE")]

@@ -1,0 +1,95 @@
+"""Commands that re-measure the paper."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maxtunnel.commands.console import progress, say
+from maxtunnel.commands.options import Out, Recipe, Resize, Size, Steps
+from maxtunnel.commands.tables import print_table2
+
+
+def reproduce(
+    test: Annotated[Path, typer.Option(help="Store to measure on.", metavar="STORE", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of report and runs.", show_default=False)],
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            help="Store to train on; without it, --use-shipped.", metavar="STORE", show_default=False
+        ),
+    ] = None,
+    recipe: Recipe = "fast",
+    only: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows of Table II, such as 8-8-8,16-16-16-pretrained; by default all fourteen.",
+            metavar="ROWS",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Networks a row, to see the spread over draws.", min=1)] = 1,
+    steps: Steps = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Bound on all training together, instead of steps.", min=0.01)
+    ] = None,
+    use_shipped: Annotated[
+        bool, typer.Option("--use-shipped", help="Take the networks in the package instead of training them.")
+    ] = False,
+    snapshots: Annotated[
+        Path | None, typer.Option(help="Folder of the authors' .caffemodel files, to measure too.")
+    ] = None,
+    photographs: Annotated[
+        int, typer.Option(help="How many the claims are measured on; the table takes all.", min=4)
+    ] = 400,
+    seed: Annotated[int, typer.Option(help="Draws the photographs and channels shown.", min=0)] = 0,
+) -> None:
+    """Re-measure the paper: Table II, figures and claims in one page. Goes on where it was stopped."""
+    from maxtunnel.paper import Reproduction
+    from maxtunnel.paper import reproduce as reproduce_paper
+
+    asked = Reproduction(
+        test=test,
+        out=out,
+        train=train,
+        recipe=recipe,
+        only=only,
+        seeds=seeds,
+        steps=steps,
+        minutes=minutes,
+        use_shipped=use_shipped,
+        snapshots=snapshots,
+        photographs=photographs,
+        seed=seed,
+        command=shlex.join(["maxtunnel", *sys.argv[1:]]),
+    )
+    with progress() as on_progress:
+        report, table = reproduce_paper(asked, on_progress, say)
+    print_table2(table)
+    say(f"Report: {report}")
+
+
+def figure(
+    number: Annotated[int, typer.Argument(help="1, 2, 3 or 4.", min=1, max=4, show_default=False)],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder or store to draw photographs from.", show_default=False)
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", "-m", help="Repeat it for Figure 3; Figure 2 takes an architecture.", metavar="M"
+        ),
+    ] = None,
+    out: Out = Path("figures"),
+    count: Annotated[int, typer.Option(help="Photographs in Figures 1 and 3.", min=1, max=40)] = 8,
+    seed: Annotated[int, typer.Option(help="Draws photographs, and channels.", min=0)] = 0,
+    size: Size = 128,
+    resize: Resize = "bilinear",
+) -> None:
+    """Draw a figure of the paper as PNG and PDF: 1 and 3 reconstructions, 2 the schematic, 4 the layers."""
+    from maxtunnel.paper import draw_figure
+
+    with progress() as on_progress:
+        written = draw_figure(number, out, data, models or (), count, seed, size, resize, on_progress)
+    say(f"Figure: {written[0]}, {written[1]}")

@@ -1,0 +1,98 @@
+"""Commands on photographs: rebuild them, and keep their switches as files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maxtunnel.commands.console import finish_with_skipped, progress, say
+from maxtunnel.commands.options import Images, Model, Out, SwitchFiles
+from maxtunnel.commands.tables import print_evaluations, print_inspection
+from maxtunnel.support.choices import Coding
+
+
+def demo(
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Repeatable; by default every shipped network.", metavar="M"),
+    ] = None,
+    out: Out = Path("demo"),
+) -> None:
+    """Rebuild the four photographs in the package, and measure how close they come."""
+    from maxtunnel.report.demo import run_demo
+
+    with progress() as on_progress:
+        picture, evaluations = run_demo(out, models or (), on_progress)
+    title = "Four photographs of 256x256 pixels, from switches alone"
+    print_evaluations(evaluations, title, intervals=False)
+    say(f"Picture: {picture}")
+
+
+def reconstruct(
+    images: Images,
+    model: Model = "16-16-16",
+    out: Out = Path(),
+    side_by_side: Annotated[
+        bool,
+        typer.Option("--side-by-side", help="Original on the left, reconstruction on the right."),
+    ] = False,
+) -> None:
+    """Rebuild photographs from their switches: one PNG each, at the photograph's own size."""
+    from maxtunnel.codec.files import reconstruct_files
+
+    with progress() as on_progress:
+        written, skipped = reconstruct_files(images, model, out, side_by_side, on_progress)
+    for path, error in written:
+        say(f"{path}  (RMSE {error:.4f})")
+    finish_with_skipped(skipped, fail=any(path in images for path, _ in skipped))
+
+
+def encode(
+    images: Images,
+    model: Model = "16-16-16",
+    coding: Annotated[
+        Coding,
+        typer.Option(help="packed: the least whole bits a switch; entropy: fewer, as docs/codec.md says."),
+    ] = "entropy",
+    out: Out = Path(),
+) -> None:
+    """Write the switches of photographs, and nothing else, as .mxt files."""
+    from maxtunnel.codec.files import encode_files
+
+    with progress() as on_progress:
+        written, skipped = encode_files(images, model, out, coding, on_progress)
+    for path, bits in written:
+        say(f"{path}  ({path.stat().st_size:,} bytes, {bits:.3f} bits per pixel and colour channel)")
+    finish_with_skipped(skipped, fail=any(path in images for path, _ in skipped))
+
+
+def decode(
+    files: SwitchFiles,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="By default the shipped model that a file names.", metavar="M"),
+    ] = None,
+    levels: Annotated[
+        str,
+        typer.Option(
+            help="Levels to make use of, 1 the finest: all, or such as 3 or 3,2.", metavar="all|N,..."
+        ),
+    ] = "all",
+    out: Out = Path(),
+) -> None:
+    """Rebuild photographs from .mxt files."""
+    from maxtunnel.codec.files import decode_files
+    from maxtunnel.support.numbers import parse_numbers
+
+    with progress() as on_progress:
+        written = decode_files(files, model, parse_numbers(levels), out, on_progress)
+    for path in written:
+        say(str(path))
+
+
+def inspect(files: SwitchFiles) -> None:
+    """Show what .mxt files hold: geometry, bits a level (nominal, entropy, stored), and the model."""
+    from maxtunnel.codec.files import inspect_file
+
+    for file in files:
+        print_inspection(inspect_file(file))

@@ -1,0 +1,158 @@
+"""Commands that train networks."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from maxtunnel.commands.console import counted, finish_with_skipped, progress, say
+from maxtunnel.commands.options import Recipe, Resize, Size, Steps
+from maxtunnel.commands.spelling import Context, given
+from maxtunnel.support import choices
+
+if TYPE_CHECKING:
+    from maxtunnel.models.provenance import PhaseRecord
+    from maxtunnel.training.config import TrainingConfig
+
+Architecture = Annotated[
+    str | None,
+    typer.Argument(help="Filters per block, such as 16-16-16.", metavar="ARCH", show_default=False),
+]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder or store to train on.", show_default=False)]
+Val = Annotated[Path | None, typer.Option("--val", help="Folder or store to measure on.", show_default=False)]
+Run = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.", metavar="RUN")]
+Resume = Annotated[
+    Path | None, typer.Option(help="Go on with this run; all else comes from its config.", metavar="RUN")
+]
+Minutes = Annotated[float | None, typer.Option(help="Bound on the whole run, instead of steps.", min=0.01)]
+Seed = Annotated[int, typer.Option(help="Draws encoder, decoder and order.", min=0)]
+Precision = Annotated[choices.Precision | None, typer.Option(help="By default the recipe's.")]
+Devices = Annotated[int, typer.Option(help="GPUs, or processes on a CPU, that share each batch.", min=1)]
+Nodes = Annotated[
+    int, typer.Option(help="Machines that share each batch; start the same command on each.", min=1)
+]
+
+
+def train(
+    context: Context,
+    architecture: Architecture = None,
+    data: Data = None,
+    val: Val = None,
+    out: Run = None,
+    resume: Resume = None,
+    recipe: Recipe = "fast",
+    encoder: Annotated[
+        str, typer.Option(help="random, or the model whose encoder to take.", metavar="random|M")
+    ] = "random",
+    steps: Steps = None,
+    minutes: Minutes = None,
+    target_rmse: Annotated[
+        float | None, typer.Option(help="Stop as soon as --val is met this well.", min=0.0)
+    ] = None,
+    size: Size = 128,
+    resize: Resize = "bilinear",
+    seed: Seed = 0,
+    precision: Precision = None,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
+) -> None:
+    """Train a decoder on photographs. Ctrl-C saves the run; --resume RUN goes on with it."""
+    from maxtunnel.training.runs import make_config
+
+    configure = partial(
+        make_config,
+        "train",
+        recipe,
+        val=val,
+        encoder=encoder,
+        steps=steps,
+        minutes=minutes,
+        target_rmse=target_rmse,
+        size=size,
+        resize=resize,
+        seed=seed,
+        precision=precision,
+        devices=devices,
+        nodes=nodes,
+    )
+    _run("train", context, architecture, data, out, resume, configure)
+
+
+def pretrain(
+    context: Context,
+    architecture: Architecture = None,
+    data: Data = None,
+    val: Val = None,
+    out: Run = None,
+    resume: Resume = None,
+    recipe: Recipe = "fast",
+    steps: Steps = None,
+    minutes: Minutes = None,
+    size: Size = 128,
+    resize: Resize = "bilinear",
+    seed: Seed = 0,
+    precision: Precision = None,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
+) -> None:
+    """Train an encoder to tell class folders apart; `train --encoder RUN` then puts a decoder on it."""
+    from maxtunnel.training.runs import make_config
+
+    configure = partial(
+        make_config,
+        "pretrain",
+        recipe,
+        val=val,
+        steps=steps,
+        minutes=minutes,
+        size=size,
+        resize=resize,
+        seed=seed,
+        precision=precision,
+        devices=devices,
+        nodes=nodes,
+    )
+    _run("pretrain", context, architecture, data, out, resume, configure)
+
+
+def _run(
+    phase: Literal["train", "pretrain"],
+    context: Context,
+    architecture: str | None,
+    data: Path | None,
+    out: Path | None,
+    resume: Path | None,
+    configure: "Callable[[Path], TrainingConfig]",
+) -> None:
+    from maxtunnel.training.runs import resume_run, start_run
+
+    with progress() as on_progress:
+        if resume is not None:
+            _refuse_all_but_resume(context)
+            network, skipped = resume_run(resume, on_progress)
+        elif architecture is None or data is None or out is None:
+            raise typer.BadParameter("a new run needs ARCH, --data and --out; an old one --resume RUN")
+        else:
+            network, skipped = start_run(architecture, configure(data), out, on_progress)
+    provenance = network.provenance
+    _say_reached(provenance.training if phase == "train" else provenance.pretraining)
+    say(f"Saved in {resume or out}")
+    finish_with_skipped(skipped)
+
+
+def _refuse_all_but_resume(context: Context) -> None:
+    others = [spelling for name, spelling in given(context).items() if name != "resume"]
+    if others:
+        raise typer.BadParameter(
+            f"--resume takes everything from the run's config, so leave out {', '.join(others)}"
+        )
+
+
+def _say_reached(record: "PhaseRecord | None") -> None:
+    if record is None:
+        return
+    for name, value in (("RMSE", record.rmse), ("Top-1 accuracy", record.top1)):
+        if value is not None:
+            say(f"{name} {value:.4f} on {counted(record.val_images or 0, 'photograph')}")

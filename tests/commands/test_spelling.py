@@ -1,0 +1,138 @@
+"""The library names arguments; the command line shows them as a person typed them."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import maxtunnel
+from maxtunnel import auditing, data, paper, web
+from maxtunnel.auditing.folders import audit_folder
+from maxtunnel.benchmark.run import run_benchmark
+from maxtunnel.codec import files
+from maxtunnel.commands.app import app, spellings_of
+from maxtunnel.commands.spelling import spell
+from maxtunnel.evaluation.evaluate import evaluate_folder
+from maxtunnel.report.demo import run_demo
+from maxtunnel.training.config import TrainingConfig
+from maxtunnel.training.runs import make_config, start_run
+from maxtunnel.zoo import names
+from tools.command_line import refuse
+
+SOURCE = Path(maxtunnel.__file__).parent
+FLAG = re.compile(r"(?<![\w'-])--[a-z]")
+COMMAND_LINE = re.compile(r"maxtunnel (?:[a-z-]+|\{\})[^;\n]*")
+
+# The functions of the library whose arguments the parameters of a command become, and the parameters that
+# are the command's own.
+FUNCTIONS = {
+    "demo": ([run_demo], set()),
+    "reconstruct": ([files.reconstruct_files], set()),
+    "encode": ([files.encode_files], set()),
+    "decode": ([files.decode_files], set()),
+    "inspect": ([], {"files"}),
+    "evaluate": ([evaluate_folder], set()),
+    "train": ([make_config, TrainingConfig, start_run], {"resume"}),
+    "pretrain": ([make_config, TrainingConfig, start_run], {"resume"}),
+    "prepare": ([data.prepare], set()),
+    "verify": ([], {"store"}),
+    "export": ([data.export], set()),
+    "audit": ([audit_folder, auditing.AuditConfig], set()),
+    "import-caffe": ([names.import_snapshot], set()),
+    "reproduce": ([paper.Reproduction], set()),
+    "figure": ([paper.draw_figure], set()),
+    "serve": ([web.serve, web.Limits], set()),
+    "models": ([], set()),
+    "summary": ([names.architecture_of], {"size"}),
+    "bench": ([run_benchmark], {"markdown"}),
+}
+
+
+@pytest.mark.parametrize("command", list(get_command(app).commands))
+def test_parameters_have_the_names_of_the_librarys_arguments(command):
+    functions, own = FUNCTIONS[command]
+    arguments = {name for function in functions for name in inspect.signature(function).parameters}
+    assert set(spellings_of([command])) <= arguments | own
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "shown"),
+    [
+        (["train"], "`steps` and `minutes` both bound it", "--steps and --minutes both bound it"),
+        (["train", "--steps", "5"], "`architecture`", "ARCH"),
+        (["train"], "go on with it (`resume`)", "go on with it (--resume)"),
+        (["encode", "x.jpg"], "`images` for `model`, `coding`", "IMAGE for --model, --coding"),
+        (["reconstruct"], "`side_by_side`", "--side-by-side"),
+        (["evaluate"], "`json_file` or `data`", "--json or --data"),
+        (["serve"], "`max_megabytes`, `max_side`", "--max-megabytes, --max-side"),
+        (["import-caffe"], "`target` is x.txt", "OUT.safetensors is x.txt"),
+        (["figure", "3"], "`models`, `number`", "--model, number"),
+        (["demo"], "`bf16` is no `precision`, `steps`", "`bf16` is no `precision`, `steps`"),
+        (["train"], "`maxtunnel train --resume RUN`, steps", "`maxtunnel train --resume RUN`, steps"),
+        (["--version"], "`steps`", "`steps`"),
+        (["sing"], "`steps`", "`steps`"),
+        ([], "`steps`", "`steps`"),
+    ],
+)
+def test_names_of_the_running_command_are_spelled_as_its_options(arguments, text, shown):
+    assert spell(text, spellings_of(arguments)) == shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "8-8", "--data", ".", "--out", "r", "--steps", "5", "--minutes", "1"],
+         "--steps and --minutes both bound the run: give one of them"),
+        (["train", "8-8", "--data", ".", "--val", ".", "--out", "r"], "--val is ., which is --data too"),
+        (["decode", "x.mxt", "--levels", "deep"], "--levels is 'deep'"),
+        (["import-caffe", "x.caffemodel", "x.txt"], "OUT.safetensors is x.txt"),
+        (["figure", "3"], "--data"),
+        (["serve", "--auth", "name"], "--auth must be NAME:PASSWORD"),
+        (["reproduce", "--test", ".", "--out", "r", "--seeds", "2", "--use-shipped"], "--"),
+        (["audit", "8-8-8", "--data", ".", "--levels", "x"], "--levels is 'x'"),
+        (["audit", "8-8-8", "--data", ".", "--metric", "f.py:m"], "--mitigations"),
+    ],
+)  # fmt: skip
+def test_errors_of_the_library_name_options(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    error = refuse(*arguments)
+    assert message in error
+    assert "`" not in error
+
+
+def literals(tree):
+    """Every string in a file with its line; what an f-string puts in is {}."""
+    parts = {part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield node.lineno, "".join(p.value if isinstance(p, ast.Constant) else "{}" for p in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in parts:
+            yield node.lineno, node.value
+
+
+def flags(text):
+    """The flags in a text that are no part of a whole command line."""
+    return FLAG.findall(COMMAND_LINE.sub("", text))
+
+
+def test_flags_are_found():
+    (_, text), *_ = literals(ast.parse('f"give {name} with --model"'))
+    assert flags(text)
+    assert flags("--model is missing")
+    assert flags("go on with `--resume`")
+    assert not flags("go on with: maxtunnel train --resume RUN")
+    assert not flags("a dash -- and more, or x--y")
+
+
+def test_the_library_knows_no_flags():
+    wrong = [
+        f"{path.relative_to(SOURCE)}, line {line}: {text[:100]}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        if path.parent.name != "commands" and path.name != "__main__.py"
+        for line, text in literals(ast.parse(path.read_text()))
+        if flags(text)
+    ]
+    assert not wrong

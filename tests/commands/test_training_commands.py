@@ -1,0 +1,77 @@
+"""train and pretrain."""
+
+import json
+import re
+
+import pytest
+from typer.main import get_command
+
+from maxtunnel.commands.app import app
+from maxtunnel.commands.spelling import spellings
+from tools.command_line import call, refuse, run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+# A value of every parameter but `resume`; that of an option which has a default is the default.
+VALUES = {
+    "architecture": "8-8",
+    "data": "photographs",
+    "val": "others",
+    "out": "run",
+    "recipe": "fast",
+    "encoder": "random",
+    "steps": "5",
+    "minutes": "1",
+    "target_rmse": "0.1",
+    "size": "128",
+    "resize": "bilinear",
+    "seed": "0",
+    "precision": "32",
+    "devices": "1",
+    "nodes": "1",
+}
+
+
+def parameters(command):
+    return spellings(get_command(app).commands[command].params)
+
+
+def test_train_resume_and_use(tmp_path, photographs_folder):
+    arguments = ("--data", photographs_folder, "--val", photographs_folder / "class0", "--size", "16")
+    output, _ = run("train", "4-4", *arguments, "--steps", 60, "--out", tmp_path / "run")
+    reached = re.search(r"RMSE 0\.\d{4} on 6 photographs", output)
+    assert reached
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["recipe"]["steps"] == 60
+    resumed, _ = run("train", "--resume", tmp_path / "run")
+    # The run was done: its result is told again, and nothing is trained further.
+    assert resumed == f"{reached[0]}\nSaved in {tmp_path / 'run'}\n"
+    photograph = photographs_folder / "class0" / "00.png"
+    call("reconstruct", photograph, "-m", tmp_path / "run", "-o", tmp_path / "out")
+    assert (tmp_path / "out" / "00-run.png").exists()
+    second = ("--steps", 20, "--encoder", tmp_path / "run", "--out", tmp_path / "second")
+    assert "RMSE" in run("train", "4-4", *arguments, *second)[0]
+    errors = refuse("train", "4-4", *arguments, "--out", tmp_path / "run")
+    assert "holds a run already" in errors
+    assert "--resume" in errors
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (command, name)
+        for command in ("train", "pretrain")
+        for name in parameters(command)
+        if name != "resume"
+    ],
+)
+def test_a_resumed_run_takes_nothing_else(command, name):
+    """Not even a value that is the default, which a person who gives it expects to count."""
+    spelling = parameters(command)[name]
+    given = [spelling, VALUES[name]] if spelling.startswith("--") else [VALUES[name]]
+    error = refuse(command, *given, "--resume", "nowhere")
+    assert f"--resume takes everything from the run's config, so leave out {spelling} (" in error
+
+
+def test_all_that_must_be_left_out_is_named():
+    error = refuse("train", "8-8", "--seed", "1", "--resume", "nowhere", "-o", "run", "--val", "others")
+    assert "leave out ARCH, --val, --out, --seed (" in error

@@ -1,0 +1,46 @@
+"""Ways to run the command line in tests."""
+
+import subprocess
+import sys
+from contextlib import redirect_stderr
+from io import StringIO
+from unittest.mock import patch
+
+from typer.testing import CliRunner
+
+from maxtunnel.__main__ import main
+from maxtunnel.commands.app import app
+
+
+def run(*arguments, status=0):
+    """In a process of its own; standard output and error as text."""
+    done = subprocess.run(
+        [sys.executable, "-m", "maxtunnel", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+def call(*arguments):
+    """In this process, which is quicker; what it prints. It must end well."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refuse(*arguments):
+    """In this process; the one line on standard error with which it must end, in status 2."""
+    command = ["maxtunnel", *map(str, arguments)]
+    # How the process keeps its memory is not for a test to change.
+    with (
+        patch.object(sys, "argv", command),
+        patch("maxtunnel.__main__.keep_freed_memory"),
+        redirect_stderr(StringIO()) as errors,
+    ):
+        status = main()
+    assert status == 2
+    lines = errors.getvalue().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("maxtunnel: ")
+    return lines[0]
