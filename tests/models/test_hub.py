@@ -9,15 +9,17 @@ import pytest
 import torch
 
 from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
 from maxtunnel.zoo.names import load
+from reference import record
 
 
 @pytest.fixture
 def network():
     network = TunnelNetwork(Architecture((3, 5)), torch.rand(3, 8, 8), 4.0, seed=1)
-    network.info = {"data": "cats/train", "images": 1234, "size": 8, "seed": 1, "encoder": "random"}
+    network.provenance = Provenance(record())
     return network
 
 
@@ -29,7 +31,7 @@ def test_a_network_comes_back_bit_for_bit(network, tmp_path):
         "model.safetensors",
     ]
     for again in (TunnelNetwork.from_pretrained(tmp_path / "net"), load(str(tmp_path / "net"))):
-        assert again.info == network.info
+        assert again.provenance == network.provenance
         assert (again.architecture, again.scale) == (network.architecture, network.scale)
         tensors = again.state_dict()
         assert all(torch.equal(tensors[name], tensor) for name, tensor in network.state_dict().items())
@@ -46,15 +48,13 @@ def test_config_and_card_say_what_it_is(network, tmp_path):
     assert "1,234 photographs of cats/train" in text
     assert "## Limits" in text
     assert "pretrained on" not in text
-    recipe = {"name": "fast", "steps": 3000, "batch": 16}
-    network.info["pretraining"] = {
-        "classes": 10, "data": "cats/train", "recipe": recipe, "seed": 2, "top1": 0.4567, "val": "cats/val",
-    }  # fmt: skip
+    pretraining = record(seed=2, classes=10, top1=0.4567, val="cats/val", val_images=5)
+    network.provenance = Provenance(record(), pretraining)
     network.save_pretrained(tmp_path)
     expected = "10 classes of cats/train: fast, 3,000 steps of 16, seed 2, top-1 45.7 % of cats/val"
     assert f"| pretrained on | {expected} |" in (tmp_path / "README.md").read_text()
     # An imported network knows nothing of its training, and its card says nothing.
-    network.info = {}
+    network.provenance = Provenance()
     network.save_pretrained(tmp_path)
     assert "trained on" not in (tmp_path / "README.md").read_text()
 
@@ -62,7 +62,7 @@ def test_config_and_card_say_what_it_is(network, tmp_path):
 def test_a_shipped_networks_card_has_its_error(tmp_path):
     network = load("8-8-8")
     network.save_pretrained(tmp_path)
-    assert f"{network.info['rmse']:.4f}" in (tmp_path / "README.md").read_text()
+    assert f"{network.provenance.training.rmse:.4f}" in (tmp_path / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["nowhere/at/all", "nowhere", "./owner/name", ""])

@@ -10,12 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
-from maxtunnel.switches.codes import SwitchCode, to_indices
+from maxtunnel.switches.codes import SwitchCode
+from maxtunnel.switches.indices import to_indices
 from maxtunnel.switches.window import Window
 from maxtunnel.zoo.caffe import load_caffemodel
-from reference import decoder_layers, fill, network_of, to_convolution
+from reference import decoder_layers, fill, network_of, record, to_convolution
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "network.npz"
 
@@ -176,12 +178,13 @@ def test_initialisation_is_caffes():
 
 def test_save_and_load(tmp_path):
     network = small()
-    network.info = {"recipe": "test", "rmse": 0.125}
+    network.provenance = Provenance(record(rmse=0.125))
     network.save(tmp_path / "deep" / "network.safetensors")
     loaded = TunnelNetwork.load(tmp_path / "deep" / "network.safetensors")
     images = torch.rand(1, 3, 24, 24)
     assert torch.equal(loaded.reconstruct(images), network.reconstruct(images))
-    assert (loaded.info, loaded.scale, loaded.architecture) == (network.info, 4.0, network.architecture)
+    assert (loaded.provenance, loaded.scale) == (network.provenance, 4.0)
+    assert loaded.architecture == network.architecture
     assert all(p.requires_grad for p in loaded.decoder.parameters())
     assert not any(p.requires_grad for p in loaded.encoder.parameters())
 
@@ -201,7 +204,9 @@ def damage(path, tensors=None, **metadata):
         ({"architecture": "x"}, "no architecture"),
         ({"scale": "nan"}, "scale"),
         ({"scale": "-1"}, "scale"),
-        ({"info": "[]"}, "info"),
+        ({"info": "[]"}, "provenance"),
+        ({"info": '{"rmse": 0.1}'}, "recipe is missing"),
+        ({"info": '{"loss": 0.1}'}, "no 'loss'"),
         ({"info": "{"}, "damaged"),
         ({"format": "other"}, "no maxtunnel network"),
         ({"tensors": {"mean": torch.zeros(3)}}, "mean is"),
@@ -233,7 +238,9 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "network.safetensors"
     small().save(path)
     before = path.read_bytes()
-    monkeypatch.setattr("maxtunnel.network.save_file", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        "maxtunnel.models.checkpoint.save_file", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
         small(seed=3).save(path)
     assert path.read_bytes() == before
@@ -248,3 +255,36 @@ def test_mean_follows_the_size_of_the_image():
     images = torch.rand(1, 3, 16, 12)
     torch.testing.assert_close(network.denormalise(network.normalise(images), (16, 12)), images)
     assert Window() == network.encode(images).levels[0].window
+
+
+def test_hooks_of_layers_fire():
+    """Also where the native way would pass the layers by."""
+    network, images, seen = small("3-4-5"), torch.rand(1, 3, 16, 16), {}
+    layers = {"conv2_1": network.encoder.convs[2], "deconv1_2": network.decoder.convs[-1]}
+    before = network.reconstruct(images)
+    handles = [
+        layer.register_forward_hook(lambda _, __, output, name=name: seen.update({name: output}))
+        for name, layer in layers.items()
+    ]
+    torch.testing.assert_close(network(images), before, rtol=0, atol=1e-5)
+    activations = dict(network.activations(images))
+    assert seen.keys() == layers.keys()
+    for name, output in seen.items():
+        torch.testing.assert_close(output, activations[name])
+    seen.clear()
+    for handle in handles:
+        handle.remove()
+    assert torch.equal(network(images), before)
+    assert not seen
+
+
+def test_activations_of_images_go_through_both_halves():
+    network, images = small("3-4"), torch.rand(2, 3, 16, 12)
+    found = network.activations(images)
+    names = ["conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2"]
+    assert [name for name, _ in found[:6]] == names
+    assert [name for name, _ in found[6:]] == [
+        name for name, _ in network.activations(network.encode(images))
+    ]
+    assert found[2][1].shape == (2, 3, 8, 6)
+    assert not any(x.requires_grad for _, x in found)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
 
 from maxtunnel.native import planar
 
@@ -50,7 +51,16 @@ def squared_error(
 
 
 def _planar(widths: tuple[int, ...], half: nn.Module) -> bool:
-    return planar.supported(widths, half.parameters())
+    return planar.supported(widths, half.parameters()) and not _watched(half)
+
+
+def _watched(half: nn.Module) -> bool:
+    """Whether hooks wait for a layer's output, which the native way does not have."""
+    return any(
+        layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+        for layer in half.modules()
+        if layer is not half
+    ) or bool(_global_forward_hooks or _global_forward_pre_hooks)
 
 
 def _last(layers: Iterator[tuple[str, Tensor]]) -> Tensor:

@@ -6,6 +6,11 @@
       -> image
 
 For the switches of Table I this is the paper's decoder; it serves every other code that can be captured.
+A level whose pooled planes are smaller than what was rebuilt before (a pooling over the whole plane, a branch
+beside another one) would let little of that through. There a part of the channels goes around the level:
+
+      -> the level's channels -> resize -> unpool -+-> 3x3 layer -> 3x3 layer
+      -> the others, at full resolution -----------+
 
 Source: Table I, and Section II of the paper for the unpooling with switches.
 """
@@ -13,6 +18,7 @@ Source: Table I, and Section II of the paper for the unpooling with switches.
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from jaxtyping import Float, UInt8
@@ -21,8 +27,9 @@ from torch.nn import functional as F
 
 from maxtunnel.models import fast
 from maxtunnel.models.layers import Conv3x3
-from maxtunnel.switches.codes import PAPER_WINDOW, SwitchCode, unpool
-from maxtunnel.switches.window import Pair, Window
+from maxtunnel.switches.codes import SwitchCode
+from maxtunnel.switches.pooling import unpool
+from maxtunnel.switches.window import PAPER_WINDOW, Pair, Window
 
 Codes = Sequence[UInt8[Tensor, "n _ _ _"]]
 
@@ -58,18 +65,21 @@ def levels_of(code: SwitchCode) -> tuple[Level, ...]:
 class MirroredDecoder(nn.Module):
     """A block of unpool and two 3x3 layers for each level; no activation after the last layer.
 
+    Where a block's layers give more channels than the next level has, the further ones go around that level:
+    they join what it unpools, both resized to the larger of their planes.
+
     A deconvolution of stride 1 equals the convolution whose kernel is flipped and whose channel axes are
     swapped, so the layers are convolutions.
 
     Args:
         levels: from coarsest to finest.
-        convs: two layers a level, and two more where `image_size` is larger than the finest plane.
-        image_size: (height, width) of the result; None where the finest plane is the image's.
+        convs: two layers a level, and two more where the plane after the last level is not the image's.
+        image_size: (height, width) of the result; None where that plane is the image's.
         widths: filters per block, outermost first, where the decoder is that of Table I: it then has a fast
             way (`models.fast`).
 
     Attributes:
-        bias_code: one learned value a channel of the coarsest level, in the place of the features; 0 at first.
+        bias_code: one learned value a channel of the coarsest level, in the place of the features.
         convs: the layers in execution order.
     """
 
@@ -111,8 +121,12 @@ class MirroredDecoder(nn.Module):
         x = x if what is None else what
         yield ("bias code" if what is None else "what"), x
         for block, level in enumerate(self.levels):
-            x = self._unpool(level, x, codes[level.number - 1], level.number in missing)
+            through, around = x[:, : level.channels], x[:, level.channels :]
+            x = self._unpool(level, through, codes[level.number - 1], level.number in missing)
             yield f"unpool{level.number}", x
+            if around.shape[1]:
+                size = _larger(_size(x), _size(around))
+                x = torch.cat([_resized(x, size), _resized(around, size)], 1)
             for index in (1, 2):
                 x = self.convs[2 * block + index - 1](x)
                 yield f"deconv{level.number}_{index}", x
@@ -137,6 +151,7 @@ class MirroredDecoder(nn.Module):
         if level.pooled is not None:
             x = _resized(x, level.pooled)
         if not replicate:
+            x = x * _share(level.window)
             return unpool(x, codes, level.window, level.size, check=False)
         size = level.size or level.window.smallest_plane(_size(codes))
         return F.interpolate(x, size)
@@ -152,9 +167,9 @@ def mirror(
 ) -> MirroredDecoder:
     """A new mirrored decoder of captured levels.
 
-    Where the network changed its planes' size by other means than the captured pooling, they are resized
-    bilinearly. The activations leak a tenth: at the fast recipe's rate the ReLUs of a decoder of five levels
-    had all died within 100 steps, and a dead decoder looks as if there were no leak.
+    Where the network changed its planes' size by other means than the captured pooling, they are resized. The
+    activations leak a tenth: at the fast recipe's rate the ReLUs of a decoder of five levels had all died
+    within 100 steps, and a dead decoder looks as if there were no leak.
 
     Args:
         levels: from coarsest to finest.
@@ -166,10 +181,11 @@ def mirror(
         slope: of the activations below zero; the paper's is 0.
     """
     generator = torch.Generator().manual_seed(seed)
-    inputs = [level.channels for level in levels]
+    around = _around(levels, width)
+    inputs = [level.channels + beside for level, beside in zip(levels, around, strict=True)]
     outputs = [*inputs[1:], 3]
-    if levels[-1].size != image_size:
-        # From the finest plane to the image.
+    if _planes(levels, around)[-1] != image_size:
+        # From the last plane to the image.
         inputs.append(min(inputs[-1], width))
         outputs[-1:] = [inputs[-1], 3]
     pairs = [
@@ -183,7 +199,57 @@ def mirror(
     ]
     decoder = MirroredDecoder(levels, convs, image_size)
     nn.init.constant_(decoder.bias_code, bias_code)
+    for block, (level, beside) in enumerate(zip(levels, around, strict=True)):
+        if beside:
+            # What was rebuilt goes around; what is unpooled begins as a mark of where the maxima were.
+            nn.init.constant_(convs[2 * block - 1].bias[: level.channels], bias_code)
     return decoder
+
+
+def _around(levels: Sequence[Level], width: int) -> list[int]:
+    """For each level, how many channels of what was rebuilt before go around it.
+
+    None where the level takes all of that in: its pooled planes are as large, each of their cells has a place
+    of its own, and it has as many channels, or half as many, as in a network whose blocks narrow towards the
+    image.
+    """
+    found = [0]
+    for before, level in enumerate(levels[1:]):
+        plane = _planes(levels[: before + 1], found)[-1]
+        channels = min(width, levels[before].channels + found[-1])
+        shrinks = any(a < b for a, b in zip(_known(level.pooled), plane, strict=True))
+        narrows = 2 * level.channels < channels
+        found.append(channels if shrinks or narrows or level.window.overlaps else 0)
+    return found
+
+
+def _planes(levels: Sequence[Level], around: Sequence[int]) -> list[Pair]:
+    """(height, width) after each level."""
+    sizes = [(_known(level.size), beside) for level, beside in zip(levels, around, strict=True)]
+    planes = accumulate(
+        sizes, lambda plane, here: (_larger(plane[0], here[0]) if here[1] else here[0], here[1])
+    )
+    return [plane for plane, _ in planes]
+
+
+def _share(window: Window) -> float:
+    """What a value is multiplied by before cells add up those of overlapping windows; 1 for all others.
+
+    In a plane of wide windows with stride 1 nearly all of them choose the same few cells, whose sums would be
+    so large that the decoder hardly learns.
+    """
+    return math.sqrt(math.prod(window.stride) / math.prod(window.kernel)) if window.overlaps else 1.0
+
+
+def _known(size: Pair | None) -> Pair:
+    """A size of a captured level, which has one."""
+    assert size is not None
+    return size
+
+
+def _larger(a: Pair, b: Pair) -> Pair:
+    """The smallest plane that holds both."""
+    return max(a[0], b[0]), max(a[1], b[1])
 
 
 def _size(planes: Tensor) -> Pair:
@@ -191,4 +257,11 @@ def _size(planes: Tensor) -> Pair:
 
 
 def _resized(x: Tensor, size: Pair) -> Tensor:
-    return x if _size(x) == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
+    """`x` at another size: bilinearly where it grows; each cell the mean of its area where it shrinks."""
+    before = _size(x)
+    if before == size:
+        return x
+    if any(a > b for a, b in zip(before, size, strict=True)):
+        # Bilinear sampling would pass over most cells.
+        return F.interpolate(x, size, mode="area")
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)

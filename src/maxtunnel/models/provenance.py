@@ -6,7 +6,8 @@ from typing import Any
 
 from maxtunnel.support.records import Json, from_json, to_json
 
-Setting = str | float | int | bool | None | list[float]
+# Whole numbers come before other numbers, so that they are read as what they are.
+Setting = str | int | float | bool | None | list[float]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class PhaseRecord:
         """Recipe, steps and seed, in words."""
         return f"{self.recipe['name']}, {self.steps:,} steps of {self.batch}, seed {self.seed}"
 
-    def _number(self, name: str) -> float:
+    def _number(self, name: str) -> int | float:
         value = self.recipe[name]
         if not isinstance(value, int | float):
             raise ValueError(f"the recipe's {name} is {value!r}: expected a number")

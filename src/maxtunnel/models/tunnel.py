@@ -8,7 +8,7 @@ image <- [deconv-ReLU, deconv-ReLU, unpool] per block <- bias code, a learned co
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import torch
@@ -30,12 +30,17 @@ from maxtunnel.models.checkpoint import (
 from maxtunnel.models.layers import Conv3x3
 from maxtunnel.models.mirrored import Level, MirroredDecoder
 from maxtunnel.models.provenance import Provenance
-from maxtunnel.switches.codes import SwitchCode, SwitchLevel, pool, refuse_nan
+from maxtunnel.switches.codes import SwitchCode, SwitchLevel
+from maxtunnel.switches.pooling import pool, refuse_nan
 from maxtunnel.switches.window import Pair, Window
 
 ALL = slice(None)
-# The number of a block, from 0, and its plane to pooled values and codes.
+# The number of a block, from 1, and its plane to pooled values and codes.
 Pooling = Callable[[int, Tensor], tuple[Tensor, Tensor]]
+
+
+def _pool(block: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    return pool(x, check=False)
 
 
 class Encoder(nn.Module):
@@ -67,17 +72,26 @@ class Encoder(nn.Module):
         return what, codes
 
     def blocks(
-        self,
-        x: Float[Tensor, "n 3 h w"],
-        pooling: Pooling = lambda block, x: pool(x, check=False),
+        self, x: Float[Tensor, "n 3 h w"], pooling: Pooling = _pool
     ) -> tuple[Float[Tensor, "n c oh ow"], tuple[Tensor, ...]]:
         """The same layer by layer, and pooled by whatever is given."""
-        codes = []
+        codes: list[Tensor] = []
+        *_, (_, what) = self.layers(x, codes, pooling)
+        return what, tuple(codes)
+
+    def layers(
+        self, x: Float[Tensor, "n 3 h w"], codes: list[Tensor], pooling: Pooling = _pool
+    ) -> Iterator[tuple[str, Float[Tensor, "n _ _ _"]]]:
+        """Name and output of every layer in execution order; `codes` takes in those of every pooling."""
         x = x.contiguous(memory_format=torch.channels_last)
-        for block, (first, second) in enumerate(zip(self.convs[::2], self.convs[1::2], strict=True)):
-            x, where = pooling(block, second(first(x)))
-            codes.append(where)
-        return x, tuple(codes)
+        for layer, conv in enumerate(self.convs):
+            block, index = layer // 2 + 1, layer % 2 + 1
+            x = conv(x)
+            yield f"conv{block}_{index}", x
+            if index == 2:
+                x, where = pooling(block, x)
+                codes.append(where)
+                yield f"pool{block}", x
 
 
 def mirrored_decoder(architecture: Architecture, generator: torch.Generator | None = None) -> MirroredDecoder:
@@ -201,11 +215,30 @@ class TunnelNetwork(nn.Module):
         """Images rebuilt from their own switches, float32, not clipped."""
         return self.decode(self.encode(images))
 
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """As `reconstruct`."""
+        return self.reconstruct(images)
+
     @torch.no_grad()
-    def activations(self, code: SwitchCode) -> list[tuple[str, Float[Tensor, "n _ _ _"]]]:
-        """Name and output of every decoder layer in execution order, from the bias code to the inner image."""
-        self.check(code)
-        return list(self.decoder.layers([level.codes for level in code.to(self.device).levels]))
+    def activations(
+        self, given: Float[Tensor, "n 3 h w"] | SwitchCode
+    ) -> list[tuple[str, Float[Tensor, "n _ _ _"]]]:
+        """Name and output of every layer in execution order, on the network's inner scale.
+
+        Args:
+            given: images, which go through the encoder (`conv1_1` to `pool3`) and the decoder (`bias code` to
+                `deconv1_2`); or their switches, which go through the decoder alone.
+        """
+        found: list[tuple[str, Tensor]] = []
+        if isinstance(given, SwitchCode):
+            self.check(given)
+            codes = [level.codes for level in given.to(self.device).levels]
+        else:
+            codes = []
+            found += self.encoder.layers(self.normalise(given), codes)
+        found += self.decoder.layers(codes)
+        # A view of a parameter asks for gradients even here.
+        return [(name, x.detach()) for name, x in found]
 
     def normalise(
         self,
@@ -251,7 +284,7 @@ class TunnelNetwork(nn.Module):
         return hash_encoder(self.encoder_hash(), self.mean, self.scale)
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file with the weights, the mean, the scale and the provenance, in one step."""
+        """Write one safetensors file with weights, mean, scale and provenance, in one step."""
         tensors = self.state_dict()
         write_checkpoint(path, Checkpoint(self.architecture, self.scale, self.provenance, tensors))
 

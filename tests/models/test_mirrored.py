@@ -1,0 +1,204 @@
+"""The mirrored decoder: the paper's for the paper's network, and one for every other code."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.mirrored import levels_of, mirror
+from maxtunnel.models.tunnel import TunnelNetwork, mirrored_decoder
+from maxtunnel.switches.capture import capture
+from maxtunnel.switches.codes import SwitchCode
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_that_of_the_papers_network_is_the_papers():
+    network = TunnelNetwork(Architecture((4, 6)), torch.full((3, 8, 8), 0.5))
+    code = network.encode(torch.rand(2, 3, 16, 16))
+    captured, papers = mirror(levels_of(code), (16, 16), slope=0.0), mirrored_decoder(Architecture((4, 6)))
+    assert [p.shape for p in captured.parameters()] == [p.shape for p in papers.parameters()]
+    papers.load_state_dict(captured.state_dict())
+    codes = [level.codes for level in code.levels]
+    torch.testing.assert_close(captured(codes), papers(codes), rtol=0, atol=1e-5)
+
+
+def test_activations_lead_to_the_result():
+    network = TunnelNetwork(Architecture((3, 4)), torch.zeros(3, 8, 8), 1.0)
+    code = network.encode(torch.rand(2, 3, 16, 12))
+    found = dict(network.activations(code))
+    names = ["bias code", "unpool2", "deconv2_1", "deconv2_2", "unpool1", "deconv1_1", "deconv1_2"]
+    assert list(found) == names
+    assert [x.shape[1] for x in found.values()] == [4, 4, 4, 3, 3, 3, 3]
+    assert torch.equal(found["bias code"][0, :, 0, 0], network.decoder.bias_code.detach())
+    # Unpooling puts each value at its switch and nothing anywhere else.
+    assert int((found["unpool2"] != 0).sum()) == code.levels[1].codes.numel()
+    rebuilt = network.denormalise(found["deconv1_2"], (16, 12))
+    torch.testing.assert_close(rebuilt, network.decode(code), rtol=0, atol=1e-5)
+
+
+def test_features_take_the_place_of_the_bias_code():
+    network = TunnelNetwork(Architecture((3, 4)), torch.zeros(3, 8, 8), 1.0)
+    codes = [level.codes for level in network.encode(torch.rand(2, 3, 16, 16)).levels]
+    what = torch.rand(2, 4, 4, 4)
+    name, first = next(network.decoder.layers(codes, what))
+    assert (name, first is what) == ("what", True)
+    constant = network.decoder.bias_code.detach()[:, None, None].expand(2, -1, 4, 4)
+    torch.testing.assert_close(network.decoder(codes, constant), network.decoder(codes), rtol=0, atol=1e-5)
+
+
+def test_a_missing_level_is_not_looked_at():
+    network = TunnelNetwork(Architecture((3, 4)), torch.zeros(3, 8, 8), 1.0)
+    code = network.encode(torch.rand(2, 3, 16, 16))
+    codes = [level.codes for level in code.levels]
+    for number in (1, 2):
+        other = [(c + 1) % 4 if n == number else c for n, c in enumerate(codes, 1)]
+        assert torch.equal(network.decoder(other, missing={number}), network.decoder(codes, missing={number}))
+        assert not torch.equal(network.decoder(other), network.decoder(codes))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (31, 45)])
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Conv2d(3, 40, 7, 2), nn.MaxPool2d(3, 2, 1), nn.Conv2d(40, 8, 3, 2), nn.MaxPool2d(2)),
+        nn.Sequential(nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(2), nn.MaxPool2d((3, 2), 2, ceil_mode=True)),
+    ],
+)  # fmt: skip
+def test_it_fits_any_code(model, size):
+    code = capture(model, torch.rand(2, 3, *size))
+    decoder = mirror(levels_of(code), size, width=8)
+    codes = [level.codes for level in code.levels]
+    output = decoder(codes)
+    assert output.shape == (2, 3, *size)
+    decoder.squared_error(codes, torch.zeros(2, 3, *size)).backward()
+    assert all(p.grad.abs().sum() > 0 for p in decoder.parameters() if p.ndim == 4)
+    # Every level's switches reach the output.
+    for number, level in enumerate(code.levels):
+        other = [*codes[:number], torch.zeros_like(level.codes), *codes[number + 1 :]]
+        assert not torch.equal(decoder(other), output)
+
+
+# Networks whose levels hide one another where each is squeezed through the next one's pooled planes.
+class GlobalAttention(nn.Module):
+    """Channel attention by the global maximum, before a pooling of another size."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.first(x).relu(), 2)
+        x = self.second(x).relu()
+        x = x * torch.sigmoid(F.max_pool2d(x, x.shape[-2:]))
+        return F.max_pool2d(x, 2)
+
+
+class Branches(nn.Module):
+    """Two branches that pool the same plane, the second one a single channel."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 1, 5, padding=2)
+
+    def forward(self, x):
+        return F.max_pool2d(self.second(x).relu(), 4), F.max_pool2d(self.first(x).relu(), 2)
+
+
+class Pyramid(nn.Module):
+    """Poolings of stride 1 with ever larger windows, as in SPP, after one that halves the plane."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.first(x).relu(), 2)
+        return [F.max_pool2d(x, side, 1, side // 2) for side in (3, 5, 7)]
+
+
+class Unrelated(nn.Module):
+    """Planes of unrelated sizes, wider and higher in turn, and larger than the image."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1)
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        sizes = ((20, 6), (7, 22), (13, 13), (24, 24))
+        return [
+            F.max_pool2d(F.interpolate(x, size), kernel) for size, kernel in zip(sizes, (2, (7, 2), 3, 2))
+        ]
+
+
+NETWORKS = [GlobalAttention, Branches, Pyramid, Unrelated]
+
+
+def pictures(count, side=16, seed=0):
+    """Coloured rectangles on smooth backgrounds."""
+    generator = torch.Generator().manual_seed(seed)
+    images = F.interpolate(torch.rand(count, 3, 3, 3, generator=generator), (side, side), mode="bilinear")
+    for image in images:
+        top, left = torch.randint(0, side - 4, (2,), generator=generator).tolist()
+        high, wide = torch.randint(3, side // 2, (2,), generator=generator).tolist()
+        image[:, top : top + high, left : left + wide] = torch.rand(3, 1, 1, generator=generator)
+    return images
+
+
+def some(code, numbers):
+    return SwitchCode(tuple(code.levels[number - 1] for number in numbers), code.image_size)
+
+
+def error_of(code, images, steps=150, seed=0):
+    """Held-out squared error of a decoder that trained on the first pictures, in units of the mean's."""
+    decoder = mirror(levels_of(code), code.image_size, width=12, seed=seed)
+    optimizer = torch.optim.Adam(decoder.parameters(), 0.01)
+    mean, split = images[:-64].mean(0), len(images) - 64
+    for step in range(steps):
+        chosen = torch.arange(16).add(16 * step) % split
+        loss = decoder.squared_error([level.codes[chosen] for level in code.levels], images[chosen] - mean)
+        optimizer.zero_grad()
+        loss.div(1000).backward()
+        optimizer.step()
+    with torch.no_grad():
+        held = decoder([level.codes[split:] for level in code.levels])
+    target = images[split:] - mean
+    return float((held - target).square().mean() / target.square().mean())
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_more_switches_never_read_as_less(network):
+    torch.manual_seed(0)
+    images = pictures(320)
+    code = capture(network(), images)
+    numbers = range(1, len(code.levels) + 1)
+    whole = error_of(code, images)
+    parts = [*combinations(numbers, 1), *combinations(numbers, len(numbers) - 1)]
+    errors = {part: error_of(some(code, part), images) for part in parts}
+    print(network.__name__, round(whole, 3), {k: round(v, 3) for k, v in errors.items()})
+    assert whole < min(errors.values()) + 0.03
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_level_reaches_every_part_of_the_image(network):
+    torch.manual_seed(0)
+    code = capture(network(), pictures(3))
+    decoder = mirror(levels_of(code), code.image_size, width=12)
+    codes = [level.codes for level in code.levels]
+    with torch.no_grad():
+        output = decoder(codes)
+        for number, level in enumerate(codes):
+            windows = list(np.ndindex(*level.shape[-2:]))
+            moved = torch.zeros(16, 16, dtype=torch.bool)
+            for row, column in windows:
+                other = level.clone()
+                cells = code.levels[number].window.cells
+                other[..., row, column] = (other[..., row, column] + cells // 2) % cells
+                changed = decoder([*codes[:number], other, *codes[number + 1 :]])
+                moved |= (changed != output).any(0).any(0)
+            assert moved.float().mean() > 0.95
