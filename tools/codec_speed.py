@@ -6,12 +6,12 @@ OMP_NUM_THREADS=1 python tools/codec_speed.py
 import time
 from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from maxtunnel.codec import dumps, loads
-from maxtunnel.codec.packed import pack, unpack
-from maxtunnel.data.images import demo_photographs, resize, to_float
+from maxtunnel.data.images import resize, to_float
+from maxtunnel.data.photographs import demo_photographs
+from maxtunnel.switches.packing import pack, unpack
 from maxtunnel.zoo.names import load
 
 
@@ -28,10 +28,11 @@ def seconds(work: Callable[[], object], repeats: int = 5) -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
-    codes = np.random.default_rng(0).integers(0, 4, 2**26, dtype=np.uint8)
-    packed = pack(codes, 4)
-    writing = len(codes) / seconds(lambda: pack(codes, 4)) / 1e6
-    reading = len(codes) / seconds(lambda: unpack(packed, len(codes), 4)) / 1e6
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randint(4, (1, 2**26), dtype=torch.uint8, generator=generator)
+    packed = pack(codes, 2)
+    writing = codes.numel() / seconds(lambda: pack(codes, 2)) / 1e6
+    reading = codes.numel() / seconds(lambda: unpack(packed, codes.shape[1:], 2)) / 1e6
     print(f"packed: {writing:,.0f} MB/s of codes written, {reading:,.0f} read")
     images = to_float(torch.stack([resize(image, (128, 128)) for image in demo_photographs().values()]))
     for name in ("8-8-8", "16-16-16", "24-48-96"):

@@ -1,6 +1,6 @@
 """Learn the prior of an encoder's switches (src/maxtunnel/codec/prior.py) from photographs.
 
-    python tools/learn_prior.py 8-8-8 STORE --out src/maxtunnel/priors/8-8-8.safetensors \
+    python tools/learn_prior.py 8-8-8 STORE --out src/maxtunnel/codec/priors/8-8-8.safetensors \
         --rounds 12000x16+14000x32,7000x16,6000x16
 
 A round is so many steps of Adam on so many blocks of 8x8 windows each, with the rate on a cosine.
@@ -163,7 +163,7 @@ def pad(codes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.pad(codes, edges, constant_values=4))
 
 
-def main() -> None:
+def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -174,7 +174,11 @@ def main() -> None:
     parser.add_argument("--reach", type=int, default=5)
     parser.add_argument("--above", type=int, default=3)
     parser.add_argument("--images", type=int, default=3000)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = read_arguments()
     network = load(arguments.model)
     pixels = read_photographs(arguments.data, 128).pixels
     drawn = np.sort(np.random.default_rng(1).permutation(len(pixels))[: arguments.images])
@@ -192,7 +196,7 @@ def main() -> None:
             learner.learn(*(int(part) for part in text.split("x")), seed)
         arrays |= {f"{number}.{name}": array for name, array in learner.whole_numbers().items()}
     info = {"data": arguments.data.name, "images": len(drawn), "rounds": arguments.rounds}
-    metadata = {"format": FORMAT, "encoder": network.encoder_identity(), "info": json.dumps(info)}
+    metadata = {"format": FORMAT, "encoder": network.encoder_hash(), "info": json.dumps(info)}
     with replacing(arguments.out) as temporary:
         save_file(arrays, temporary, metadata)
 

@@ -23,7 +23,7 @@ from maxtunnel.data.images import to_float
 from maxtunnel.evaluation.intervals import bootstrap
 from maxtunnel.evaluation.metrics import rmse
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.report.sheet import FAINT, INK, PAPER, _font
+from maxtunnel.report.sheet import FAINT, INK, PAPER, font
 from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.zoo.names import load
 
@@ -124,25 +124,25 @@ def plot(path: Path, networks: dict[str, tuple[float, float, float]], photograph
 
     for bits in (0.125, 0.25, 0.5, 1, 2, 4, 8):
         draw.line([at(bits, 0), at(bits, 0.16)], "#e4e4e4")
-        draw.text((at(bits, 0)[0], height - bottom + 8), f"{bits:g}", FAINT, _font(16), anchor="mt")
+        draw.text((at(bits, 0)[0], height - bottom + 8), f"{bits:g}", FAINT, font(16), anchor="mt")
     for error in (0, 0.04, 0.08, 0.12, 0.16):
         draw.line([at(0.125, error), at(8, error)], "#e4e4e4")
-        draw.text((left - 10, at(1, error)[1]), f"{error:g}", FAINT, _font(16), anchor="rm")
-    draw.text((left, height - 12), "bits per pixel and colour channel", INK, _font(18), anchor="ls")
-    draw.text((left - 60, 22), "RMSE", INK, _font(18), anchor="ls")
+        draw.text((left - 10, at(1, error)[1]), f"{error:g}", FAINT, font(16), anchor="rm")
+    draw.text((left, height - 12), "bits per pixel and colour channel", INK, font(18), anchor="ls")
+    draw.text((left - 60, 22), "RMSE", INK, font(18), anchor="ls")
     for format, colour in (("JPEG", "#b3541e"), ("WEBP", "#2a6f97")):
         points = curve(photographs, format)
         print(f"\n{format}: " + ", ".join(f"{bits:.3f} bits {error:.4f}" for bits, error in points))
         draw.line([at(*point) for point in points if point[0] >= 0.125], colour, 3)
         draw.text(
-            (at(*points[0])[0] + 6, at(*points[0])[1] - 12), format.replace("WEBP", "WebP"), colour, _font(18)
+            (at(*points[0])[0] + 6, at(*points[0])[1] - 12), format.replace("WEBP", "WebP"), colour, font(18)
         )
     for name, (nominal, stored, error) in networks.items():
         (x, y), (x2, _) = at(stored, error), at(nominal, error)
         draw.line([(x, y), (x2, y)], FAINT, 2)
         draw.ellipse([x - 7, y - 7, x + 7, y + 7], INK)
         draw.ellipse([x2 - 7, y - 7, x2 + 7, y + 7], PAPER, INK, 2)
-        draw.text((x - 6, y - 14), name, INK, _font(18), anchor="ls")
+        draw.text((x - 6, y - 14), name, INK, font(18), anchor="ls")
     picture.save(path)
 
 

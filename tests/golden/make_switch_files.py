@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from maxtunnel.codec import Coding, dumps
-from maxtunnel.data.images import demo_photographs, resize, to_float
+from maxtunnel.codec import dumps
+from maxtunnel.data.images import resize, to_float
+from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.choices import Coding
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.switches.window import Window
 from maxtunnel.zoo.names import load

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import torch
 from hypothesis import given
@@ -80,3 +82,11 @@ def test_overlap(window, overlaps):
 
 def test_says_itself_in_words():
     assert str(Window(3, 2, 1)) == "3x3 window with stride 2x2, padding 1x1"
+
+
+def test_large_planes_take_no_longer():
+    """A switch file may name hundreds of geometries, and each is checked before it is refused."""
+    began = time.process_time()
+    for side in range(60000, 60100):
+        Window(2, 1).output_size((side, side))
+    assert time.process_time() - began < 1

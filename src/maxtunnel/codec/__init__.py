@@ -6,10 +6,9 @@ docs/codec.md says what they cost.
 
 from maxtunnel.codec.coders import is_fast
 from maxtunnel.codec.format import Header, Part, read_header
-from maxtunnel.codec.serialisation import Coding, dump, dumps, load, loads, read_bytes, stored_bits
+from maxtunnel.codec.serialisation import dump, dumps, load, loads, read_bytes, stored_bits
 
 __all__ = [
-    "Coding",
     "Header",
     "Part",
     "dump",

@@ -13,7 +13,7 @@ from maxtunnel.native import coder
 
 
 def is_fast() -> bool:
-    """Whether the compiled coder is at hand; the plain one is some thousand times as slow."""
+    """Whether the compiled coder can be used; the plain one is some thousand times as slow."""
     return coder.supported()
 
 
@@ -22,7 +22,12 @@ def learned(prior: LevelPrior, codes: np.ndarray, above: np.ndarray, data: bytes
 
     Returns:
         What was written; None where the compiled coder had no room, as it takes over two bits a code.
+
+    Raises:
+        ValueError: a code is not of a 2x2 window, so the model has no row for it.
     """
+    if max(int(array.max(initial=0)) for array in (codes, above)) > 3:
+        raise ValueError("a learned model has codes 0 to 3 only")
     if not coder.supported():
         return plain.learned(prior, codes, above, data)
     return coder.learned(vars(prior), prior.reach, squash_table(), codes, above, data)

@@ -1,7 +1,13 @@
-"""Files through a network: photographs to pictures or switch files, and switch files to pictures."""
+"""Files through a network: photographs to pictures or switch files, and switch files to pictures.
 
-from collections.abc import Collection, Iterator, Sequence
+A file that is there already is replaced by what the same network makes, so that a command can be given again.
+One that another network made, or nobody knows who, is replaced only with `force`; it is looked for before
+anything is written.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -9,6 +15,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from maxtunnel.codec import Header, dump, load, read_bytes, read_header
+from maxtunnel.codec.replacement import NOTE, check_pictures, check_switch_files, picture_maker
 from maxtunnel.data.folders import list_images
 from maxtunnel.data.images import read_image, write_png
 from maxtunnel.models import tiling
@@ -20,6 +27,8 @@ from maxtunnel.zoo.names import find_shipped
 from maxtunnel.zoo.names import load as load_network
 
 Skipped = list[tuple[Path, str]]
+# Pictures that one switch file gives, unless more are asked for: a few bytes can claim millions.
+MOST_PICTURES = 1000
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ def reconstruct_files(
     model: str,
     out: str | Path = ".",
     side_by_side: bool = False,
+    force: bool = False,
     on_progress: OnProgress = silent,
 ) -> tuple[list[tuple[Path, float]], Skipped]:
     """Rebuild each photograph at its own size as `out`/NAME-MODEL.png.
@@ -55,21 +65,27 @@ def reconstruct_files(
         model: what `maxtunnel.load` takes.
         out: folder for the pictures.
         side_by_side: put the original on the left.
+        force: replace pictures that another network made, and files that are no pictures of ours, too.
         on_progress: told the files done and their total.
 
     Returns:
         The pictures with their RMSE, and the unreadable images with the reason.
+
+    Raises:
+        ValueError: a picture would take the place of what this network did not make.
     """
     check_folder(out)
-    network, label = load_network(model), Path(model).name
+    network, label = load_network(model), Path(model).resolve().name
     label = label.removesuffix(".safetensors").removesuffix(".caffemodel")
+    targets = _targets(images, Path(out), "png", f"-{label}")
+    check_pictures(((target, network) for _, target in targets), force)
+    notes = {NOTE: picture_maker(network)}
     written: list[tuple[Path, float]] = []
     skipped: Skipped = []
-    names = FreeNames()
-    for file, pixels in _photographs(images, skipped, "reconstruct", on_progress):
+    for target, pixels in _photographs(images, targets, skipped, "reconstruct", on_progress):
         output, rmse = tiling.reconstruct(network, pixels)
-        target = Path(out) / f"{names.take(f'{file.stem}-{label}')}.png"
-        write_png(target, torch.cat([pixels, output], dim=-1) if side_by_side else output)
+        picture = torch.cat([pixels, output], dim=-1) if side_by_side else output
+        write_png(target, picture, notes)
         written.append((target, rmse))
     return written, skipped
 
@@ -79,6 +95,7 @@ def encode_files(
     model: str,
     out: str | Path = ".",
     coding: Coding = "entropy",
+    force: bool = False,
     on_progress: OnProgress = silent,
 ) -> tuple[list[tuple[Path, float]], Skipped]:
     """Write the switches of each photograph, at its own size, as `out`/NAME.mxt.
@@ -88,18 +105,22 @@ def encode_files(
         model: what `maxtunnel.load` takes.
         out: folder for the switch files.
         coding: `entropy` or `packed`.
+        force: replace switch files of other networks, and files that are none, too.
         on_progress: told the files done and their total.
 
     Returns:
         The files with their bits per pixel and colour channel, and the unreadable images with the reason.
+
+    Raises:
+        ValueError: a file would take the place of what this network did not make.
     """
     check_folder(out)
     network = load_network(model)
+    targets = _targets(images, Path(out), "mxt")
+    check_switch_files((target for _, target in targets), network, force)
     written: list[tuple[Path, float]] = []
     skipped: Skipped = []
-    names = FreeNames()
-    for file, pixels in _photographs(images, skipped, "encode", on_progress):
-        target = Path(out) / f"{names.take(file.stem)}.mxt"
+    for target, pixels in _photographs(images, targets, skipped, "encode", on_progress):
         dump(tiling.encode(network, pixels), target, network, coding)
         written.append((target, 8 * target.stat().st_size / pixels.numel()))
     return written, skipped
@@ -110,6 +131,8 @@ def decode_files(
     model: str | None = None,
     levels: Collection[int] | None = None,
     out: str | Path = ".",
+    limit: int | None = None,
+    force: bool = False,
     on_progress: OnProgress = silent,
 ) -> list[Path]:
     """Rebuild the images in switch files as `out`/NAME-rebuilt.png; of a batch NAME-rebuilt-1.png, ...
@@ -121,28 +144,24 @@ def decode_files(
         model: what `maxtunnel.load` takes; by default the shipped model that each file names.
         levels: the levels to make use of, 1 the finest; by default all.
         out: folder for the pictures.
+        limit: only the first so many images of each file; by default all, of up to 1,000 images.
+        force: replace pictures that another network made, and files that are no pictures of ours, too.
         on_progress: told the files done and their total.
 
     Raises:
         FormatError: a file is damaged, or its model is not here.
-        ValueError: `model` is not the one that made a file, or a file has no such level.
+        ValueError: `model` is not the one that made a file, a file has no such level or too many images, or
+            a picture would take the place of what its network did not make.
     """
     check_folder(out)
-    written: list[Path] = []
-    given = None if model is None else load_network(model)
-    paths, names = _paths(files), FreeNames()
-    for done, file in enumerate(paths, 1):
-        header = read_header(read_bytes(file), str(file))
-        network = _network(file, header, model, given)
-        code = load(file, levels)
-        for number in range(1, len(code) + 1):
-            picture = tiling.decode(network, code[number - 1], levels=levels)
-            ending = "" if len(code) == 1 else f"-{number}"
-            target = Path(out) / f"{names.take(f'{file.stem}-rebuilt{ending}')}.png"
-            write_png(target, picture)
-            written.append(target)
-        on_progress("decode", done, len(paths), "")
-    return written
+    plan = _plan_decoding(_paths(files), model, limit, Path(out))
+    check_pictures(((target, network) for _, network, targets in plan for target in targets), force)
+    for done, (file, network, targets) in enumerate(plan, 1):
+        code, notes = load(file, levels), {NOTE: picture_maker(network)}
+        for number, target in enumerate(targets):
+            write_png(target, tiling.decode(network, code[number], levels=levels), notes)
+        on_progress("decode", done, len(plan), "")
+    return [target for _, _, targets in plan for target in targets]
 
 
 def inspect_file(path: Path) -> Inspection:
@@ -158,29 +177,78 @@ def inspect_file(path: Path) -> Inspection:
     )
 
 
+def _targets(
+    images: str | Path | Sequence[str | Path], out: Path, kind: str, label: str = ""
+) -> list[tuple[Path, Path]]:
+    """Each file to read, with the one in `out` to write: its name and the label, none of them twice."""
+    names = FreeNames()
+    return [
+        (file, out / f"{names.take(file.stem + label)}.{kind}")
+        for path in _paths(images)
+        for file in (list_images(path) if path.is_dir() else [path])
+    ]
+
+
 def _photographs(
-    images: str | Path | Sequence[str | Path], skipped: Skipped, phase: str, on_progress: OnProgress
+    images: str | Path | Sequence[str | Path],
+    targets: Sequence[tuple[Path, Path]],
+    skipped: Skipped,
+    phase: str,
+    on_progress: OnProgress,
 ) -> Iterator[tuple[Path, UInt8[Tensor, "3 h w"]]]:
-    """Each photograph that can be read; those that cannot are added to `skipped`.
+    """The target and the pixels of each photograph that can be read; the others are added to `skipped`.
 
     Raises:
         FormatError: one photograph alone was asked for, and it cannot be read.
     """
-    paths = _paths(images)
-    files = [file for path in paths for file in (list_images(path) if path.is_dir() else [path])]
-    for done, file in enumerate(files, 1):
+    for done, (file, target) in enumerate(targets, 1):
         try:
             pixels = read_image(file)
         except FormatError as error:
-            if [file] == paths:
+            if [file] == _paths(images):
                 raise
             skipped.append((file, str(error)))
         else:
-            yield file, pixels
-        on_progress(phase, done, len(files), "")
+            yield target, pixels
+        on_progress(phase, done, len(targets), "")
 
 
-def _network(file: Path, header: Header, model: str | None, given: TunnelNetwork | None) -> TunnelNetwork:
+def _plan_decoding(
+    files: Sequence[Path], model: str | None, limit: int | None, out: Path
+) -> list[tuple[Path, TunnelNetwork, list[Path]]]:
+    """Each switch file with its network and the pictures that it becomes, from the files' headers."""
+    names, plan = FreeNames(), []
+    given = None if model is None else load_network(model)
+    load_shipped = cache(load_network)
+    for file in files:
+        header = read_header(read_bytes(file), str(file))
+        network = _network(file, header, model, given, load_shipped)
+        count = _pictures(file, header.images, limit)
+        endings = [""] if header.images == 1 else [f"-{number}" for number in range(1, count + 1)]
+        targets = [out / f"{names.take(f'{file.stem}-rebuilt{ending}')}.png" for ending in endings]
+        plan.append((file, network, targets))
+    return plan
+
+
+def _pictures(file: Path, images: int, limit: int | None) -> int:
+    """How many pictures a file becomes; ValueError where they are more than anybody asked for."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"`limit` is {limit}: give at least 1, or None for all")
+    if limit is None and images > MOST_PICTURES:
+        raise ValueError(
+            f"{file} holds {images:,} images, and without `limit` a file becomes at most {MOST_PICTURES:,} "
+            "pictures: give `limit`, the number of images to take from its beginning"
+        )
+    return images if limit is None else min(images, limit)
+
+
+def _network(
+    file: Path,
+    header: Header,
+    model: str | None,
+    given: TunnelNetwork | None,
+    load_shipped: Callable[[str], TunnelNetwork],
+) -> TunnelNetwork:
     """The network `given`, if it is the one that made the file; without one, the shipped one that did."""
     maker = header.network.hex()
     if given is not None:
@@ -195,7 +263,7 @@ def _network(file: Path, header: Header, model: str | None, given: TunnelNetwork
     name = find_shipped(header.network)
     if name is None:
         raise FormatError(f"{file} was made by network {maker}, which does not ship: give it as `model`")
-    return load_network(name)
+    return load_shipped(name)
 
 
 def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maxtunnel.support.files import FormatError
+from maxtunnel.switches.packing import bits_of
 from maxtunnel.switches.window import Pair, Window
 
 MAGIC = b"\x89MXT\r\n\x1a\n"
 VERSION = 1
-MOST_CODES_A_BYTE = 8192
 MOST_SIDE = 2**16
+# Limits of what reading a file may take, `Part.work` being its measure: that much, and more for each byte.
+MOST_CODES_A_BYTE = 8192
+FREE_WORK = 2**26
+WORK_A_BYTE = 512
 CODINGS = ("packed", "adaptive", "learned")
 LevelCoding = Literal["packed", "adaptive", "learned"]
 _LIMIT = 2**32
@@ -53,6 +57,17 @@ class Part:
         """Bits of one image's codes at log2(cells) each."""
         return self.codes * math.log2(self.window.cells)
 
+    def work(self, images: int) -> int:
+        """What reading the codes of so many images takes, in steps of some 50 ns of compiled code.
+
+        A packed code is one step. Otherwise each bit of a code is one, each cell of the planes is one (with a
+        margin of two cells around each plane), and each channel is 4,096, as it starts with fresh counters.
+        """
+        if self.coding == "packed":
+            return images * self.codes
+        cells = images * self.channels * math.prod(side + 4 for side in self.pooled)
+        return images * self.codes * bits_of(self.window.cells) + cells + 4096 * self.channels
+
 
 @dataclass(frozen=True)
 class Header:
@@ -78,6 +93,24 @@ class Header:
     def file_length(self) -> int:
         """Bytes of the whole file."""
         return self.length + sum(part.length for part in self.parts)
+
+    @property
+    def work(self) -> int:
+        """What reading all of it takes; see `Part.work`."""
+        return sum(part.work(self.images) for part in self.parts)
+
+    def least_length(self, level: int, needed: int = 0) -> int:
+        """Bytes of a level's part: as many as its codes need, or as the limits ask for so many codes.
+
+        Args:
+            level: 1 is the finest.
+            needed: bytes that its codes take.
+        """
+        part = self.parts[level - 1]
+        least = -(-self.images * part.codes // MOST_CODES_A_BYTE)
+        if self.work > FREE_WORK:
+            least = max(least, -(-part.work(self.images) // WORK_A_BYTE))
+        return max(least, needed)
 
     def span(self, level: int) -> tuple[int, int]:
         """First byte and end of a level's part; level 1 is the finest."""
@@ -145,7 +178,7 @@ def _part(coding: int, numbers: list[int], checksum: int) -> Part:
 
 
 def _check_claims(header: Header, name: str) -> None:
-    """No more codes than the bytes can hold, so that memory and time stay in proportion to the file."""
+    """Refuse sides out of range, and more codes than memory and time in proportion to the file allow."""
     sides = [*header.image_size, *(side for part in header.parts for side in part.size)]
     if header.images < 1 or min(part.channels for part in header.parts) < 1:
         raise FormatError(f"{name} claims to hold nothing")
@@ -163,6 +196,13 @@ def _check_claims(header: Header, name: str) -> None:
                 f"{name} claims {codes:,} switches in level {level} but gives it {part.length:,} bytes; "
                 f"a byte holds at most {MOST_CODES_A_BYTE:,}"
             )
+    length = sum(part.length for part in header.parts)
+    allowed = FREE_WORK + WORK_A_BYTE * length
+    if header.work > allowed:
+        raise FormatError(
+            f"{name} claims switches that would take {header.work:,} steps to read; "
+            f"{length:,} bytes of switches may take {allowed:,} (docs/format.md)"
+        )
 
 
 def _window_bytes(window: Window) -> bytes:

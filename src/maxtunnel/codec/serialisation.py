@@ -1,34 +1,27 @@
 """`SwitchCode` to the bytes of a switch file (.mxt) and back."""
 
+import math
 import zlib
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 from torch import Tensor
 
 from maxtunnel.codec.coders import adaptive, learned
+from maxtunnel.codec.consistency import check_consistency
 from maxtunnel.codec.contexts import choose_peers
-from maxtunnel.codec.format import (
-    MOST_CODES_A_BYTE,
-    MOST_SIDE,
-    Header,
-    LevelCoding,
-    Part,
-    read_header,
-    write_header,
-)
-from maxtunnel.codec.packed import pack, packed_size, unpack
-from maxtunnel.codec.prior import Prior, prior_of_encoder, prior_of_identity
+from maxtunnel.codec.format import MOST_SIDE, Header, LevelCoding, Part, read_header, write_header
+from maxtunnel.codec.prior import LevelPrior, Prior, prior_of_encoder
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.choices import Coding
 from maxtunnel.support.files import FormatError, replacing
-from maxtunnel.switches.codes import SwitchCode, SwitchLevel, check_codes
-from maxtunnel.switches.window import Window
-
-Coding = Literal["packed", "entropy"]
+from maxtunnel.switches.codes import SwitchCode, SwitchLevel
+from maxtunnel.switches.indices import check_codes
+from maxtunnel.switches.packing import bits_of, pack, packed_size, unpack
 
 
 def dumps(code: SwitchCode, network: TunnelNetwork | None = None, coding: Coding = "entropy") -> bytes:
@@ -46,27 +39,23 @@ def dumps(code: SwitchCode, network: TunnelNetwork | None = None, coding: Coding
             the network.
     """
     if coding not in ("packed", "entropy"):
-        raise ValueError(f"coding is {coding!r}: expected 'packed' or 'entropy'")
-    if len(code) == 0 or any(level.codes.numel() == 0 for level in code.levels):
-        raise ValueError(f"{code} holds no switches to write")
-    if max(max(code.image_size), *(max(level.size) for level in code.levels)) > MOST_SIDE:
-        raise ValueError(f"{code}: a switch file holds sides of at most {MOST_SIDE:,}")
-    if network is not None:
-        _refuse_other_code(code, network)
-    code = code.check().to("cpu")
-    prior = _fitting_prior(code, network) if coding == "entropy" else None
+        raise ValueError(f"`coding` is {coding!r}: expected 'packed' or 'entropy'")
+    _refuse_unwritable(code, network)
+    code = code.to("cpu")
+    prior = prior_of_encoder(network.encoder_hash()) if network is not None and coding == "entropy" else None
     payloads = [_write_level(code, number, coding, prior) for number in range(1, len(code.levels) + 1)]
-    header = Header(
+    needs_prior = any(kind == "learned" for kind, _ in payloads)
+    claims = Header(
         images=len(code),
         image_size=code.image_size,
         network=bytes(16) if network is None else network.identity(),
-        prior=bytes(8) if prior is None or all(kind != "learned" for kind, _ in payloads) else prior.identity,
+        prior=prior.identity if prior is not None and needs_prior else bytes(8),
         parts=tuple(
-            Part(kind, level.window, level.size, level.codes.shape[1], len(data), zlib.crc32(data))
-            for level, (kind, data) in zip(code.levels, payloads, strict=True)
+            Part(kind, level.window, level.size, level.codes.shape[1], 0, 0)
+            for level, (kind, _) in zip(code.levels, payloads, strict=True)
         ),
     )
-    return write_header(header) + b"".join(data for _, data in reversed(payloads))
+    return _assemble(claims, [data for _, data in payloads])
 
 
 def loads(data: bytes, levels: Collection[int] | None = None, name: str = "the data") -> SwitchCode:
@@ -89,11 +78,12 @@ def loads(data: bytes, levels: Collection[int] | None = None, name: str = "the d
         raise ValueError(f"{name} has levels 1 to {len(numbers)}; {sorted(wanted)} was asked for")
     if levels is None and len(data) > header.file_length:
         raise FormatError(f"{name} goes on after its end at byte {header.file_length:,}")
+    prior = check_consistency(header, name)
     read: list[SwitchLevel] = []
     for number in sorted(numbers, reverse=True):
         # A learned part leans on the level above it, so all above a wanted one are read.
         if number >= min(wanted):
-            read.append(_read_level(header, number, data, read[-1] if read else None, name))
+            read.append(_read_level(header, number, data, prior, read[-1] if read else None, name))
         else:
             read.append(_zeros(header, number))
     kept = [
@@ -133,20 +123,16 @@ def stored_bits(
     return torch.tensor(sizes, dtype=torch.float64)
 
 
-def _refuse_other_code(code: SwitchCode, network: TunnelNetwork) -> None:
-    """A file would name a network that can never decode it."""
-    channels = tuple(level.codes.shape[1] for level in code.levels)
-    if channels != network.architecture.widths or any(level.window != Window() for level in code.levels):
-        raise ValueError(f"{code} is no code of a network {network.architecture}: give the one that made it")
-
-
-def _fitting_prior(code: SwitchCode, network: TunnelNetwork | None) -> Prior | None:
-    """The prior of the network's encoder, if one ships and the code has the shape that it knows."""
-    prior = None if network is None else prior_of_encoder(network.encoder_hash())
-    channels = tuple(level.codes.shape[1] for level in code.levels)
-    if prior is None or prior.channels != channels or any(level.window != Window() for level in code.levels):
-        return None
-    return prior
+def _refuse_unwritable(code: SwitchCode, network: TunnelNetwork | None) -> None:
+    if len(code) == 0 or any(level.codes.numel() == 0 for level in code.levels):
+        raise ValueError(f"{code} holds no switches to write")
+    if max(max(code.image_size), *(max(level.size) for level in code.levels)) > MOST_SIDE:
+        raise ValueError(f"{code}: a switch file holds sides of at most {MOST_SIDE:,}")
+    if network is None:
+        code.check()
+    else:
+        # Otherwise the file would name a network that can never decode it.
+        network.check(code)
 
 
 def _write_level(
@@ -165,18 +151,23 @@ def _write_level(
         distance = np.where(peers < 0, 0, np.arange(len(peers))[:, None] - peers).astype(np.uint8)
         coded = adaptive(codes, cells, peers, None)
         data = None if coded is None else distance.tobytes() + coded
-    if data is None or len(data) >= packed_size(codes.size, cells):
-        kind, data = "packed", pack(codes, cells)
-    return kind, data.ljust(_least_length(codes.size, len(data)), b"\0")
+    if data is None or len(data) >= packed_size(codes.size, bits_of(cells)):
+        kind, data = "packed", pack(level.codes.reshape(1, -1), bits_of(cells)).numpy().tobytes()
+    return kind, data
 
 
-def _least_length(codes: int, needed: int) -> int:
-    """Bytes of a part: codes so even that they take no room still fill some, see MOST_CODES_A_BYTE."""
-    return max(needed, -(-codes // MOST_CODES_A_BYTE))
+def _assemble(header: Header, payloads: list[bytes]) -> bytes:
+    """The file of a header that lacks lengths and checksums, and of payloads not yet filled up."""
+    bodies = [data.ljust(header.least_length(level), b"\0") for level, data in enumerate(payloads, 1)]
+    parts = tuple(
+        replace(part, length=len(body), checksum=zlib.crc32(body))
+        for part, body in zip(header.parts, bodies, strict=True)
+    )
+    return write_header(replace(header, parts=parts)) + b"".join(reversed(bodies))
 
 
 def _read_level(
-    header: Header, number: int, data: bytes, above: SwitchLevel | None, name: str
+    header: Header, number: int, data: bytes, prior: Prior | None, above: SwitchLevel | None, name: str
 ) -> SwitchLevel:
     part, (start, end) = header.parts[number - 1], header.span(number)
     body = bytes(data[start:end])
@@ -184,48 +175,46 @@ def _read_level(
         raise FormatError(f"{name} is cut short: level {number} has {len(body)} of {part.length} bytes")
     if zlib.crc32(body) != part.checksum:
         raise FormatError(f"{name} is damaged: the checksum of level {number} does not hold")
-    codes = _read_codes(header, number, body, above, name)
     try:
-        level = SwitchLevel(torch.from_numpy(codes), part.window, part.size)
+        codes = _read_codes(header, number, body, None if prior is None else prior.levels[number - 1], above)
+        level = SwitchLevel(codes, part.window, part.size)
         check_codes(level.codes, part.window, part.size)
     except ValueError as error:
         raise FormatError(f"{name} is damaged: level {number}: {error}") from None
+    except MemoryError:
+        raise FormatError(f"{name}: there is not enough memory for the switches of level {number}") from None
     return level
 
 
-def _read_codes(header: Header, number: int, body: bytes, above: SwitchLevel | None, name: str) -> np.ndarray:
+def _read_codes(
+    header: Header, number: int, body: bytes, prior: LevelPrior | None, above: SwitchLevel | None
+) -> UInt8[Tensor, "n c oh ow"]:
+    """The codes of a level; ValueError where its bytes are not such codes."""
     part = header.parts[number - 1]
-    shape = header.images, part.channels, *part.pooled
-    cells = part.window.cells
+    shape, cells = (header.images, part.channels, *part.pooled), part.window.cells
     if part.coding == "packed":
-        count = header.images * part.codes
-        if len(body) != _least_length(count, packed_size(count, cells)):
-            raise FormatError(f"{name} is damaged: level {number} has not the length of its switches")
-        return unpack(body, count, cells).reshape(shape)
+        bits = bits_of(cells)
+        needed = packed_size(math.prod(shape), bits)
+        if len(body) != header.least_length(number, needed):
+            raise ValueError(f"it has {len(body):,} bytes, which is not the length of its switches")
+        packed = np.frombuffer(body, np.uint8, needed).copy()
+        return unpack(torch.from_numpy(packed)[None], shape, bits)[0]
     codes = np.zeros(shape, np.uint8)
-    if part.coding == "adaptive":
-        adaptive(codes, cells, _read_peers(body, part.channels, name), body[2 * part.channels :])
-        return codes
-    prior = prior_of_identity(header.prior)
-    if prior is None:
-        raise FormatError(
-            f"{name} needs prior {header.prior.hex()}, which this version of maxtunnel does not have: "
-            "read it with the version that wrote it"
-        )
-    if prior.channels != tuple(p.channels for p in header.parts) or part.window != Window():
-        raise FormatError(f"{name} is damaged: its levels are not those of its prior")
-    leaned_on = _nothing(len(codes)) if above is None else _array(above)
-    learned(prior.levels[number - 1], codes, leaned_on, body)
-    return codes
+    if part.coding == "learned":
+        assert prior is not None
+        learned(prior, codes, _nothing(len(codes)) if above is None else _array(above), body)
+    else:
+        adaptive(codes, cells, _read_peers(body, part.channels), body[2 * part.channels :])
+    return torch.from_numpy(codes)
 
 
-def _read_peers(body: bytes, channels: int, name: str) -> np.ndarray:
+def _read_peers(body: bytes, channels: int) -> np.ndarray:
     if len(body) < 2 * channels:
-        raise FormatError(f"{name} is damaged: a level is too short for its channels")
+        raise ValueError("it is too short for its channels")
     distance = np.frombuffer(body, np.uint8, 2 * channels).reshape(channels, 2).astype(np.int32)
     own = np.arange(channels, dtype=np.int32)[:, None]
     if (distance > own).any():
-        raise FormatError(f"{name} is damaged: a channel leans on one that does not exist")
+        raise ValueError("a channel leans on one that does not exist")
     return np.where(distance == 0, -1, own - distance).astype(np.int32)
 
 

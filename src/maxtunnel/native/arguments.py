@@ -3,7 +3,8 @@
 import ctypes
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
@@ -17,6 +18,20 @@ class Shape(ctypes.Structure):
         ("width", ctypes.c_int64),
         ("channels", ctypes.c_int64),
         ("threads", ctypes.c_int32),
+    )
+
+
+def readable(x: Tensor) -> bool:
+    """Whether compiled code may take `x`: its values lie in main memory, and PyTorch is not tracing.
+
+    Fake tensors have no memory, and a mode that records operations (`make_fx`, `FlopCounterMode`) would not
+    see what compiled code does.
+    """
+    return (
+        x.device.type == "cpu"
+        and type(x) in (Tensor, nn.Parameter)
+        and not torch.compiler.is_compiling()
+        and _get_current_dispatch_mode() is None
     )
 
 

@@ -1,10 +1,14 @@
 """C++ compiled at first use for this processor, and the one switch that turns it off.
 
-Needs a C++ compiler named by $CXX or found as c++. Where there is none, or it fails, the log says so once and
-the plain versions do the work, with the same results, slower. So they do where the environment variable
+Needs a C++ compiler, named by $CXX or found as c++. Where there is none, or it fails, a warning says so and
+plain versions do the work, with the same results, slower. So they do where the environment variable
 MAXTUNNEL_NATIVE is 0, and inside `disabled`.
+
+What is compiled is kept in the user's cache folder. Processes that want the same library at the same time
+compile it once: the first takes a lock, the others say that they wait for it.
 """
 
+import atexit
 import ctypes
 import hashlib
 import logging
@@ -12,49 +16,92 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from maxtunnel.support.files import replacing
 
 SOURCES = ("pooling", "convolution", "planar", "codec")
+# Seconds that a compilation, or waiting for another process's, may take. Some ten are usual.
+LONGEST = 900.0
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared")
 # PyTorch has its OpenMP runtime loaded already, so the kernels share its threads.
 _FLAG_SETS = ((*_FLAGS, "-fopenmp"), _FLAGS)
 _FOLDER = Path(__file__).parent
-_enabled = os.environ.get("MAXTUNNEL_NATIVE") != "0"
+_counting = threading.Lock()
+# How many reasons there are at this moment to do without native code.
+_reasons = int(os.environ.get("MAXTUNNEL_NATIVE") == "0")
 
 
 @contextmanager
 def disabled() -> Iterator[None]:
     """Within it, in every thread, plain versions do all the work."""
-    global _enabled
-    before, _enabled = _enabled, False
+    _count(1)
     try:
         yield
     finally:
-        _enabled = before
+        _count(-1)
 
 
 def available(name: str) -> bool:
-    """Whether `NAME.cpp` is, or can be, compiled here, and is not turned off."""
-    return _enabled and _load(name) is not None
+    """Whether `NAME.cpp` is, or can be, compiled here, and native code is not turned off."""
+    return _reasons == 0 and _load(name) is not None
 
 
 def library(name: str) -> ctypes.CDLL:
     """`NAME.cpp`, compiled; RuntimeError where it is not `available`."""
-    found = _load(name) if _enabled else None
-    if found is None:
-        raise RuntimeError(f"{name}.cpp is not available: ask `available` first")
+    if not available(name):
+        raise RuntimeError(f"{name}.cpp is not available here: ask `supported` before calling it")
+    found = _load(name)
+    assert found is not None
     return found
+
+
+def build(name: str, folder: Path) -> Path | None:
+    """The shared library of `NAME.cpp` in `folder`, compiled unless it is there.
+
+    Returns:
+        None where there is no compiler or it fails, which a warning says.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    compiler = _compiler()
+    if compiler is None:
+        return None
+    path = folder / f"{name}-{_key(name, compiler)}.so"
+    if not path.exists():
+        _check_writable(folder)
+        with _lock(folder):
+            # Another process may have compiled it in the meantime.
+            try:
+                if not path.exists():
+                    _compile(compiler, _FOLDER / f"{name}.cpp", path)
+            except _CompilerFailed as error:
+                _explain(str(error))
+                return None
+    return path
 
 
 @cache
 def _load(name: str) -> ctypes.CDLL | None:
-    """None where it cannot be compiled or loaded, which the log says once."""
-    path = build(name, _cache_folder())
+    """None where it cannot be compiled or loaded, which a warning says."""
+    folder = _cache_folder()
+    try:
+        path = build(name, folder)
+    except OSError as error:
+        _warn(
+            f"the cache folder {folder} cannot be written ({error.strerror or error}): native code is "
+            "compiled into a temporary folder, in every process again; XDG_CACHE_HOME may name a better one"
+        )
+        path = build(name, _temporary_folder())
     try:
         return None if path is None else ctypes.CDLL(str(path))
     except OSError as error:
@@ -62,23 +109,10 @@ def _load(name: str) -> ctypes.CDLL | None:
         return None
 
 
-def build(name: str, folder: Path) -> Path | None:
-    """The shared library of `NAME.cpp` in `folder`, compiled unless it is there; None where that fails."""
-    compiler = _compiler()
-    if compiler is None:
-        return None
-    source = _FOLDER / f"{name}.cpp"
-    content = b"".join(path.read_bytes() for path in (source, *sorted(_FOLDER.glob("*.h"))))
-    key = hashlib.sha256(content + repr((compiler, _FLAG_SETS, _processor())).encode())
-    path = folder / f"{source.stem}-{key.hexdigest()[:16]}.so"
-    try:
-        if not path.exists():
-            with replacing(path) as temporary:
-                _compile(compiler, source, temporary)
-    except (OSError, subprocess.SubprocessError) as error:
-        _explain(f"{Path(compiler).name} could not compile {source.name} ({type(error).__name__})")
-        return None
-    return path
+def _count(change: int) -> None:
+    global _reasons
+    with _counting:
+        _reasons += change
 
 
 @cache
@@ -89,27 +123,106 @@ def _compiler() -> str | None:
     return compiler
 
 
+class _CompilerFailed(Exception):
+    """The message says which, over what and why."""
+
+
 def _compile(compiler: str, source: Path, target: Path) -> None:
-    for flags in _FLAG_SETS:
-        done = subprocess.run(
-            [compiler, *flags, str(source), "-o", str(target)],
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        if done.returncode == 0:
-            return
-    done.check_returncode()
+    _warn("compiling native code for this processor, once for this machine; it may take a minute")
+    with replacing(target) as temporary:
+        for flags in _FLAG_SETS:
+            reason = _run([compiler, *flags, str(source), "-o", str(temporary)])
+            if not reason:
+                return
+        raise _CompilerFailed(f"{Path(compiler).name} could not compile {source.name} ({reason})")
 
 
+def _run(command: list[str]) -> str:
+    """Run a compiler; why it failed, or nothing."""
+    # Into a file: a pipe would be held open by the compiler's own children when it is stopped.
+    with tempfile.TemporaryFile("w+") as errors:
+        try:
+            done = subprocess.run(
+                command, stdout=subprocess.DEVNULL, stderr=errors, timeout=LONGEST, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return f"it took more than {LONGEST:g} seconds"
+        except OSError as error:
+            return str(error)
+        errors.seek(0)
+        lines = [line.strip() for line in errors if "error" in line]
+    return "" if done.returncode == 0 else (lines or [f"exit status {done.returncode}"])[0][:200]
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Within it, no other process compiles into `folder`."""
+    with (folder / "lock").open("w") as file:
+        if not _taken(file):
+            _warn(f"native code is being compiled into {folder} already: waiting for that")
+            until = time.monotonic() + LONGEST
+            while not _taken(file):
+                if time.monotonic() > until:
+                    _warn(f"that takes more than {LONGEST:g} seconds: compiling here too")
+                    break
+                time.sleep(0.1)
+        yield
+
+
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock on this open file is ours now; closing the file gives it back."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        # A file system without locks: two processes may then do the same work, which is only slower.
+        return True
+    return True
+
+
+def _check_writable(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@cache
 def _explain(reason: str) -> None:
-    logging.getLogger("maxtunnel").warning(
-        "%s: its plain version does the work, with the same results, slower", reason
-    )
+    """Say once why plain versions do the work."""
+    _warn(f"{reason}: plain versions do the work, with the same results, slower")
+
+
+@cache
+def _warn(message: str) -> None:
+    """Say something once; without a logging set-up of its own, a program shows it on standard error."""
+    logging.getLogger("maxtunnel").warning("%s", message)
 
 
 def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maxtunnel"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maxtunnel"
+    except RuntimeError:  # A user without a home.
+        return _temporary_folder()
+
+
+@cache
+def _temporary_folder() -> Path:
+    """A folder that goes when the process ends."""
+    folder = tempfile.mkdtemp(prefix="maxtunnel-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _key(name: str, compiler: str) -> str:
+    """What decides the library: its source, the compiler, the flags and the processor."""
+    content = b"".join(path.read_bytes() for path in (_FOLDER / f"{name}.cpp", *sorted(_FOLDER.glob("*.h"))))
+    key = hashlib.sha256(content + repr((compiler, _FLAG_SETS, _processor())).encode())
+    return key.hexdigest()[:16]
 
 
 def _processor() -> str:

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <vector>
 
 constexpr int HIDDEN = 64, MIDDLE = 32, TILE = 64, OUTSIDE = 4;
@@ -134,7 +135,7 @@ template <bool Decoding> struct Learned {
     }
 
     void tile(uint8_t* codes, const Tile& tile) {
-        std::fill(trunk.begin(), trunk.end(), 0);
+        std::fill_n(trunk.begin(), (tile.bottom - tile.top) * (tile.right - tile.left) * HIDDEN, 0);
         for (int64_t c = 0; c < above_shape.channels; c++) gather_above(c, tile);
         for (int64_t c = 0; c < shape.channels; c++) {
             uint16_t* sum = trunk.data();
@@ -330,14 +331,28 @@ static int64_t adaptive(const Shape& shape, const Windows& windows, uint8_t* cod
     return model.coder.finish();
 }
 
+// An exception that left these functions would end the process. Vectors throw where there is no memory.
+template <class Work> static int64_t guarded(Work work) {
+    try {
+        return work();
+    } catch (const std::exception&) {
+        return -2;
+    }
+}
+
+// Both return the bytes written, -1 where `size` did not suffice, -2 where memory did not.
 extern "C" int64_t learned(const Shape* shape, const Shape* above, const Weights* weights, uint8_t* codes,
                            const uint8_t* above_codes, uint8_t* bytes, int64_t size, int32_t decoding) {
-    return decoding ? learned<true>(*shape, *above, *weights, codes, above_codes, bytes, size)
-                    : learned<false>(*shape, *above, *weights, codes, above_codes, bytes, size);
+    return guarded([&] {
+        return decoding ? learned<true>(*shape, *above, *weights, codes, above_codes, bytes, size)
+                        : learned<false>(*shape, *above, *weights, codes, above_codes, bytes, size);
+    });
 }
 
 extern "C" int64_t adaptive(const Shape* shape, const Windows* windows, uint8_t* codes, uint8_t* bytes, int64_t size,
                             int32_t decoding) {
-    return decoding ? adaptive<true>(*shape, *windows, codes, bytes, size)
-                    : adaptive<false>(*shape, *windows, codes, bytes, size);
+    return guarded([&] {
+        return decoding ? adaptive<true>(*shape, *windows, codes, bytes, size)
+                        : adaptive<false>(*shape, *windows, codes, bytes, size);
+    });
 }

@@ -8,6 +8,8 @@ import numpy as np
 from maxtunnel.native.build import available, library
 
 _POINTERS = ("trunk", "above", "bias", "middle", "middle_bias", "own", "out", "out_bias")
+# What codec.cpp returns in the place of a number of bytes.
+_NO_ROOM, _NO_MEMORY = -1, -2
 
 
 class _Shape(ctypes.Structure):
@@ -31,7 +33,7 @@ class _Windows(ctypes.Structure):
 
 
 def supported() -> bool:
-    """Whether codec.cpp is, or can be, compiled here."""
+    """Whether codec.cpp can be used here; it takes every level."""
     return available("codec")
 
 
@@ -45,10 +47,15 @@ def learned(
 ) -> bytes | None:
     """`codec.plain.learned`; None where it would take more bytes than two bits a code.
 
+    The codes of `above`, and those to be written, are rows of tables and are not looked at again: 0 to 3.
+
     Args:
         weights: the arrays of a `LevelPrior`.
         reach: its reach.
         squash: the table of probabilities.
+
+    Raises:
+        MemoryError: there is not enough for the planes.
     """
     pointers = [weights[name].ctypes.data for name in _POINTERS]
     models = (_Shape(*codes.shape), _Shape(*above.shape), _Weights(*reach, *pointers, squash.ctypes.data))
@@ -60,6 +67,9 @@ def adaptive(codes: np.ndarray, cells: int, tables: Sequence[np.ndarray], data: 
 
     Args:
         tables: peers, reads, and the tables of probabilities and logits.
+
+    Raises:
+        MemoryError: there is not enough for the planes.
     """
     bits = (cells - 1).bit_length()
     windows = _Windows(cells, bits, *(array.ctypes.data for array in tables))
@@ -84,4 +94,8 @@ def _call(
         ctypes.c_int64(len(buffer)),
         ctypes.c_int32(data is not None),
     )
-    return None if written < 0 else buffer[:written].tobytes() if data is None else b""
+    if written == _NO_MEMORY:
+        raise MemoryError(f"no memory for {arrays[0].size:,} switches")
+    if data is not None:
+        return b""
+    return None if written == _NO_ROOM else buffer[:written].tobytes()

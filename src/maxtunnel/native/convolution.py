@@ -5,18 +5,13 @@ import ctypes
 import torch
 from torch import Tensor
 
-from maxtunnel.native.arguments import SUFFIX, Shape, address
+from maxtunnel.native.arguments import SUFFIX, Shape, address, readable
 from maxtunnel.native.build import available, library
 
 
 def supported(x: Tensor) -> bool:
     """Whether these functions take this tensor."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype in SUFFIX
-        and not torch.compiler.is_compiling()
-        and available("convolution")
-    )
+    return x.dtype in SUFFIX and readable(x) and available("convolution")
 
 
 def mask(gradient: Tensor, active: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from maxtunnel.native.arguments import address
+from maxtunnel.native.arguments import address, readable
 from maxtunnel.native.build import available, library
 
 # Filters of the outermost block up to which this is faster than PyTorch's layers: docs/benchmarks.md.
@@ -45,8 +45,7 @@ def supported(widths: Sequence[int], parameters: Iterable[Tensor]) -> bool:
     bfloat16 = torch.is_autocast_enabled("cpu")
     return (
         widths[0] <= (WIDEST_BFLOAT16 if bfloat16 else WIDEST_FLOAT32)
-        and not torch.compiler.is_compiling()
-        and all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
+        and all(p.dtype == torch.float32 and readable(p) for p in parameters)
         and available("planar")
         and (not bfloat16 or multiplies_pairs())
     )
@@ -76,7 +75,8 @@ def encode(
     )
     features = torch.empty(codes[-1].shape, memory_format=torch.channels_last)
     flat = _flat(parameters)
-    library("planar").encode(_images(x), address(flat), address(features), _network(codes, widths, (h, w)))
+    images, network = _images(x), _network(codes, widths, (h, w))
+    library("planar").encode(ctypes.byref(images), address(flat), address(features), ctypes.byref(network))
     return features, codes
 
 
@@ -85,8 +85,8 @@ def decode(
 ) -> Float[Tensor, "n 3 h w"]:
     """What the decoder makes of codes, finest level first; parameters: bias code, then as for `encode`."""
     output, flat = _output(codes), _flat(parameters)
-    size = (output.shape[-2], output.shape[-1])
-    library("planar").decode(address(flat), address(output), _network(codes, widths, size))
+    network = _network(codes, widths, (output.shape[-2], output.shape[-1]))
+    library("planar").decode(address(flat), address(output), ctypes.byref(network))
     return output
 
 
@@ -109,9 +109,9 @@ class _SquaredError(torch.autograd.Function):
         gradients = torch.zeros_like(flat)
         function = library("planar").squared_error
         function.restype = ctypes.c_double
-        size = (target.shape[-2], target.shape[-1])
-        network = _network(codes, widths, size)
-        squares = function(address(flat), _images(target), address(gradients), network)
+        images = _images(target)
+        network = _network(codes, widths, (target.shape[-2], target.shape[-1]))
+        squares = function(address(flat), ctypes.byref(images), address(gradients), ctypes.byref(network))
         ctx.save_for_backward(gradients)
         ctx.shapes = [p.shape for p in parameters]
         return torch.tensor(squares, dtype=torch.float32)
@@ -133,7 +133,7 @@ def _flat(parameters: Sequence[Tensor]) -> Tensor:
     return torch.cat([p.detach().reshape(-1) for p in parameters])
 
 
-def _network(codes: Sequence[Tensor], widths: Sequence[int], size: tuple[int, int]) -> Any:
+def _network(codes: Sequence[Tensor], widths: Sequence[int], size: tuple[int, int]) -> _Network:
     n, (height, width) = len(codes[0]), size
     for level, (where, c) in enumerate(zip(codes, widths, strict=True), 1):
         # What is read and written there is not looked at again.
@@ -143,22 +143,20 @@ def _network(codes: Sequence[Tensor], widths: Sequence[int], size: tuple[int, in
                 f"expected uint8 {(n, c, height >> level, width >> level)}"
             )
     strides = [stride for where in codes for stride in where.stride()]
-    return ctypes.byref(
-        _Network(
-            n,
-            height,
-            width,
-            len(widths),
-            (ctypes.c_int64 * len(widths))(*widths),
-            (ctypes.c_void_p * len(codes))(*(where.data_ptr() for where in codes)),
-            (ctypes.c_int64 * len(strides))(*strides),
-            torch.get_num_threads(),
-            torch.is_autocast_enabled("cpu"),
-        )
+    return _Network(
+        n,
+        height,
+        width,
+        len(widths),
+        (ctypes.c_int64 * len(widths))(*widths),
+        (ctypes.c_void_p * len(codes))(*(where.data_ptr() for where in codes)),
+        (ctypes.c_int64 * len(strides))(*strides),
+        torch.get_num_threads(),
+        torch.is_autocast_enabled("cpu"),
     )
 
 
-def _images(x: Tensor) -> Any:
+def _images(x: Tensor) -> _Images:
     if x.dtype != torch.float32:
         raise ValueError(f"images are {x.dtype}: expected float32")
-    return ctypes.byref(_Images(x.data_ptr(), (ctypes.c_int64 * 4)(*x.stride())))
+    return _Images(x.data_ptr(), (ctypes.c_int64 * 4)(*x.stride()))

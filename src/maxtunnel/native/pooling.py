@@ -5,18 +5,13 @@ import ctypes
 import torch
 from torch import Tensor
 
-from maxtunnel.native.arguments import SUFFIX, Shape, address, memory_format
+from maxtunnel.native.arguments import SUFFIX, Shape, address, memory_format, readable
 from maxtunnel.native.build import available, library
 
 
 def supported(x: Tensor) -> bool:
     """Whether these functions take this tensor."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype in SUFFIX
-        and not torch.compiler.is_compiling()
-        and available("pooling")
-    )
+    return x.dtype in SUFFIX and readable(x) and available("pooling")
 
 
 def pool(x: Tensor) -> tuple[Tensor, Tensor]:

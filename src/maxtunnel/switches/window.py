@@ -67,14 +67,20 @@ class Window:
         """Whether this is the paper's 2x2 window with stride 2 and covers a plane of (..., h, w) exactly."""
         return self in (Window(), Window(ceil_mode=True)) and size[-2] % 2 == 0 and size[-1] % 2 == 0
 
-    @lru_cache(maxsize=1024)  # noqa: B019 - windows are small and few
     def output_size(self, size: Pair) -> Pair:
         """(height, width) of the pooled plane for a plane of `size`.
 
         Raises:
             ValueError: no window fits, or one would lie in the padding altogether (dilation can do that).
         """
-        height, width = (self._positions(axis, size[axis]) for axis in (0, 1))
+        if isinstance(size[0], int) and isinstance(size[1], int):
+            return self._output_size(size)
+        # Symbols, while PyTorch traces: nothing can be looked at.
+        return self.positions(0, size[0]), self.positions(1, size[1])
+
+    @lru_cache(maxsize=1024)  # noqa: B019 - windows are small and few
+    def _output_size(self, size: Pair) -> Pair:
+        height, width = (self.positions(axis, size[axis]) for axis in (0, 1))
         if height < 1 or width < 1:
             raise ValueError(f"no {self} fits into a plane of {size[0]}x{size[1]}")
         if not all(self._touches(axis, size[axis], count) for axis, count in ((0, height), (1, width))):
@@ -83,11 +89,15 @@ class Window:
 
     def _touches(self, axis: int, length: int, count: int) -> bool:
         """Whether each of `count` windows has a cell inside a plane of `length`."""
-        cells = range(0, self.span[axis], self.dilation[axis])
-        starts = range(-self.padding[axis], count * self.stride[axis] - self.padding[axis], self.stride[axis])
-        return all(any(0 <= start + cell < length for cell in cells) for start in starts)
+        kernel, padding, dilation = self.kernel[axis], self.padding[axis], self.dilation[axis]
+        last = (count - 1) * self.stride[axis] - padding
+        # Of a window that starts before the plane, the first cell that does not lie before it.
+        outside = range(-padding, min(last + 1, 0), self.stride[axis])
+        first = ((start % dilation, (start % dilation - start) // dilation) for start in outside)
+        return last < length and all(place < length and cell < kernel for place, cell in first)
 
-    def _positions(self, axis: int, length: int) -> int:
+    def positions(self, axis: int, length: int) -> int:
+        """How many windows lie along an axis of `length` cells; below 1 where none fits."""
         stride, padding = self.stride[axis], self.padding[axis]
         room = length + 2 * padding - self.span[axis]
         if room < 0 and not self.ceil_mode:
@@ -126,3 +136,6 @@ def _pair(name: str, value: int | Pair, least: int) -> Pair:
 
 def _short(pair: Pair) -> str:
     return f"{pair[0]}x{pair[1]}"
+
+
+PAPER_WINDOW = Window()
