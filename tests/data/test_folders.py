@@ -11,7 +11,11 @@ from maxtunnel.data.folders import (
     read_files,
     read_folder,
 )
-from maxtunnel.data.images import SUFFIXES, read_image, resize
+from maxtunnel.data.formats import SUFFIXES
+from maxtunnel.data.images import read_image, resize
+
+# Of the others this Pillow may write none.
+WRITTEN = [suffix for suffix in SUFFIXES if suffix not in ("heic", "heif", "avif")]
 
 
 @pytest.fixture
@@ -19,7 +23,7 @@ def folder(tmp_path):
     """Ten images in three class folders and what must be passed over or skipped."""
     root = tmp_path / "photographs"
     for index, place in enumerate(["b/2", "b/10", "a/1", "a/z", "c/0", "c/1", "c/2", "c/3", "top", "a-1"]):
-        path = root / f"{place}.{SUFFIXES[index % len(SUFFIXES)].upper()}"
+        path = root / f"{place}.{WRITTEN[index % len(WRITTEN)].upper()}"
         path.parent.mkdir(parents=True, exist_ok=True)
         saved(path, np.full((20 + index, 30, 3), 20 * index, np.uint8))
     (root / ".cache").mkdir()
@@ -33,13 +37,13 @@ def test_list_images_is_sorted_and_passes_over_the_rest(folder):
     names = [path.relative_to(folder).as_posix() for path in list_images(str(folder))]
     places = ["a-1", "a/1", "a/z", "b/10", "b/2", "c/0", "c/1", "c/2", "c/3", "top"]
     assert [name.rsplit(".", 1)[0] for name in names] == places
-    assert {name.rsplit(".", 1)[1].lower() for name in names} == set(SUFFIXES)
+    assert {name.rsplit(".", 1)[1].lower() for name in names} == set(WRITTEN)
 
 
 def test_list_images_refuses_what_holds_none(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     message = refusal(list_images, tmp_path)
-    assert message.startswith(f"{tmp_path} holds no image; other files in it: 1; images end in")
+    assert message.startswith(f"{tmp_path} holds no image but 1 .txt; images end in")
     assert all(suffix in message for suffix in SUFFIXES)
     for wrong, reason in (("missing", "No such file"), ("notes.txt", "Not a directory")):
         message = refusal(list_images, tmp_path / wrong)

@@ -315,7 +315,7 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
     path = saved(tmp_path / "a.png", RGB)
     before = path.read_bytes()
 
-    def half(self, target, format):
+    def half(self, target, **options):
         Path(target).write_bytes(b"half")
         raise OSError("the disk is full")
 

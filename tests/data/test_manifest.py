@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from small_sources import one_line
@@ -28,9 +29,29 @@ def test_an_edited_manifest_is_noticed(prepared, key, value):
 
 def test_a_later_version_is_named(prepared):
     path = prepared / "manifest.json"
-    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
-    with pytest.raises(FormatError, match="version 2"):
+    path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
+    with pytest.raises(FormatError, match=r"version 3.*newer maxtunnel") as error:
         open_store(prepared)
+    one_line(error, path)
+
+
+def test_a_store_of_version_1_is_read_and_says_nothing_of_what_was_found(prepared):
+    path, before = prepared / "manifest.json", open_store(prepared).manifest
+    values = json.loads(path.read_text()) | {"version": 1}
+    for later in ("found", "ignored", "repeated"):
+        del values[later]
+    path.write_text(json.dumps(values))
+    manifest = open_store(prepared).manifest
+    assert manifest == replace(before, found=None)
+    assert manifest.account() == ""
+
+
+def test_what_was_found_must_add_up(prepared):
+    path = prepared / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"found": 12}))
+    with pytest.raises(FormatError, match="does not add up") as error:
+        open_store(prepared)
+    one_line(error, path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "{}", '{"format": "maxtunnel store", "version": 1}', "\xff"])

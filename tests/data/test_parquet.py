@@ -113,3 +113,41 @@ def test_an_export_cut_off_leaves_nothing(prepared, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         export(prepared, tmp_path / "hf", on_progress=interrupt_at(6))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classes", "out"]
+
+
+def paths_alone(folder, paths, kind=None):
+    folder.mkdir(exist_ok=True)
+    rows = [{"bytes": None, "path": path} for path in paths]
+    pq.write_table(pa.table({"image": pa.array(rows, kind)}), folder / "x.parquet")
+    return folder / "x.parquet"
+
+
+TYPED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+@pytest.mark.parametrize("kind", [TYPED, None])
+def test_a_row_with_a_path_alone_is_the_file_beside_it(tmp_path, kind):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/b.png", "c.png"):
+        (folder / name).write_bytes(PNG)
+    source = paths_alone(folder, ["a.png", "sub/b.png", "/home/someone/c.png", "d.png"], kind)
+    manifest = prepare(source, tmp_path / "out", size=SIZE)
+    assert list(open_store(tmp_path / "out").paths) == ["a.png", "sub/b.png", "/home/someone/c.png"]
+    reason = f"is a path without an image, and no such file is in {folder}: put it there"
+    assert manifest.skipped == (("d.png", reason),)
+    with pytest.raises(FormatError, match=r"d\.png is a path without an image") as error:
+        prepare(source, tmp_path / "strict", size=SIZE, strict=True)
+    one_line(error)
+
+
+def test_a_path_in_a_row_leads_out_of_no_folder(tmp_path):
+    (tmp_path / "secret.png").write_bytes(PNG)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "a.png").write_bytes(PNG)
+    wrong = ["../secret.png", str(tmp_path / "secret.png"), "link.png", "a\0.png", "x" * 5000, ".."]
+    manifest = prepare(paths_alone(folder, [*wrong, "a.png"]), tmp_path / "out", size=SIZE)
+    assert [name for name, _ in manifest.skipped] == wrong
+    assert manifest.images == 1

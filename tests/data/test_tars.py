@@ -3,7 +3,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from small_sources import PNG, SIZE, make_tar, one_line
+from small_sources import PNG, SIZE, add, make_tar, one_line
 
 from maxtunnel.data import open_store, prepare
 from maxtunnel.support.files import FormatError
@@ -68,3 +68,91 @@ def test_damaged_images_in_a_tar_are_skipped(tmp_path):
     manifest = prepare(path, tmp_path / "out", size=SIZE)
     assert [name for name, _ in manifest.skipped] == ["d/b.png", "c.png"]
     assert manifest.skipped[1][1].startswith("is empty")
+
+
+def prepared_tar(tmp_path, members):
+    manifest = prepare(make_tar(tmp_path / "x.tar", members), tmp_path / "out", size=SIZE)
+    store = open_store(tmp_path / "out")
+    labels = [store.class_names[label] if label >= 0 else None for label in store.labels.tolist()]
+    return dict(zip(store.paths, labels, strict=True)), manifest
+
+
+def test_names_with_dots_are_images(tmp_path):
+    names = [f"v1.{number} final.png" for number in range(9)] + ["plain.png"]
+    found, manifest = prepared_tar(tmp_path, [(name, PNG) for name in names])
+    assert list(found) == names
+    assert (manifest.found, manifest.images, manifest.ignored) == (10, 10, ())
+
+
+def test_names_with_dots_keep_their_labels(tmp_path):
+    members = [
+        ("d.1/v1.0 a.png", PNG),
+        ("d.1/v1.0 a.cls", b"1"),
+        ("d.1/v1.1 b.png", PNG),
+        ("d.1/v1.1 b.cls", b"0"),
+    ]
+    members += [("pair.left.png", PNG), ("pair.right.png", PNG), ("pair.cls", b"2"), ("pair.left.cls", b"0")]
+    found, manifest = prepared_tar(tmp_path, members)
+    assert found == {
+        "d.1/v1.0 a.png": "1",
+        "d.1/v1.1 b.png": "0",
+        "pair.left.png": "0",
+        "pair.right.png": "2",
+    }
+    assert (manifest.found, manifest.ignored) == (4, ())
+
+
+@pytest.mark.parametrize("first", [".cls", ".png"])
+def test_labels_that_stand_apart_are_found(tmp_path, first):
+    images = [(f"{name}.png", PNG) for name in "abc"]
+    labels = [(f"{name}.cls", str(number).encode()) for number, name in enumerate("abc")]
+    found, manifest = prepared_tar(tmp_path, images + labels if first == ".png" else labels + images)
+    assert found == {"a.png": "0", "b.png": "1", "c.png": "2"}
+    assert manifest.ignored == ()
+
+
+def test_a_label_beside_its_image_comes_first(tmp_path):
+    """Shards that were joined may count their samples from 0 again."""
+    members = [
+        ("0.png", PNG),
+        ("0.cls", b"0"),
+        ("1.png", PNG),
+        ("1.cls", b"1"),
+        ("0.png", PNG),
+        ("0.cls", b"2"),
+    ]
+    prepare(make_tar(tmp_path / "x.tar", members), tmp_path / "out", size=SIZE)
+    assert open_store(tmp_path / "out").labels.tolist() == [0, 1, 2]
+
+
+def test_masks_and_hidden_members_are_ignored_and_told(tmp_path):
+    members = [
+        ("a.png", PNG),
+        ("a.mask.png", PNG),
+        ("a.depth.exr", b""),
+        ("._a.png", b""),
+        ("b.seg.png", PNG),
+    ]
+    found, manifest = prepared_tar(tmp_path, members)
+    assert list(found) == ["a.png", "b.seg.png"]
+    assert manifest.ignored == ((".exr", 1), (".mask.png", 1), ("hidden", 1))
+
+
+def test_a_member_with_a_name_that_no_store_can_hold_is_skipped(tmp_path):
+    found, manifest = prepared_tar(tmp_path, [("\udcff.png", PNG), ("b.png", PNG)])
+    assert list(found) == ["b.png"]
+    assert manifest.skipped == (("\\udcff.png", "has a name that is no UTF-8: rename it"),)
+    assert manifest.found == 2
+
+
+def test_special_members_are_counted(tmp_path):
+    path = make_tar(tmp_path / "x.tar", [("a.png", PNG)])
+    with tarfile.open(path, "a") as archive:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE):
+            link = tarfile.TarInfo(f"link{kind.decode()}.png")
+            link.type, link.linkname = kind, "a.png"
+            archive.addfile(link)
+        add(archive, "b.png", PNG)
+    manifest = prepare(path, tmp_path / "out", size=SIZE)
+    assert (manifest.found, manifest.images) == (4, 2)
+    assert manifest.ignored == (("link or special file", 2),)

@@ -15,7 +15,7 @@ from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.loop import TrainingStopped
 from maxtunnel.training.recipes import FAST, FAST_PRETRAIN
 from maxtunnel.training.runs import make_config
-from maxtunnel.training.train import train
+from maxtunnel.training.train import train_decoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PIXELS = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -30,7 +30,7 @@ def on_a_machine(monkeypatch, bf16):
 def small_run(run, config=SHORT, resume=False):
     """The config that a run saved, and the recipe in its network's provenance."""
     network = TunnelNetwork(Architecture((2,)), torch.zeros(3, 8, 8))
-    train(network, PIXELS, run, config, resume=resume)
+    train_decoder(network, PIXELS, run, config, resume=resume)
     saved = json.loads((run / "config.json").read_text())
     loaded = TunnelNetwork.load(run / "model.safetensors").provenance.training.recipe
     return saved, dict(loaded)

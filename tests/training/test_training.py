@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from small_runs import new_network, pictures, short, weights
 
-from maxtunnel.data.images import resize
-from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.evaluation.evaluate import evaluate
-from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError, replacing
 from maxtunnel.support.memory import held_memory
@@ -23,32 +21,12 @@ from maxtunnel.training import loop
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.feeds import LabelFeed, SwitchFeed
 from maxtunnel.training.loop import TrainingDiverged, TrainingStopped
-from maxtunnel.training.recipes import FAST, PAPER
-from maxtunnel.training.train import pretrain, train
+from maxtunnel.training.recipes import PAPER
+from maxtunnel.training.train import train_decoder, train_encoder
 from reference import fill, network_of, reference_losses
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 GOLDEN = Path(__file__).parents[1] / "golden" / "network.npz"
-
-
-def pictures(which=slice(0, 3)):
-    """Pieces of 32x32 pixels of the photographs in the package."""
-    photographs = [resize(image, (128, 128)) for image in demo_photographs().values()][which]
-    return torch.cat(
-        [image.unfold(1, 32, 32).unfold(2, 32, 32).flatten(1, 2).transpose(0, 1) for image in photographs]
-    )
-
-
-def new_network(seed=0):
-    return TunnelNetwork(Architecture((8, 8)), torch.full((3, 32, 32), 0.5), FAST.scale, seed)
-
-
-def short(steps=120, **changes):
-    return replace(FAST, steps=steps, batch=4, **changes)
-
-
-def weights(network):
-    return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
 def test_golden_losses_of_the_papers_recipe(tmp_path):
@@ -82,7 +60,7 @@ def test_original_losses_of_the_papers_recipe(shared, tmp_path):
 def test_training_learns_and_writes_a_run(tmp_path, recipe):
     data, val = pictures(), pictures(slice(3, 4))
     before = evaluate(new_network(), val).rmse
-    network = train(new_network(), data, tmp_path / "run", TrainingConfig(recipe=recipe), val=val)
+    network = train_decoder(new_network(), data, tmp_path / "run", TrainingConfig(recipe=recipe), val=val)
     result = evaluate(network, val)
     assert result.rmse < 0.85 * before
     assert network.provenance.training.rmse == result.rmse
@@ -97,7 +75,7 @@ def test_training_learns_and_writes_a_run(tmp_path, recipe):
 
 
 def test_the_encoder_is_not_trained(tmp_path):
-    network = train(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(60)))
+    network = train_decoder(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(60)))
     before = new_network()
     assert all(
         torch.equal(a, b)
@@ -109,22 +87,14 @@ def test_the_encoder_is_not_trained(tmp_path):
 def test_a_seed_gives_the_same_network(tmp_path):
     runs = [
         weights(
-            train(new_network(), pictures(), tmp_path / str(i), TrainingConfig(recipe=short(60), seed=seed))
+            train_decoder(
+                new_network(), pictures(), tmp_path / str(i), TrainingConfig(recipe=short(60), seed=seed)
+            )
         )
         for i, seed in enumerate((0, 0, 1))
     ]
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
-
-
-def test_minutes_become_steps_and_the_measurement_leaves_no_trace(tmp_path):
-    config = TrainingConfig(recipe=short(10**6), minutes=0.05)
-    train(new_network(), pictures(), tmp_path / "timed", config)
-    saved = TrainingConfig.load(tmp_path / "timed")
-    assert saved.minutes is None
-    assert 1 <= saved.recipe.steps < 10**5
-    again = train(new_network(), pictures(), tmp_path / "counted", saved)
-    assert torch.equal(weights(again), weights(TunnelNetwork.load(tmp_path / "timed" / "model.safetensors")))
 
 
 def interrupt_before(monkeypatch, feed, step):
@@ -141,13 +111,13 @@ def interrupt_before(monkeypatch, feed, step):
 
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
     config = TrainingConfig(recipe=short(400))
-    whole = train(new_network(), pictures(), tmp_path / "whole", config)
+    whole = train_decoder(new_network(), pictures(), tmp_path / "whole", config)
 
     interrupt_before(monkeypatch, SwitchFeed, 122)
     with pytest.raises(TrainingStopped, match=r"step 123 of 400.*--resume"):
-        train(new_network(), pictures(), tmp_path / "run", config)
+        train_decoder(new_network(), pictures(), tmp_path / "run", config)
     monkeypatch.undo()
-    resumed = train(new_network(7), pictures(), tmp_path / "run", config, resume=True)
+    resumed = train_decoder(new_network(7), pictures(), tmp_path / "run", config, resume=True)
     assert torch.equal(weights(resumed), weights(whole))
     steps = [
         row["step"] for row in csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines())
@@ -179,13 +149,13 @@ def train_until_killed(run, config, step, while_saving):
     resume = (run / "config.json").exists()
     if resume:
         TunnelNetwork.save = die_while_saving
-    train(new_network(), pictures(), run, config, resume=resume)
+    train_decoder(new_network(), pictures(), run, config, resume=resume)
 
 
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path):
     """SIGKILL at random steps: before the first checkpoint, twice after the same one, and while saving."""
     config, run = TrainingConfig(recipe=short(400)), tmp_path / "run"
-    whole = train(new_network(), pictures(), tmp_path / "whole", config)
+    whole = train_decoder(new_network(), pictures(), tmp_path / "whole", config)
     steps = sorted(np.random.default_rng(0).integers(60, 400, 3).tolist())
     kills = [(20, False), *((step, False) for step in steps), (steps[-1] // 50 * 50, True)]
     processes = multiprocessing.get_context("forkserver")
@@ -195,7 +165,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    resumed = train(new_network(), pictures(), run, config, resume=True)
+    resumed = train_decoder(new_network(), pictures(), run, config, resume=True)
     assert torch.equal(weights(resumed), weights(whole))
     assert torch.equal(weights(TunnelNetwork.load(run / "model.safetensors")), weights(whole))
     metrics_of = [(folder / "metrics.csv").read_text().splitlines() for folder in (run, tmp_path / "whole")]
@@ -216,7 +186,7 @@ def test_memory_stays_flat(tmp_path, monkeypatch):
         return at(feed, step)
 
     monkeypatch.setattr(SwitchFeed, "at", watched)
-    train(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(2000)))
+    train_decoder(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(2000)))
     if held[0] is None:
         pytest.skip("this system does not tell how much memory a process holds")
     # A tensor that is kept each step would be 4 x 3 x 32 x 32 x 4 bytes at least: 70 MB in 1,500 steps.
@@ -225,7 +195,7 @@ def test_memory_stays_flat(tmp_path, monkeypatch):
 
 def test_divergence_stops_with_the_step_and_advice(tmp_path):
     with pytest.raises(TrainingDiverged, match=r"the loss became (nan|inf) at step \d+.*lower|below"):
-        train(
+        train_decoder(
             new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(200, learning_rate=1e30))
         )
     assert torch.isfinite(weights(TunnelNetwork.load(tmp_path / "run" / "model.safetensors"))).all()
@@ -233,19 +203,19 @@ def test_divergence_stops_with_the_step_and_advice(tmp_path):
 
 def test_refuses_what_cannot_be_trained(tmp_path):
     with pytest.raises(ValueError, match="no photographs"):
-        train(new_network(), pictures()[:0], tmp_path / "run")
-    train(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(50)))
+        train_decoder(new_network(), pictures()[:0], tmp_path / "run")
+    train_decoder(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(50)))
     with pytest.raises(ValueError, match="holds a run already"):
-        train(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(50)))
+        train_decoder(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(50)))
 
 
 def test_a_damaged_state_is_named(tmp_path):
     config = TrainingConfig(recipe=short(50))
-    train(new_network(), pictures(), tmp_path / "run", config)
+    train_decoder(new_network(), pictures(), tmp_path / "run", config)
     state = tmp_path / "run" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-9])
     with pytest.raises(FormatError, match=r"state\.safetensors is damaged"):
-        train(new_network(), pictures(), tmp_path / "run", config, resume=True)
+        train_decoder(new_network(), pictures(), tmp_path / "run", config, resume=True)
 
 
 def test_pretraining_learns_and_keeps_the_encoder(tmp_path):
@@ -254,7 +224,7 @@ def test_pretraining_learns_and_keeps_the_encoder(tmp_path):
     labels = torch.arange(2).repeat_interleave(16)
     network, before = new_network(), new_network()
     config = TrainingConfig(recipe=replace(short(200), learning_rate=0.005))
-    pretrain(network, data, labels, tmp_path / "run", config, val=(data, labels))
+    train_encoder(network, data, labels, tmp_path / "run", config, val=(data, labels))
     record = network.provenance.pretraining
     assert record.top1 > 0.9
     assert record.classes == 2
@@ -271,18 +241,18 @@ def test_pretraining_learns_and_keeps_the_encoder(tmp_path):
 def test_a_new_decoder_keeps_only_what_stays_true(tmp_path):
     data, labels = pictures(slice(0, 2)), torch.arange(2).repeat_interleave(16)
     config = TrainingConfig(recipe=short(3))
-    network = pretrain(new_network(), data, labels, tmp_path / "encoder", config, val=(data, labels))
+    network = train_encoder(new_network(), data, labels, tmp_path / "encoder", config, val=(data, labels))
     pretraining = network.provenance.pretraining
     assert pretraining.top1 is not None
-    train(network, data, tmp_path / "decoder", config, val=data)
+    train_decoder(network, data, tmp_path / "decoder", config, val=data)
     assert network.provenance.pretraining == pretraining
     assert network.provenance.training.top1 is None
     assert network.provenance.training.bits_images == len(data)
-    train(network, data, tmp_path / "again", config)
+    train_decoder(network, data, tmp_path / "again", config)
     assert network.provenance.pretraining == pretraining
     training = network.provenance.training
     assert (training.rmse, training.val_images, training.stored_bits_per_pixel) == (None, None, None)
-    pretrain(network, data, labels, tmp_path / "last", config)
+    train_encoder(network, data, labels, tmp_path / "last", config)
     assert network.provenance.training is None
     assert network.provenance.pretraining.top1 is None
 
@@ -290,18 +260,18 @@ def test_a_new_decoder_keeps_only_what_stays_true(tmp_path):
 def test_a_stopped_pretraining_goes_on_too(tmp_path, monkeypatch):
     data, labels = pictures(slice(0, 2)), torch.arange(2).repeat_interleave(16)
     config = TrainingConfig(recipe=short(100))
-    whole = pretrain(new_network(), data, labels, tmp_path / "whole", config)
+    whole = train_encoder(new_network(), data, labels, tmp_path / "whole", config)
     interrupt_before(monkeypatch, LabelFeed, 60)
     with pytest.raises(TrainingStopped, match="step 61 of 100"):
-        pretrain(new_network(), data, labels, tmp_path / "run", config)
+        train_encoder(new_network(), data, labels, tmp_path / "run", config)
     monkeypatch.undo()
-    resumed = pretrain(new_network(), data, labels, tmp_path / "run", config, resume=True)
+    resumed = train_encoder(new_network(), data, labels, tmp_path / "run", config, resume=True)
     assert torch.equal(weights(resumed), weights(whole))
 
 
 def test_a_target_ends_a_run_early(tmp_path):
     recipe = short(4000)
-    network = train(
+    network = train_decoder(
         new_network(),
         pictures(),
         tmp_path / "run",
@@ -312,7 +282,9 @@ def test_a_target_ends_a_run_early(tmp_path):
     assert network.provenance.training.steps < 4000
     assert TrainingConfig.load(tmp_path / "run").recipe.steps == network.provenance.training.steps
     with pytest.raises(ValueError, match="measured on the photographs of `val`"):
-        train(new_network(), pictures(), tmp_path / "other", TrainingConfig(recipe=recipe, target_rmse=0.2))
+        train_decoder(
+            new_network(), pictures(), tmp_path / "other", TrainingConfig(recipe=recipe, target_rmse=0.2)
+        )
 
 
 def metrics(run):
@@ -340,7 +312,7 @@ def test_two_processes_train_like_one(tmp_path, photographs_folder, launch):
 def test_tensorboard_gets_the_same_numbers(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    train(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(100)))
+    train_decoder(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(100)))
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     values = [event.value for event in events.Scalars("loss")]
     assert values == pytest.approx(metrics(tmp_path / "run"), rel=1e-4)

@@ -1,7 +1,6 @@
 """Folders of photographs: the image files in them, the classes of these, and their pixels."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +11,9 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from maxtunnel.data.images import SUFFIXES, read_image
+from maxtunnel.data.images import read_image
 from maxtunnel.data.images import resize as warp
+from maxtunnel.data.survey import survey
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import FormatError
 from maxtunnel.support.progress import OnProgress, silent
@@ -25,30 +25,8 @@ def list_images(folder: str | Path) -> list[Path]:
 
 
 def list_names(folder: str | Path) -> list[str]:
-    """The image files in a folder and below it, found by suffix (any case), sorted.
-
-    Hidden files and folders (.name) are passed over, and links to folders are not followed.
-
-    Returns:
-        Paths relative to the folder, with slashes. As strings: a million `Path`s are half a gigabyte.
-
-    Raises:
-        FormatError: there is no such folder, it cannot be read, or no image file is in it.
-    """
-    images, others = [], 0
-    try:
-        for name in _walk(folder):
-            if os.path.splitext(name)[1].lower().lstrip(".") in SUFFIXES:
-                images.append(name)
-            else:
-                others += 1
-    except OSError as error:
-        raise FormatError(f"{error.filename} cannot be read ({error.strerror}): give a folder") from None
-    if not images:
-        raise FormatError(
-            f"{folder} holds no image; other files in it: {others}; images end in {', '.join(SUFFIXES)}"
-        )
-    return sorted(images)
+    """The image files in a folder and below it, as `survey` finds them, relative to the folder and sorted."""
+    return survey(folder).images
 
 
 def label_by_folder(names: Sequence[str]) -> tuple[Int64[np.ndarray, " n"], tuple[str, ...]]:
@@ -154,20 +132,6 @@ def read_files(
 def folder_name(folder: str | Path) -> str:
     """The last part of the folder's path, that of `.` too."""
     return Path(folder).absolute().name
-
-
-def _walk(folder: str | Path) -> Iterator[str]:
-    """Every file that is not hidden, relative to the folder, with slashes."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = os.path.relpath(place, folder).replace(os.sep, "/")
-        for name in files:
-            if not name.startswith("."):
-                yield name if inside == "." else f"{inside}/{name}"
 
 
 def _read(path: Path, size: int | None, resize: Resize) -> UInt8[Tensor, "3 h w"] | str:

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from maxtunnel.data.folders import evenly_spaced, folder_name, label_by_folder, list_names, read_files
+from maxtunnel.data.folders import evenly_spaced, folder_name, label_by_folder, read_files
 from maxtunnel.data.manifest import is_store
 from maxtunnel.data.store import MappedPixels, Store, open_store
+from maxtunnel.data.survey import Ignored, Skipped, survey
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.memory import free_memory
 from maxtunnel.support.progress import OnProgress, silent
@@ -25,7 +26,8 @@ class ImageSet:
         labels: a number into `class_names` for each photograph; None without classes.
         class_names: the name of each label; empty without classes.
         paths: where each photograph came from; for a store, relative to what was prepared.
-        skipped: the files that could not be read, each with the reason.
+        skipped: the files that could not be read, each with the reason in a sentence that names it.
+        ignored: the files that are no images, counted by kind, such as (".txt", 3).
     """
 
     pixels: UInt8[Tensor, "n 3 s s"] | MappedPixels
@@ -33,6 +35,7 @@ class ImageSet:
     class_names: tuple[str, ...]
     paths: Sequence[str]
     skipped: tuple[tuple[Path, str], ...]
+    ignored: Ignored
 
 
 def read_photographs(
@@ -57,9 +60,9 @@ def read_photographs(
     """
     if is_store(source):
         return _from_store(open_store(source), size, resize, limit)
-    names = list_names(source)
-    files = [Path(source, name) for name in names]
-    labels, classes = label_by_folder(names)
+    inside = survey(source)
+    files = [Path(source, name) for name in inside.images]
+    labels, classes = label_by_folder(inside.images)
     found = read_files(files, size, resize, limit, on_progress, note=folder_name(source))
     label_of = dict(zip(files, labels.tolist(), strict=True))
     return ImageSet(
@@ -67,7 +70,8 @@ def read_photographs(
         labels=torch.tensor([label_of[path] for path in found.paths]) if classes else None,
         class_names=classes,
         paths=[str(path) for path in found.paths],
-        skipped=found.skipped,
+        skipped=found.skipped + _told(Path(source), inside.skipped),
+        ignored=inside.ignored,
     )
 
 
@@ -91,8 +95,14 @@ def _from_store(store: Store, size: int, resize: Resize, limit: int | None) -> I
         labels=labels if store.class_names else None,
         class_names=store.class_names,
         paths=chosen,
-        skipped=tuple((Path(name), reason) for name, reason in manifest.skipped),
+        skipped=_told(Path(), manifest.skipped),
+        ignored=manifest.ignored,
     )
+
+
+def _told(folder: Path, skipped: Skipped) -> tuple[tuple[Path, str], ...]:
+    """Each path, and the reason as a sentence that begins with it."""
+    return tuple((folder / name, f"{folder / name} {reason}") for name, reason in skipped)
 
 
 def _fits(pixels: MappedPixels) -> bool:

@@ -4,25 +4,26 @@ In memory everything is RGB with channels first: pixels are uint8, an image is f
 """
 
 import io
+import os
 import struct
 import threading
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torch.nn import functional as F
 
+from maxtunnel.data.colours import to_rgb
+from maxtunnel.data.formats import START, Stream, describe, readable
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import FormatError, one_line, replacing
-
-Stream = io.BytesIO | io.BufferedReader
-# What can be read, and the suffixes that such files are looked for by.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
 
 # EXIF orientations and what turns each upright.
 _UPRIGHT = {
@@ -47,6 +48,7 @@ class NamedBytes(io.BytesIO):
 def read_image(path: str | Path | Stream, *, max_pixels: int = 200_000_000) -> UInt8[Tensor, "3 h w"]:
     """The pixels of a JPEG, PNG, WebP, BMP, TIFF or GIF file, upright (EXIF) and as RGB.
 
+    So are those of AVIF, if this Pillow reads it, and of HEIC, with the `heif` extra.
     The content decides, not the suffix. Of several frames or pages the first is taken. Transparent
     pixels are composited over white. 16-bit values keep their high byte; 32-bit integers must lie in
     0..65535 and count as 16-bit; floating-point values must lie in 0..1. Colour profiles are not
@@ -66,22 +68,50 @@ def read_image(path: str | Path | Stream, *, max_pixels: int = 200_000_000) -> U
         with open(path, "rb") as file:
             return _decode(file, str(path), max_pixels)
     except OSError as error:
+        if os.path.islink(path) and not os.path.exists(path):
+            raise FormatError(f"{path} {dangling(path)}") from None
         hint = "an image file that may be read" if not Path(path).is_dir() else "one of its images"
         raise FormatError(f"{path} cannot be opened ({error.strerror}): give {hint}") from None
 
 
-def write_png(path: str | Path, image: Float[Tensor, "3 h w"] | UInt8[Tensor, "3 h w"]) -> None:
+def dangling(link: str | Path) -> str:
+    """What is wrong with a link that leads nowhere: the rest of a sentence about it."""
+    return f"is a link to {os.readlink(link)}, which cannot be found: mend or delete it"
+
+
+def write_png(
+    path: str | Path,
+    image: Float[Tensor, "3 h w"] | UInt8[Tensor, "3 h w"],
+    notes: Mapping[str, str] | None = None,
+) -> None:
     """Write an 8-bit RGB PNG in one step: if that fails, an older file of this name stays whole.
 
     Args:
         path: ends in .png; missing folders are made.
         image: uint8, or floating-point in [0, 1], clipped and rounded to the nearest of 256 levels.
+        notes: texts that the file holds besides, by their keywords.
     """
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"`path` is {path}: only PNG is written, so give a name that ends in .png")
     picture = _to_pillow(image if image.dtype == torch.uint8 else to_uint8(image))
+    texts = PngInfo()
+    for keyword, text in (notes or {}).items():
+        texts.add_text(keyword, text)
     with replacing(path) as temporary:
-        picture.save(temporary, format="PNG")
+        picture.save(temporary, format="PNG", pnginfo=texts)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An image that a source names and does not hold.
+
+    Attributes:
+        name: what the source calls it.
+        reason: the rest of a sentence that begins with its name.
+    """
+
+    name: str
+    reason: str
 
 
 def to_float(pixels: UInt8[Tensor, "*n 3 h w"]) -> Float32[Tensor, "*n 3 h w"]:
@@ -150,14 +180,20 @@ _quiet = _Quiet()
 
 
 def _decode(file: Stream, name: str, max_pixels: int) -> UInt8[Tensor, "3 h w"]:
+    file.seek(0)
+    start = file.read(START)
+    formats = readable(start)
+    if not formats:
+        raise FormatError(f"{name} {describe(start)}")
     try:
-        with _quiet, Image.open(file, formats=FORMATS) as image:
+        with _quiet, Image.open(file, formats=formats) as image:
             _check_size(image, name, max_pixels)
-            return _to_tensor(_upright(_rgb(image, name), image))
+            return _to_tensor(_upright(to_rgb(image, file, name), image))
     except FormatError:
         raise
     except UnidentifiedImageError:
-        raise FormatError(f"{name} {_start(file)}: give a JPEG, PNG, WebP, BMP, TIFF or GIF") from None
+        reason = "is cut short or damaged: get it again" if len(formats) == 1 else describe(start)
+        raise FormatError(f"{name} {reason}") from None
     except Image.DecompressionBombError:
         ceiling = f"{2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels, Pillow's ceiling"
         raise FormatError(f"{name} has more than {ceiling}: shrink the image") from None
@@ -171,31 +207,6 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         size = f"{image.width}x{image.height} pixels, more than the {max_pixels:,} that are allowed here"
         raise FormatError(f"{name} has {size}: shrink the image")
-
-
-def _start(file: Stream) -> str:
-    file.seek(0)
-    start = file.read(8)
-    return f"is no image that can be read (it starts with {start!r})" if start else "is empty"
-
-
-def _rgb(image: Image.Image, name: str) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _eight_bits(image, name)
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-
-
-def _eight_bits(image: Image.Image, name: str) -> Image.Image:
-    values = np.asarray(image)
-    ceiling = 1 if image.mode == "F" else 65535
-    if not (values.min() >= 0 and values.max() <= ceiling):
-        found = f"{values.dtype} from {values.min():g} to {values.max():g}"
-        raise FormatError(f"{name} holds {found}, expected 0 to {ceiling}: save it as 8-bit")
-    grey = np.rint(values * 255) if image.mode == "F" else values >> 8
-    return Image.fromarray(grey.astype(np.uint8))
 
 
 def _upright(rgb: Image.Image, original: Image.Image) -> Image.Image:

@@ -5,15 +5,18 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from maxtunnel.data.survey import Ignored, tell
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import FormatError, replacing
 from maxtunnel.support.records import Json, from_json, to_json
 
 MANIFEST = "manifest.json"
 _FORMAT = "maxtunnel store"
-_VERSION = 1
-# Where the images came from is no part of what they are.
-_NOT_CONTENT = ("content_sha256", "source", "fingerprint")
+_VERSION = 2
+# Version 1 did not say what was found and ignored; all else is the same.
+_READ = (1, _VERSION)
+# Where the images came from, and what else was there, is no part of what they are.
+_NOT_CONTENT = ("content_sha256", "source", "fingerprint", "found", "ignored", "repeated")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,10 @@ class Manifest:
         shards: the files, in order.
         mean_sha256: hash of mean.npy.
         content_sha256: hash of all the above but `source` and `fingerprint`, so of every pixel too.
+        found: how many files, members or rows the source held; with `repeated`, they are the `images`, the
+            `skipped` and the `ignored`. None in old stores, which did not note it.
+        ignored: what was found and is no image or was not drawn, counted by kind, such as (".txt", 3).
+        repeated: how many images were drawn that had been drawn before.
     """
 
     size: int
@@ -58,6 +65,31 @@ class Manifest:
     shards: tuple[Shard, ...]
     mean_sha256: str
     content_sha256: str = ""
+    found: int | None = None
+    ignored: Ignored = ()
+    repeated: int = 0
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether all that was found is used, skipped or ignored."""
+        used = self.images + len(self.skipped) + sum(count for _, count in self.ignored)
+        return self.found is None or self.found + self.repeated == used
+
+    def account(self) -> str:
+        """What became of all that was found, in a line; empty where the store does not say.
+
+        `13 found: 10 images, 1 skipped, 2 ignored (1 .txt, 1 hidden)`
+        """
+        if self.found is None:
+            return ""
+        ignored = sum(count for _, count in self.ignored)
+        parts = [
+            f"{self.images:,} image{'s' * (self.images != 1)}",
+            f"{self.repeated:,} of them drawn again" * bool(self.repeated),
+            f"{len(self.skipped):,} skipped" * bool(self.skipped),
+            f"{ignored:,} ignored ({tell(self.ignored)})" * bool(ignored),
+        ]
+        return f"{self.found:,} found: {', '.join(part for part in parts if part)}"
 
     def hashed(self) -> str:
         """What `content_sha256` must be."""
@@ -77,9 +109,12 @@ class Manifest:
         try:
             values = json.loads(path.read_bytes())
             kind, version = values.pop("format"), values.pop("version")
-            if (kind, version) != (_FORMAT, _VERSION):
+            if kind != _FORMAT or version not in _READ:
                 found = f"{kind!r}, version {version!r}"
-                raise FormatError(f"{path} is of {found}: expected {_FORMAT!r}, version {_VERSION}")
+                raise FormatError(
+                    f"{path} is of {found}: expected {_FORMAT!r}, version {_VERSION} or older; prepare the "
+                    "store again, or install a newer maxtunnel"
+                )
             manifest = from_json(cls, values)
         except FormatError:
             raise

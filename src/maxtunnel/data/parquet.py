@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int64, UInt8
-from PIL import Image
+from PIL import Image as Pillow
 
 from maxtunnel.data.arrow import ArrowArray, ArrowBatch, ArrowSchema, ArrowTable, as_arrow
-from maxtunnel.data.images import NamedBytes, Stream
-from maxtunnel.data.sources import Listing, check_labels, fingerprint, reading
+from maxtunnel.data.images import Missing, NamedBytes
+from maxtunnel.data.sources import Image, Listing, check_labels, fingerprint, reading
 from maxtunnel.data.store import Store, open_store
+from maxtunnel.data.survey import Ignored
 from maxtunnel.support.choices import ExportFormat
 from maxtunnel.support.files import FormatError
 from maxtunnel.support.progress import OnProgress, silent
@@ -41,24 +43,32 @@ class ParquetSource(Listing):
     groups: Int64[np.ndarray, "g 3"]
     cursor: "_Cursor"
 
-    def images(self, items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Path | Stream]]:
+    def images(self, items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Image]]:
         """Some of the photographs, given by their numbers: for each its position in `items`, and its bytes.
 
-        They come in the order in which they lie in the files, not in that of `items`.
+        They come in the order in which they lie in the files, not in that of `items`. For a row with a path
+        and no bytes it is the file of that name beside the Parquet file.
         """
         for position in np.argsort(items, kind="stable").tolist():
             item = int(items[position])
             # Of groups that start with the same photograph all but the last are empty.
             number = np.searchsorted(self.groups[:, 2], item, side="right") - 1
             file, group, start = self.groups[number].tolist()
-            data = self.cursor.read(file, group, item - start) or b""
-            yield position, NamedBytes(data, self.keys[item].as_py())
+            data, key = self.cursor.read(file, group, item - start), self.keys[item].as_py()
+            if data or key == _row_name(self.files[file], item):
+                yield position, NamedBytes(data or b"", key)
+            else:
+                yield position, _beside(self.files[file].parent, key)
 
 
-def list_parquet(files: list[Path]) -> ParquetSource:
+def list_parquet(files: list[Path], beside: Ignored = ()) -> ParquetSource:
     """The images of Parquet files: a column `image` of {bytes, path} and, if they have labels, `label`.
 
     Class names are read from the schema's metadata, as `datasets` writes them.
+
+    Args:
+        files: of one folder.
+        beside: what else is in the folder.
     """
     _check_splits(files)
     keys: list[str] = []
@@ -74,7 +84,7 @@ def list_parquet(files: list[Path]) -> ParquetSource:
             for group in range(parquet.num_row_groups):
                 groups.append((number, group, len(keys)))
                 for key, label in _rows(parquet, group):
-                    keys.append(key or f"{file.name}/{len(keys):09d}")
+                    keys.append(key or _row_name(file, len(keys)))
                     labels.append(label)
     if not keys:
         raise FormatError(f"{files[0]} holds no image: it has no rows")
@@ -84,10 +94,18 @@ def list_parquet(files: list[Path]) -> ParquetSource:
         labels=numbers,
         class_names=classes,
         fingerprint=fingerprint(files[0].parent, [file.name for file in files]),
+        skipped=(),
+        ignored=beside,
         files=tuple(files),
         groups=np.array(groups, np.int64),
         cursor=_Cursor(tuple(files)),
     )
+
+
+def holds_images(file: Path) -> bool:
+    """Whether the Parquet file has the column of images, and is not a list of addresses, say."""
+    with reading(file):
+        return _has_images(pq.read_schema(file))
 
 
 def export(
@@ -155,6 +173,22 @@ class _Cursor:
         self._batches = self._parquet.iter_batches(ROWS, row_groups=[group], columns=["image.bytes"])
 
 
+def _row_name(file: Path, number: int) -> str:
+    """What a photograph without a path is called."""
+    return f"{file.name}/{number:09d}"
+
+
+def _beside(folder: Path, path: str) -> Path | Missing:
+    """The file that a row names, in the folder of its Parquet file; no path leads out of that folder."""
+    root = folder.resolve()
+    # A name may be too long, or hold a zero.
+    with suppress(OSError, ValueError):
+        for candidate in (root / path, root / Path(path).name):
+            if candidate.resolve().is_relative_to(root) and candidate.is_file():
+                return candidate
+    return Missing(path, f"is a path without an image, and no such file is in {folder}: put it there")
+
+
 def _check_splits(files: list[Path]) -> None:
     matches = [re.fullmatch(r"(.+)-\d+-of-\d+", file.stem) for file in files]
     splits = sorted({match[1] for match in matches if match})
@@ -169,8 +203,10 @@ def _class_names(schema: ArrowSchema, file: Path) -> tuple[str, ...]:
     """The names of the labels, empty where the files do not say; the types of the columns are checked too."""
     if not _has_images(schema):
         found = ", ".join(f"{field.name}: {field.type}" for field in schema)[:200]
+        listed = "; it lists addresses, so give the tar files that they were loaded into"
         raise FormatError(
             f"{file} has the columns {found}: expected image: struct<bytes: binary, path: string>"
+            f"{listed if 'url' in schema.names else ''}"
         )
     if "label" not in schema.names:
         return ()
@@ -191,6 +227,9 @@ def _has_images(schema: ArrowSchema) -> bool:
     if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
         return False
     data = kind.field("bytes").type
+    if pa.types.is_null(data):
+        # As Arrow types a column of paths alone.
+        return kind.get_field_index("path") >= 0
     return pa.types.is_binary(data) or pa.types.is_large_binary(data)
 
 
@@ -240,5 +279,5 @@ def _table(store: Store, first: int, last: int) -> ArrowTable:
 
 def _png(pixels: UInt8[np.ndarray, "3 s s"]) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(file, "PNG", compress_level=1)
+    Pillow.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(file, "PNG", compress_level=1)
     return file.getvalue()

@@ -14,13 +14,14 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from maxtunnel.data.images import Stream, read_image
+from maxtunnel.data.images import Missing, read_image
 from maxtunnel.data.images import resize as warp
 from maxtunnel.data.manifest import MANIFEST, Manifest, hash_of, is_store
-from maxtunnel.data.parquet import ParquetSource, list_parquet
+from maxtunnel.data.parquet import ParquetSource, holds_images, list_parquet
 from maxtunnel.data.selection import draw, relabel
-from maxtunnel.data.sources import FolderSource, list_folder
+from maxtunnel.data.sources import FolderSource, Image, list_folder
 from maxtunnel.data.store import open_store, shard_name, write_mean, write_shard
+from maxtunnel.data.survey import HIDDEN, Ignored, count_kinds, kind_of
 from maxtunnel.data.tars import TarSource, list_tars
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import FormatError, replacing
@@ -55,7 +56,8 @@ def prepare(
 
     Args:
         source: a folder of class folders, a flat folder, a `.parquet` file or a folder of them (Hugging Face
-            image layout), or a `.tar` file or a folder of them (WebDataset).
+            image layout), or a `.tar` file or a folder of them (WebDataset, img2dataset). All that is found
+            is used, skipped with a reason, or ignored and counted: `Manifest.account` tells how much of each.
         store: the folder to make.
         size: side of the square images in pixels.
         resize: how to warp them to it.
@@ -78,6 +80,8 @@ def prepare(
     listing = find_source(source)
     items = np.arange(len(listing.labels)) if select is None else draw(listing, select, distinct, seed)
     labels, names = relabel(listing, items)
+    drawn = len(np.unique(items))
+    undrawn = (("not drawn", len(listing.labels) - drawn),) if drawn < len(listing.labels) else ()
     plan = Manifest(
         size=size,
         resize=resize,
@@ -88,9 +92,12 @@ def prepare(
         fingerprint=hash_of([size, resize, select, distinct, select and seed, step, listing.fingerprint]),
         images=0,
         class_names=names,
-        skipped=(),
+        skipped=listing.skipped,
         shards=(),
         mean_sha256="",
+        found=listing.found,
+        ignored=listing.ignored + undrawn,
+        repeated=len(items) - drawn,
     )
     job = _Job(plan, listing, items, labels, step, strict, workers or os.cpu_count() or 1)
     return _run(job, store, on_progress)
@@ -100,20 +107,32 @@ def find_source(path: Path) -> Source:
     """What is in a folder or file, listed.
 
     A folder with `.parquet` or with `.tar` files directly in it is read as these, any other as images.
+    Parquet files without images beside `.tar` files are img2dataset's lists of addresses, and ignored.
     """
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
-    else:
-        files = [path]
-    parquet = [file for file in files if file.suffix.lower() == ".parquet"]
-    tars = [file for file in files if file.suffix.lower() == ".tar"]
-    if parquet and tars:
-        raise FormatError(f"{path} holds .parquet and .tar files: give a folder of one kind")
-    if parquet or tars:
-        return list_parquet(parquet) if parquet else list_tars(tars)
+    entries = sorted(path.iterdir()) if path.is_dir() else [path]
+    parquet, tars = (_with_suffix(entries, suffix) for suffix in (".parquet", ".tar"))
+    if tars and any(holds_images(file) for file in parquet):
+        raise FormatError(f"{path} holds .parquet and .tar files with images: give a folder of one kind")
+    if tars:
+        return list_tars(tars, _beside(entries, tars))
+    if parquet:
+        return list_parquet(parquet, _beside(entries, parquet))
     if path.exists() and not path.is_dir():
         raise FormatError(f"{path} is no source: expected a folder, a .parquet file or a .tar file")
     return list_folder(path)
+
+
+def _with_suffix(entries: list[Path], suffix: str) -> list[Path]:
+    return [entry for entry in entries if entry.suffix.lower() == suffix and not entry.name.startswith(".")]
+
+
+def _beside(entries: list[Path], used: list[Path]) -> Ignored:
+    """What else lies in a folder of Parquet files or of tar files."""
+    others = [entry for entry in entries if entry not in set(used)]
+    return count_kinds(
+        HIDDEN if other.name.startswith(".") else "folder" if other.is_dir() else kind_of(other.name)
+        for other in others
+    )
 
 
 def _check_settings(
@@ -216,21 +235,23 @@ def _fill(
     """Read images into the buffer; yields the position of each, and why it could not be read, if so."""
     size = buffer.shape[-1]
 
-    def read(position: int, stream: Path | Stream) -> tuple[int, str]:
+    def read(position: int, image: Image) -> tuple[int, str]:
         try:
-            buffer[position] = warp(read_image(stream), (size, size), job.plan.resize).numpy()
+            if isinstance(image, Missing):
+                raise FormatError(f"{image.name} {image.reason}")
+            buffer[position] = warp(read_image(image), (size, size), job.plan.resize).numpy()
         except FormatError as error:
             if job.strict:
                 raise
-            name = str(stream if isinstance(stream, Path) else stream.name)
+            name = str(image if isinstance(image, Path) else image.name)
             return position, str(error).removeprefix(name).strip()
         return position, ""
 
     # Few images wait, so that those of a Parquet file are not all in memory.
     waiting: deque[Future[tuple[int, str]]] = deque()
     with ThreadPoolExecutor(job.workers) as pool:
-        for position, stream in job.source.images(part):
-            waiting.append(pool.submit(read, position, stream))
+        for position, image in job.source.images(part):
+            waiting.append(pool.submit(read, position, image))
             if len(waiting) > 4 * job.workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -17,11 +17,15 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from maxtunnel.data.arrow import ArrowArray, as_arrow
-from maxtunnel.data.folders import label_by_folder, list_names
-from maxtunnel.data.images import Stream
+from maxtunnel.data.folders import label_by_folder
+from maxtunnel.data.formats import Stream
+from maxtunnel.data.images import Missing
+from maxtunnel.data.survey import Ignored, Skipped, printable, survey
 from maxtunnel.support.files import FormatError, one_line
 
 MAX_CLASSES = 65536
+
+Image = Path | Stream | Missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +37,21 @@ class Listing:
         labels: a number into `class_names` for each; -1 for all where there are no classes.
         class_names: the name of each label.
         fingerprint: hash of the names, sizes and times of the source files.
+        skipped: what was found besides that cannot be read, each with the reason.
+        ignored: what was found besides that is no image, counted by kind.
     """
 
     keys: ArrowArray
     labels: Int64[np.ndarray, " n"]
     class_names: tuple[str, ...]
     fingerprint: str
+    skipped: Skipped
+    ignored: Ignored
+
+    @property
+    def found(self) -> int:
+        """How many files, members or rows the source holds, whatever they are."""
+        return len(self.labels) + len(self.skipped) + sum(count for _, count in self.ignored)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,20 +64,35 @@ class FolderSource(Listing):
 
     root: Path
 
-    def images(self, items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Path | Stream]]:
+    def images(self, items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Image]]:
         """Some of the photographs, given by their numbers: for each its position in `items`, and its file."""
         for position, item in enumerate(items.tolist()):
             yield position, self.root / self.keys[item].as_py()
 
 
 def list_folder(root: Path) -> FolderSource:
-    """The images that `list_images` finds; the folders directly in `root` are the classes.
+    """The images that `survey` finds; the folders directly in `root` are the classes.
 
     Where images lie directly in `root` there are no classes.
     """
-    names = list_names(root)
+    found = survey(root)
+    names = [name for name in found.images if not misnamed(name)]
+    wrong = [(printable(name), misnamed(name)) for name in found.images if misnamed(name)]
     labels, classes = label_by_folder(names)
-    return FolderSource(as_arrow(names, root), labels, classes, fingerprint(root, names), root)
+    return FolderSource(
+        keys=as_arrow(names, root),
+        labels=labels,
+        class_names=classes,
+        fingerprint=fingerprint(root, names),
+        skipped=(*wrong, *found.skipped),
+        ignored=found.ignored,
+        root=root,
+    )
+
+
+def misnamed(name: str) -> str:
+    """Why a store cannot hold a name, and what to do; empty where it can."""
+    return "" if name.isascii() or printable(name) == name else "has a name that is no UTF-8: rename it"
 
 
 def check_labels(
@@ -92,8 +120,13 @@ def fingerprint(root: Path, names: Iterable[str]) -> str:
     """Hash of the names, sizes and times of the files in a folder."""
     digest = hashlib.sha256()
     for name in names:
-        status = os.stat(os.path.join(root, name))
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        try:
+            status = os.stat(os.path.join(root, name))
+            size, time = status.st_size, status.st_mtime_ns
+        except OSError:
+            # A link that leads nowhere, which is skipped when it is read.
+            size, time = -1, -1
+        digest.update(f"{name}\0{size}\0{time}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

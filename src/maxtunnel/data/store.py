@@ -216,6 +216,8 @@ def _map_shards(path: Path) -> tuple[Manifest, list[ArrowBatch]]:
     batches = [_map_shard(path / shard_name(n), shard, manifest) for n, shard in enumerate(manifest.shards)]
     if not batches or sum(shard.images for shard in manifest.shards) != manifest.images:
         raise FormatError(f"{path} holds other than the {manifest.images} images it should: prepare it again")
+    if not manifest.adds_up:
+        raise FormatError(f"{path / MANIFEST} was altered: what was found does not add up; prepare it again")
     return manifest, batches
 
 

@@ -22,7 +22,8 @@ class TrainingConfig:
         encoder: `random`, or the name of the model whose encoder was taken.
         data, val: where the photographs came from.
         size, resize: how they were read.
-        minutes: bound on the whole run; turned into `recipe.steps` after a short measurement.
+        minutes: bound on the whole run; turned into `recipe.steps` after a short measurement, which are
+            corrected where the pace becomes another.
         target_rmse: stop as soon as the RMSE on the photographs of `val` is as low as this.
         devices, nodes: processes that share each batch.
     """

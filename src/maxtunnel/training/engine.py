@@ -1,7 +1,10 @@
 """The engine under every training, Lightning Fabric: devices, processes, and the one step of an update."""
 
 import logging
+import sys
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -58,6 +61,7 @@ def start_fabric(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
         devices: GPUs, or processes on a CPU, of each machine.
         nodes: machines.
     """
+    _import_fabric()
     from lightning.fabric import Fabric as LightningFabric
     from lightning.fabric.plugins import MixedPrecision
 
@@ -78,6 +82,30 @@ def start_fabric(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def _import_fabric() -> None:
+    """Import `lightning.fabric`, though another part of Lightning may not be importable here.
+
+    `lightning/__init__.py` imports all of Lightning, that imports torchmetrics, and that imports torchvision
+    where it is installed. One that was built for another PyTorch raises, and no training needs it.
+    """
+    try:
+        import_module("lightning.fabric")
+    except (ImportError, RuntimeError, OSError, AttributeError, TypeError, ValueError):
+        spec = find_spec("lightning")
+        if spec is None:
+            raise
+        # The package without what its __init__.py does: enough to find its parts. Fabric asks for the version
+        # of torchmetrics, and is content without it.
+        stand_ins: dict[str, Any] = {"lightning": module_from_spec(spec), "torchmetrics": None}
+        sys.modules.update(stand_ins)
+        try:
+            import_module("lightning.fabric")
+        finally:
+            # Whoever imports the whole of either is to be told what is wrong.
+            for name in stand_ins:
+                del sys.modules[name]
 
 
 def place(module: nn.Module, device: torch.device) -> None:

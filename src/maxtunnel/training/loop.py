@@ -4,6 +4,7 @@ import math
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,9 @@ from maxtunnel.training.recipes import Recipe
 from maxtunnel.training.state import State
 
 ROW = 50  # steps a row of metrics.csv
+# A run that is bound in time gets other steps to do where its pace became another by more than this.
+_STEADY = 0.8, 1.25
+_ROWS = 4  # whose pace counts
 CHECKPOINT_SECONDS = 10.0
 _CURVE = 60  # most points of a training's curve
 
@@ -59,6 +63,7 @@ def fit(
     seconds: float | None = None,
     on_progress: OnProgress = silent,
     name: str = "train",
+    stop: Callable[[], bool] = lambda: False,
 ) -> Fit:
     """Train a task in memory, in this process: no folder, no resume.
 
@@ -69,6 +74,7 @@ def fit(
         seconds: bound on the training.
         on_progress: told often how far the training is, in steps.
         name: of the training, in progress and errors.
+        stop: asked after each step whether to end before its time.
 
     Raises:
         TrainingDiverged: the loss became NaN or infinite.
@@ -83,7 +89,8 @@ def fit(
         rate = recipe.rate(round(share * recipe.steps))
         done.append(update(rate, at(len(done))))
         passed = time.monotonic() - began
-        share = len(done) / recipe.steps if seconds is None else passed / seconds
+        share = len(done) / recipe.steps if seconds is None else passed / max(seconds, 1e-9)
+        share = 1.0 if stop() else share
         if len(done) % ROW == 0 or share >= 1:
             loss, metric = torch.stack(done[-ROW:]).mean(0).tolist()
             if not math.isfinite(loss):
@@ -126,6 +133,9 @@ class Session:
         if resume:
             self.state.load(run)
         self._update = Update(self.fabric, task, self.state.optimizer)
+        # For a run that is bound in time: when it ends, and at which steps and times its last rows ended.
+        self._ends_at: float | None = None
+        self._rows: deque[tuple[int, float]] = deque(maxlen=_ROWS + 1)
         self._resumed = resume
 
     @property
@@ -165,19 +175,23 @@ class Session:
             TrainingDiverged: the loss became NaN or infinite; the last good state is saved.
         """
         log = self._begin(at)
-        state, steps, alone = self.state, self.config.recipe.steps, self.fabric.world_size == 1
-        every = max(ROW, steps // 20 // ROW * ROW)
+        state, alone = self.state, self.fabric.world_size == 1
         done: list[Tensor] = []
         saved = row_began = time.monotonic()
-        with _interrupts() as interrupted, closing(log):
-            while state.step < steps:
+        with interrupts() as interrupted, closing(log):
+            while state.step < self.config.recipe.steps:
                 done.append(self.step(state.step, at(state.step)))
                 state.step += 1
-                ends, looks = state.step == steps, state.step % every == 0
+                ends = state.step == self.config.recipe.steps
                 if not (ends or state.step % ROW == 0 or (alone and interrupted.is_set())):
                     continue
                 # Processes stop together, at the end of a row: a signal reaches them at different steps.
                 stop = self._any(interrupted.is_set())
+                # Wait for the device, whose pace it is.
+                done[-1].tolist()
+                self._keep_to_time()
+                steps = self.config.recipe.steps
+                ends, looks = state.step == steps, state.step % max(ROW, steps // 20 // ROW * ROW) == 0
                 self._end_row(done, time.monotonic() - row_began, log, on_progress)
                 enough = looks and not ends and self._any(reached())
                 if log.writes and (ends or stop or enough or time.monotonic() - saved > CHECKPOINT_SECONDS):
@@ -186,7 +200,7 @@ class Session:
                 if log.writes and (ends or looks):
                     show(state.step)
                 if enough:
-                    self._end_early()
+                    self._set_steps(state.step)
                     break
                 if stop and not ends:
                     raise TrainingStopped(
@@ -209,12 +223,31 @@ class Session:
             # All processes must agree, and each has its own clock.
             mean = torch.tensor(left / per_step, device=self.fabric.device)
             steps = max(1, round(float(self.fabric.all_reduce(mean, reduce_op="mean"))))
+            self._ends_at = self.started + self.config.minutes * 60
+            self._rows.append((self.state.step, time.monotonic()))
             self.config = replace(self.config, recipe=replace(self.config.recipe, steps=steps), minutes=None)
         if self.fabric.is_global_zero:
             if not self._resumed:
                 self.network.save(self.run / "model.safetensors")
             self.config.save(self.run)
         return Log(self.run, self.state.step, self.task.metric, self.fabric.is_global_zero)
+
+    def _keep_to_time(self) -> None:
+        """Change how many steps the run has where they would end at another time than was asked for.
+
+        The first estimate comes from a moment in which the machine may have been busy, or idle.
+        """
+        if self._ends_at is None:
+            return
+        step, now = self.state.step, time.monotonic()
+        self._rows.append((step, now))
+        per_step = (now - self._rows[0][1]) / (step - self._rows[0][0])
+        # All processes must agree, and each has its own clock.
+        mean = torch.tensor((self._ends_at - now) / per_step, device=self.fabric.device)
+        left = float(self.fabric.all_reduce(mean, reduce_op="mean"))
+        planned = self.config.recipe.steps - step
+        if planned and not _STEADY[0] < left / planned < _STEADY[1]:
+            self._set_steps(step + max(0, round(left)))
 
     def _end_row(self, done: list[Tensor], seconds: float, log: Log, on_progress: OnProgress) -> None:
         """Report the steps of one row, and refuse them where a loss is not finite."""
@@ -225,9 +258,9 @@ class Session:
         on_progress("train", step, recipe.steps, note)
         log.row(step, loss, metric, recipe.rate(step - 1), speed)
 
-    def _end_early(self) -> None:
-        """Make the steps done so far all that the run was asked for."""
-        self.config = replace(self.config, recipe=replace(self.config.recipe, steps=self.state.step))
+    def _set_steps(self, steps: int) -> None:
+        """Make so many steps all that the run was asked for."""
+        self.config = replace(self.config, recipe=replace(self.config.recipe, steps=steps))
         if self.fabric.is_global_zero:
             self.config.save(self.run)
 
@@ -278,7 +311,7 @@ def _curve(task: Phase, metrics: Float[Tensor, " steps"]) -> tuple[tuple[int, fl
 
 
 @contextmanager
-def _interrupts() -> Iterator[threading.Event]:
+def interrupts() -> Iterator[threading.Event]:
     """An event that Ctrl-C or SIGTERM sets; the second one acts as always."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():

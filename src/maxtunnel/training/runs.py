@@ -1,5 +1,6 @@
 """Runs from names: folders and stores become photographs, models become networks, training gets both."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -7,6 +8,7 @@ from typing import TypedDict, Unpack
 import torch
 
 from maxtunnel.data import ImageSet, is_store, open_store, read_photographs
+from maxtunnel.data.batches import Pixels
 from maxtunnel.data.mean import mean_image
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.provenance import Provenance
@@ -15,7 +17,7 @@ from maxtunnel.support.choices import Precision, RecipeName, Resize
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.recipes import RECIPES, PhaseName
-from maxtunnel.training.train import pretrain, train
+from maxtunnel.training.train import train_decoder, train_encoder
 from maxtunnel.zoo.names import load
 
 Skipped = tuple[tuple[Path, str], ...]
@@ -37,7 +39,7 @@ class Options(TypedDict, total=False):
 def make_config(
     phase: PhaseName,
     recipe: RecipeName,
-    data: Path,
+    data: Path | None,
     val: Path | None,
     *,
     steps: int | None = None,
@@ -49,7 +51,7 @@ def make_config(
     Args:
         phase: what is trained.
         recipe: one of `RECIPES`.
-        data: folder or store to train on.
+        data: folder or store to train on; None where the photographs come from memory.
         val: folder or store to measure on.
         steps, precision: in the place of the recipe's.
         options: other fields of the config; the rest have their defaults.
@@ -59,15 +61,69 @@ def make_config(
     """
     if steps is not None and options.get("minutes") is not None:
         raise ValueError("`steps` and `minutes` both bound the run: give one of them")
-    if val is not None and val.resolve() == data.resolve():
+    if val is not None and data is not None and val.resolve() == data.resolve():
         raise ValueError(
             f"`val` is {val}, which is `data` too: measure on photographs that were not trained on"
         )
     chosen = RECIPES[phase][recipe]
     chosen = replace(chosen, steps=steps or chosen.steps, precision=precision or chosen.precision)
     # Absolute, so that the run can be resumed from anywhere.
+    source = "" if data is None else str(data.resolve())
     held_out = None if val is None else str(val.resolve())
-    return TrainingConfig(phase, chosen, data=str(data.resolve()), val=held_out, **options)
+    return TrainingConfig(phase, chosen, data=source, val=held_out, **options)
+
+
+def train(
+    network: str | Path | Architecture | TunnelNetwork,
+    photographs: str | Path | Pixels,
+    out: str | Path,
+    *,
+    val: str | Path | Pixels | None = None,
+    recipe: RecipeName = "fast",
+    steps: int | None = None,
+    precision: Precision | None = None,
+    on_progress: OnProgress = silent,
+    **options: Unpack[Options],
+) -> TunnelNetwork:
+    """Train a decoder to rebuild photographs from switches: what `maxtunnel train` does, and its defaults.
+
+    Args:
+        network: an architecture, such as `8-8-8`, of which a new network is made; or a model that `load`
+            takes, or a network (changed in place), whose decoder is trained further.
+        photographs: a folder or a store; or uint8 RGB, (n, 3, h, w), as they are.
+        out: folder of the run; `resume_run` goes on with one that was stopped.
+        val: photographs that are never trained on, as above, to measure on at the end.
+        recipe: `fast` or `paper`.
+        steps, precision: in the place of the recipe's.
+        on_progress: told what is done, how far and out of how much.
+        options: `seed`, `encoder`, `size`, `resize`, `minutes`, `target_rmse`, `devices` and `nodes`, as in
+            `TrainingConfig`.
+
+    Returns:
+        The network, which `out` also holds as model.safetensors. Files that could not be read are logged.
+
+    Raises:
+        ValueError: settings that contradict each other, or photographs of another size than the store's.
+        FormatError: there are no photographs, or no such model.
+        TrainingStopped: interrupted by Ctrl-C or SIGTERM; the state is saved.
+        TrainingDiverged: the loss became NaN or infinite; the last good state is saved.
+    """
+    config = make_config(
+        "train", recipe, _path(photographs), _path(val), steps=steps, precision=precision, **options
+    )
+    made = _named(network) if isinstance(network, str | Path) else network
+    if not isinstance(photographs, str | Path):
+        config = replace(config, size=photographs.shape[-1])
+    data = _photographs(photographs, config, on_progress)
+    held_out = None if val is None else _photographs(val, config, on_progress)
+    if isinstance(made, Architecture):
+        made = _new_network(made, data, config)
+    elif config.encoder != "random":
+        take_encoder(made, load(config.encoder))
+    made, skipped = _run(made, data, held_out, Path(out), config, False, on_progress)
+    for _, reason in skipped:
+        logging.getLogger("maxtunnel").warning("skipped: %s", reason)
+    return made
 
 
 def start_run(
@@ -83,13 +139,7 @@ def start_run(
     """
     shape = Architecture.parse(architecture)
     data, val = _read(config, on_progress)
-    mean = open_store(config.data).mean if is_store(config.data) else mean_image(data.pixels[:])
-    network = TunnelNetwork(shape, mean, config.recipe.scale, config.seed)
-    if config.recipe.bias_code is not None:
-        torch.nn.init.constant_(network.decoder.bias_code, config.recipe.bias_code)
-    if config.encoder != "random":
-        take_encoder(network, load(config.encoder))
-    return _run(network, data, val, out, config, False, on_progress)
+    return _run(_new_network(shape, data, config), data, val, out, config, False, on_progress)
 
 
 def resume_run(run: Path, on_progress: OnProgress = silent) -> tuple[TunnelNetwork, Skipped]:
@@ -111,6 +161,38 @@ def take_encoder(network: TunnelNetwork, source: TunnelNetwork) -> None:
     network.provenance = Provenance(pretraining=source.provenance.pretraining)
 
 
+def _path(photographs: str | Path | Pixels | None) -> Path | None:
+    """Where photographs come from; None for those in memory."""
+    return Path(photographs) if isinstance(photographs, str | Path) else None
+
+
+def _photographs(given: str | Path | Pixels, config: TrainingConfig, on_progress: OnProgress) -> ImageSet:
+    """Those of a folder or store, read as the config says; or those given, as they are."""
+    if isinstance(given, str | Path):
+        return read_photographs(given, config.size, config.resize, on_progress=on_progress)
+    return ImageSet(given, labels=None, class_names=(), paths=(), skipped=(), ignored=())
+
+
+def _named(name: str | Path) -> Architecture | TunnelNetwork:
+    """The architecture that a name writes out, or the model of this name."""
+    try:
+        return Architecture.parse(str(name))
+    except ValueError:
+        return load(name)
+
+
+def _new_network(architecture: Architecture, data: ImageSet, config: TrainingConfig) -> TunnelNetwork:
+    """A network to train as the config says, with the photographs' mean image."""
+    stored = bool(config.data) and is_store(config.data)
+    mean = open_store(config.data).mean if stored else mean_image(data.pixels[:])
+    network = TunnelNetwork(architecture, mean, config.recipe.scale, config.seed)
+    if config.recipe.bias_code is not None:
+        torch.nn.init.constant_(network.decoder.bias_code, config.recipe.bias_code)
+    if config.encoder != "random":
+        take_encoder(network, load(config.encoder))
+    return network
+
+
 def _read(config: TrainingConfig, on_progress: OnProgress) -> tuple[ImageSet, ImageSet | None]:
     def read(source: str) -> ImageSet:
         return read_photographs(source, config.size, config.resize, on_progress=on_progress)
@@ -129,7 +211,7 @@ def _run(
 ) -> tuple[TunnelNetwork, Skipped]:
     if config.phase == "train":
         pixels = None if val is None else val.pixels
-        train(network, data.pixels, run, config, val=pixels, resume=resume, on_progress=on_progress)
+        train_decoder(network, data.pixels, run, config, val=pixels, resume=resume, on_progress=on_progress)
     else:
         _pretrain(network, data, val, run, config, resume, on_progress)
     return network, data.skipped + (() if val is None else val.skipped)
@@ -153,6 +235,6 @@ def _pretrain(
         if val.labels is None or val.class_names != data.class_names:
             raise ValueError(f"{config.val} has other classes than {config.data}: both need the same folders")
         labelled = val.pixels, val.labels
-    pretrain(
+    train_encoder(
         network, data.pixels, data.labels, run, config, val=labelled, resume=resume, on_progress=on_progress
     )

@@ -1,7 +1,7 @@
 """Training a decoder and pretraining an encoder: a run in a folder, and its record in the network."""
 
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from maxtunnel.training.phases import Classification, Reconstruction, top1
 SAMPLES = 8  # photographs in each picture of samples
 
 
-def train(
+def train_decoder(
     network: TunnelNetwork,
     photographs: Pixels,
     run: str | Path,
@@ -81,7 +81,7 @@ def train(
     return network
 
 
-def pretrain(
+def train_encoder(
     network: TunnelNetwork,
     photographs: Pixels,
     labels: Int64[Tensor, " n"],
@@ -98,17 +98,17 @@ def pretrain(
         network: its encoder is changed in place; its decoder stays as it is.
         photographs: uint8 RGB, (n, 3, h, w), all of one size.
         labels: the number of each photograph's class, from 0.
-        run: as for `train`; model.safetensors holds the encoder, for `maxtunnel train --encoder RUN`.
+        run: as for `train_decoder`; model.safetensors holds the encoder, for `maxtunnel train --encoder RUN`.
         config: recipe, seed and bounds.
         val: photographs and labels that are never trained on, for the top-1 accuracy.
-        resume: as for `train`.
+        resume: as for `train_decoder`.
         on_progress: told often how far the run is, in steps.
 
     Returns:
         The network, whose provenance has the accuracy.
 
     Raises:
-        As `train`.
+        As `train_decoder`.
     """
     _check_some(photographs)
     if not resume:
@@ -134,9 +134,11 @@ def pretrain(
     return network
 
 
-def _check_some(photographs: Sized) -> None:
+def _check_some(photographs: Pixels) -> None:
     if len(photographs) == 0:
         raise ValueError("there are no photographs to train on")
+    if photographs.dtype != torch.uint8:
+        raise ValueError(f"`photographs` are {photographs.dtype}: give uint8, 0 to 255")
 
 
 def _resident(pixels: Pixels, device: torch.device) -> Pixels:

@@ -13,13 +13,16 @@ from safetensors import safe_open
 from torch import Tensor
 
 from maxtunnel.data import is_store, open_store
-from maxtunnel.data.images import Resize, mean_image, read_folder
+from maxtunnel.data.folders import read_folder
+from maxtunnel.data.mean import mean_image
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import hash_encoder, hash_tensors, read_header
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import FormatError
-from maxtunnel.support.progress import OnProgress, counter, silent
+from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.caffe import load_caffemodel
+from maxtunnel.zoo.foreign import refuse_foreign
 
 WEIGHTS = Path(__file__).with_name("weights")
 
@@ -40,21 +43,30 @@ def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> Tunne
             means, which costs 5 to 9 % in RMSE.
 
     Raises:
-        FormatError: there is no such model, or its file is damaged.
+        FormatError: there is no such model, its file is damaged, or it is another program's: never unpickled,
+            and named for what it is.
         ValueError: a mean is given for a network that carries its own.
     """
     path = Path(model)
+    if path.is_file() and str(model) not in shipped():
+        refuse_foreign(path)
     if path.suffix == ".caffemodel":
         network = load_caffemodel(path, mean)
         if mean is None:
             _warn_of_channel_means(path)
         return network
     if mean is not None:
-        raise ValueError(f"{model} carries its own mean image; a mean is for .caffemodel files alone")
+        raise ValueError(f"{model} carries its own mean image: `mean` is for .caffemodel files alone")
     if str(model) in shipped():
         return TunnelNetwork.load(WEIGHTS / f"{model}.safetensors")
     if path.is_dir():
         path = path / "model.safetensors"
+        if path.is_file():
+            refuse_foreign(path)
+        elif str(model):
+            raise FormatError(
+                f"{model} is a folder without model.safetensors: give the folder of a run, or a file"
+            )
     if not path.exists():
         raise FormatError(
             f"no model {str(model)!r}: there is no such file or run folder, and those that ship are "
@@ -66,7 +78,7 @@ def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> Tunne
 def _warn_of_channel_means(path: Path) -> None:
     logging.getLogger("maxtunnel").warning(
         "%s carries no mean image: ImageNet's channel means take its place, which costs 5-9 %% in RMSE; "
-        "give one with --mean",
+        "store one with it: maxtunnel import-caffe FILE OUT --mean FOLDER",
         path,
     )
 
@@ -128,14 +140,14 @@ def _identity(name: str) -> bytes:
         return hash_encoder(_encoder_hash(name), file.get_tensor("mean"), float(file.metadata()["scale"]))
 
 
-def architecture_of(what: str) -> Architecture:
-    """The architecture that `what` writes out, or that the model of this name has."""
+def architecture_of(name: str) -> Architecture:
+    """The architecture that `name` writes out, or that the model of this name has."""
     try:
-        return Architecture.parse(what)
+        return Architecture.parse(name)
     except ValueError as error:
-        if not (Path(what).exists() or what in shipped()):
+        if not (Path(name).exists() or name in shipped()):
             raise ValueError(f"{error}; nor is it a model") from None
-        return load(what).architecture
+        return load(name).architecture
 
 
 def read_mean(
@@ -149,9 +161,7 @@ def read_mean(
     if is_store(source):
         return open_store(source).mean
     if source.suffix != ".npy":
-        return mean_image(
-            read_folder(source, size, resize, on_progress=counter(on_progress, "mean image")).pixels
-        )
+        return mean_image(read_folder(source, size, resize, on_progress=on_progress).pixels)
     try:
         array = np.load(source, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -175,7 +185,7 @@ def import_snapshot(
 ) -> TunnelNetwork:
     """Store a published snapshot as a file of ours, with the mean image that `mean` names."""
     if target.suffix != ".safetensors":
-        raise ValueError(f"{target} is to hold a network: name it .safetensors")
+        raise ValueError(f"`target` is {target}, which is to hold a network: name it .safetensors")
     network = load(snapshot, None if mean is None else read_mean(mean, size, on_progress=on_progress))
     network.save(target)
     return network
