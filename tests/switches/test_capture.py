@@ -1,7 +1,5 @@
 """PyTorch's own `max_pool2d(..., return_indices=True)` is the oracle; networks come from packages."""
 
-import random
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,7 @@ from torch.overrides import _get_current_function_mode
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from maxtunnel.models.mirrored import levels_of, mirror
-from maxtunnel.switches.capture import NoSwitches, _restoring, capture, record
+from maxtunnel.switches.capture import NoSwitches, capture, record
 from third_party import third_party_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -99,7 +97,7 @@ def everything(model):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("fails", [True, False])
-def test_the_model_is_left_restoring(training, fails):
+def test_the_model_is_left_as_it_was(training, fails):
     def forward(self, x):
         x = self.body(x)
         self.seen = self.seen + 1
@@ -127,14 +125,6 @@ def test_the_model_is_left_restoring(training, fails):
     # Nothing looks at operations any more.
     assert _get_current_dispatch_mode() is None
     assert _get_current_function_mode() is None
-
-
-def test_pythons_random_state_is_restored():
-    # Not through `capture`: what checks the types of its result under test draws random numbers itself.
-    with _restoring(nn.Identity()):
-        before = random.getstate()
-        random.random()
-    assert random.getstate() == before
 
 
 def test_train_mode_switches_are_those_of_train_mode():
@@ -201,7 +191,7 @@ def test_indices_that_leave_the_model_are_noticed():
         x, second = F.max_pool2d(x, 2, return_indices=True)
         return {"features": F.max_unpool2d(x, second, 2), "more": [first]}
 
-    found = record(Model(forward), images())
+    found = record(Model(forward), images(), trace=True)
     assert found.returned == ["max_pool2d"]
     assert found.unpoolings == 1
 
@@ -283,3 +273,100 @@ def test_third_party_networks(name, levels, kernel, monkeypatch):
         assert level.name
     decoder = mirror(levels_of(code), (64, 64), width=8)
     assert decoder([level.codes for level in code.levels]).shape == x.shape
+
+
+def test_what_is_recorded_is_no_alias():
+    """A ReLU, a sum and a NaN written into the model's own values later."""
+
+    def forward(self, x):
+        x, indices = F.max_pool2d(x - 0.5, 2, return_indices=True)
+        x = F.relu_(x)
+        x += 1
+        indices.zero_()
+        x[:] = torch.nan
+        return x
+
+    x = images()
+    values, indices = F.max_pool2d(x - 0.5, 2, return_indices=True)
+    assert bool((values < 0).any())
+    (level,) = record(Model(forward), x).levels
+    assert torch.equal(level.values, values)
+    assert torch.equal(level.switches.indices(), indices)
+
+
+def test_a_swap_keeps_what_it_is_given_apart():
+    codes = torch.full((2, 3, 8, 8), 3, dtype=torch.uint8)
+
+    def swap(x, level):
+        return level.values, codes
+
+    def forward(self, x):
+        return F.max_pool2d(x, 2).zero_()
+
+    (level,) = record(Model(forward), images(), swap=swap).levels
+    codes.zero_()
+    assert level.switches.codes.eq(3).all()
+    assert torch.equal(level.values, F.max_pool2d(images(), 2))
+
+
+def test_values_of_inference_mode_can_be_used_outside():
+    model = Model(torch.inference_mode()(lambda self, x: F.max_pool2d(x, 2)))
+    (level,) = record(model, images()).levels
+    assert not level.values.is_inference()
+    assert not level.switches.codes.is_inference()
+    level.values.add_(1)
+
+
+def test_a_level_that_mixes_images_is_left_out():
+    def forward(self, x):
+        return F.max_pool2d(F.max_pool2d(x, 2).flatten(0, 1)[:, None], 2)
+
+    with pytest.raises(
+        ValueError, match=r"level 2\) pools a batch of 6, but images are 2.*leave it out of `levels`"
+    ):
+        record(Model(forward), images())
+    found = record(Model(forward), images(), observed=lambda number: number == 1)
+    assert [level.number for level in found.levels] == [1]
+    assert found.ran == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([torch.rand(3, 8, 8)], r"`images` is a list: give one tensor"),
+        (np.zeros((1, 3, 8, 8)), r"`images` is a ndarray"),
+        (torch.rand(3, 8, 8), r"`images` are of shape \(3, 8, 8\): give \(n, c, h, w\)"),
+    ],
+)
+def test_images_that_are_no_batch_are_refused(given, message, monkeypatch):
+    # The check of shapes that tests switch on would come first.
+    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)
+    with pytest.raises(ValueError, match=message):
+        capture(nn.MaxPool2d(2), given)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3).bfloat16(), nn.MaxPool2d(2)),
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.Conv2d(4, 4, 1).double()),
+    ],
+)
+def test_models_of_several_types(model):
+    """The first takes bfloat16, as its convolutions are; the second float32, and fails later in any case."""
+    if model[-1].__class__ is nn.MaxPool2d:
+        assert capture(model.eval(), images()).levels[0].codes.shape == (2, 4, 7, 7)
+        assert record(model, images()).levels[0].values.dtype == torch.bfloat16
+    else:
+        with pytest.raises(RuntimeError, match="type"):
+            capture(model, images())
+
+
+def test_the_type_of_the_images_is_the_one_that_runs():
+    """Its first weight of two dimensions belongs to another input."""
+
+    def forward(self, x):
+        return F.max_pool2d(self.stem(x), 2)
+
+    model = Model(forward, table=nn.Embedding(4, 4).bfloat16(), stem=nn.Conv2d(3, 4, 3))
+    assert record(model, images()).levels[0].values.dtype == torch.float32

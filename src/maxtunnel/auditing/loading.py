@@ -3,8 +3,8 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,45 +12,59 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.fx import Node
 
+from maxtunnel.auditing.exported import read_exported
 from maxtunnel.auditing.targets import Preprocess, Target
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError, one_line
+from maxtunnel.switches.guard import Settings, keeping_state
 from maxtunnel.zoo.names import load, shipped
 
+_SCRIPTS = (".pt", ".pth", ".ts")
 IMAGENET = "0.485,0.456,0.406/0.229,0.224,0.225"
 
 
 def load_target(text: str, preprocess: str | None = None) -> Target:
     """The model that `text` names.
 
+    A person's file may change what is global to the process: that is in force while its own code runs, in
+    `build()` and in every forward pass, and nowhere else.
+
     Args:
         text: `package.module:callable` or `file.py:callable` that returns an nn.Module, a file that
-            `torch.export.save` wrote (.pt2), or what `load` takes.
+            `torch.export.save` (.pt2) or `torch.jit.save` (.pt) wrote, or what `load` takes.
         preprocess: `MEAN/STD` (three numbers each, by commas), `imagenet`, or a `...:callable`.
 
     Raises:
         ValueError: it cannot be imported or read, or it is no model.
     """
-    change = read_preprocess(preprocess)
-    if text.endswith(".pt2"):
-        return _exported(Path(text), change)
-    if text in shipped() or (Path(text).exists() and not text.endswith(".py")):
+    settings: Settings = {}
+    change = read_preprocess(preprocess, settings)
+    path = Path(text)
+    if path.suffix == ".pt2":
+        return read_exported(path, change)
+    if path.suffix in _SCRIPTS and path.is_file():
+        return Target(_scripted(path), path.stem, change, settings=settings)
+    if text in shipped() or (path.exists() and path.suffix != ".py"):
         if preprocess is not None:
             raise ValueError(
                 f"{text} is a network of ours and preprocesses by itself: leave `preprocess` out"
             )
-        return Target(ShippedEncoder(load(text)), Path(text).stem)
-    found = find(text)
-    model = found if isinstance(found, nn.Module) else _call(text, found)
+        return Target(ShippedEncoder(load(text)), path.stem)
+    found = find(text, settings)
+    model = found if isinstance(found, nn.Module) else _call(text, found, settings)
     if not isinstance(model, nn.Module):
         raise ValueError(f"{text} gave a {type(model).__name__}: expected a torch.nn.Module")
-    return Target(model, Path(text).name, change)
+    _leave_inference_mode(model)
+    return Target(model, path.name, change, settings=settings)
 
 
-def find(reference: str) -> Any:
+def find(reference: str, settings: Settings | None = None) -> Any:
     """The object that `package.module:name` or `file.py:name` names.
+
+    Args:
+        reference: where it is.
+        settings: notes what the file changed in the process, which is then as it was.
 
     Raises:
         ValueError: there is none, or the module cannot be imported.
@@ -59,10 +73,11 @@ def find(reference: str) -> Any:
     if not colon or not place or not name:
         raise ValueError(
             f"{reference!r} names nothing: give package.module:callable or file.py:callable; as a model also "
-            f"a .pt2 file or one of {', '.join(shipped())}"
+            f"a .pt2 or .pt file or one of {', '.join(shipped())}"
         )
     try:
-        module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
+        with keeping_state(settings):
+            module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
     except FileNotFoundError as error:
         raise ValueError(f"{place}: {error.strerror or error}") from None
     # A person's file may fail in any way while it is imported, and a script may exit.
@@ -74,12 +89,12 @@ def find(reference: str) -> Any:
         raise ValueError(f"{place} holds no {name!r}") from None
 
 
-def read_preprocess(text: str | None) -> Preprocess:
-    """The function on photographs that `text` describes; see `load_target`."""
+def read_preprocess(text: str | None, settings: Settings | None = None) -> Preprocess:
+    """The function on photographs that `text` describes; see `load_target` and, for `settings`, `find`."""
     if text is None:
         return lambda images: images
     if ":" in text:
-        return find(text)
+        return find(text, settings)
     text = IMAGENET if text == "imagenet" else text
     try:
         mean, std = (
@@ -110,45 +125,47 @@ class ShippedEncoder(nn.Module):
         return self.network.encoder.blocks(x, lambda _, x: (self.pool(x), x))[0]
 
 
-def _exported(path: Path, preprocess: Preprocess) -> Target:
-    if not path.exists():
-        raise FormatError(f"{path}: there is no such file")
+def _scripted(path: Path) -> nn.Module:
+    """What `torch.jit.save` wrote. A file of `torch.save` runs any code when it is read, so it is refused."""
     try:
-        program = torch.export.load(path)
-    except Exception as error:
-        raise FormatError(f"{path} cannot be read as a torch.export file ({one_line(error)})") from error
-    inputs = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
-    batch = inputs[0].meta["val"].shape[0] if inputs else None
-    return Target(
-        program.module(),
-        path.stem,
-        _sized(path, preprocess, inputs),
-        batch if isinstance(batch, int) else None,
-    )
+        with zipfile.ZipFile(path) as archive:
+            scripted = any("/code/" in name for name in archive.namelist())
+    except zipfile.BadZipFile:
+        scripted = False
+    if not scripted:
+        raise FormatError(
+            f"{path} is no TorchScript file: give file.py:callable that builds the model and loads its "
+            "weights, or what torch.export.save or torch.jit.save writes"
+        )
+    try:
+        with warnings.catch_warnings():
+            # PyTorch calls TorchScript deprecated; those who are given such a file cannot help it.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return torch.jit.load(path, map_location="cpu")
+    except RuntimeError as error:
+        raise FormatError(f"{path} cannot be read as a TorchScript file ({one_line(error)})") from error
 
 
-def _sized(path: Path, preprocess: Preprocess, inputs: list[Node]) -> Preprocess:
-    """`preprocess`, refusing images of another size than the program was exported for."""
-
-    def change(images: Tensor) -> Tensor:
-        x = preprocess(images)
-        expected = inputs[0].meta["val"].shape[1:]
-        wrong = [(a, b) for a, b in zip(x.shape[1:], expected, strict=True) if isinstance(b, int) and a != b]
-        if wrong:
-            sizes = "x".join(map(str, expected))
-            raise ValueError(f"{path} was exported for images of {sizes}: give that `size`")
-        return x
-
-    return change
-
-
-def _call(text: str, found: Any) -> Any:
+def _call(text: str, found: Any, settings: Settings) -> Any:
     if not callable(found):
         return found
     try:
-        return found()
+        with keeping_state(settings):
+            return found()
     except (Exception, SystemExit) as error:
         raise ValueError(f"{text}() fails ({type(error).__name__}: {one_line(error)})") from error
+
+
+def _leave_inference_mode(model: nn.Module) -> None:
+    """Weights that were made in inference mode can never be written to again: ordinary ones replace them."""
+    made: dict[int, Tensor] = {}
+    for module in model.modules():
+        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            if tensor is not None and tensor.is_inference():
+                copy = tensor.clone()
+                is_weight = isinstance(tensor, nn.Parameter)
+                new = nn.Parameter(copy, tensor.requires_grad) if is_weight else copy
+                setattr(module, name, made.setdefault(id(tensor), new))
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -162,21 +179,11 @@ def _import_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # It may import files beside it, and an untrained copy of its model needs the module of its classes.
     sys.modules[name] = module
-    with _on_path(path.parent):
-        spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent.resolve()))
+    spec.loader.exec_module(module)
     return module
 
 
 def _import_module(name: str) -> ModuleType:
-    with _on_path(Path()):
-        return importlib.import_module(name)
-
-
-@contextmanager
-def _on_path(folder: Path) -> Iterator[None]:
-    entry = str(folder.resolve())
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        sys.path.remove(entry)
+    sys.path.insert(0, str(Path().resolve()))
+    return importlib.import_module(name)

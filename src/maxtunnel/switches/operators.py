@@ -159,7 +159,7 @@ class _Take(_SingleLevelFunction):
         return torch.ops.maxtunnel.take(tangent, codes, ctx.window)
 
 
-def _differentiable(function: type[_SingleLevelFunction]) -> Any:
+def _differentiable(function: Any) -> Any:
     """An operator's rule of autograd, also inside the transforms of `torch.func`."""
 
     def rule(*arguments: Any) -> Any:

@@ -73,7 +73,7 @@ class Window:
         Raises:
             ValueError: no window fits, or one would lie in the padding altogether (dilation can do that).
         """
-        if isinstance(size[0], int) and isinstance(size[1], int):
+        if all(isinstance(side, int) for side in size):
             return self._output_size(size)
         # Symbols, while PyTorch traces: nothing can be looked at.
         return self.positions(0, size[0]), self.positions(1, size[1])
