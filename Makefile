@@ -6,10 +6,14 @@ BIN := .venv/bin
 .PHONY: demo test lint clean
 
 demo: .venv/installed
+	@echo "Rebuilding the photographs in the package by every network that ships: usually under a minute."
+	@echo "The very first time, C++ is compiled besides: some ten seconds more."
 	$(BIN)/maxtunnel demo --out demo
 
 test: .venv/developing
-	$(BIN)/python -m pytest
+	@echo "Running all tests: some minutes, longer on a busy machine. What needs the reference data says so and"
+	@echo "is skipped, unless it lies in ../shared or where MAXTUNNEL_SHARED points."
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: .venv/developing
 	$(BIN)/ruff format --check .
@@ -17,13 +21,16 @@ lint: .venv/developing
 	$(BIN)/mypy
 
 .venv/bin/python:
+	@echo "Making a virtual environment in .venv."
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv, once: PyTorch is large, so this takes minutes and says nothing meanwhile."
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/developing: pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv, once: PyTorch is large, so this takes minutes and says nothing meanwhile."
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ .venv/installed
 

@@ -1,78 +1,173 @@
-"""Imports go one way: a file may use only those that stand before it here."""
+"""The house: rooms, and files in each, from bottom to top; a file uses only what stands below it."""
 
 import ast
+import re
 from pathlib import Path
 
+import pytest
+
 SOURCE = Path(__file__).parents[1] / "src" / "maxtunnel"
-ORDER = [
-    "files",
-    "hub",
-    "memory",
-    "progress",
-    "window",
-    "native",
-    "kernels",
-    "convolution",
-    "planar",
-    "switches",
-    "capturing",
-    "images",
-    "dataset",
-    "architecture",
-    "network",
-    "codec",
-    "tiling",
-    "batches",
-    "caffe",
-    "zoo",
-    "mxt",
-    "evaluation",
-    "recipes",
-    "state",
-    "phases",
-    "training",
-    "benchmark",
-    "runs",
-    "auditing",
-    "figures",
-    "demo",
-    "paper",
-    "web",
-    "console",
-    "__main__",
-]
+DOCUMENT = Path(__file__).parents[1] / "docs" / "architecture.md"
+ROOMS = {
+    "support": "choices files machine markdown memory numbers progress records tables",
+    "native": "arguments build coder convolution planar pooling",
+    "switches": (
+        "guard packing window indices codes kernels changes operators pooling recording returned uses "
+        "recorder capture"
+    ),
+    "data": (
+        "arrow formats colours images mean photographs survey folders manifest sources selection "
+        "store batches image_set parquet tars preparation"
+    ),
+    "models": "architecture classifier fast layers mirrored provenance checkpoint hub tunnel tiling",
+    "zoo": "caffe foreign names labels",
+    "codec": "arithmetic contexts format prior consistency plain coders replacement serialisation files",
+    "evaluation": "intervals metrics records evaluate comparison",
+    "training": "feeds log phases recipes config engine state loop train runs",
+    "report": "html pictures sheet demo svg",
+    "auditing": (
+        "config budget identification ledger origin photographs rows controls outcome conclusions "
+        "page shelf untrained targets exported loading mitigations samples attacker levels "
+        "experiments speed trials run folders"
+    ),
+    "paper": (
+        "canvas measurements colours schematic table networks figures drawing results cards "
+        "comparisons curve evidence page table_files trial pace jobs request facts verdicts "
+        "colour_claims decoder_claims encoder_claims claims reproduction"
+    ),
+    "benchmark": "stock turns floors large ways run tables",
+    "web": (
+        "inputs markup nearness networks bounds results table uploads inside lab messages gate "
+        "reconstruct answers frame wiring page serving"
+    ),
+    "commands": (
+        "options spelling console serve tables audit bench data networks paper photographs training app"
+    ),
+}
+# Where an untyped library, or somebody else's code, begins.
+BORDERS = {
+    "auditing/exported",
+    "auditing/loading",
+    "auditing/mitigations",
+    "auditing/trials",
+    "benchmark/turns",
+    "data/arrow",
+    "models/fast",
+    "models/layers",
+    "native/planar",
+    "support/records",
+    "switches/guard",
+    "switches/operators",
+    "switches/recorder",
+    "switches/recording",
+    "switches/returned",
+    "switches/uses",
+    "training/engine",
+    "training/log",
+    "web/frame",
+    "web/wiring",
+}
+# Imported inside the function that needs them, so that nothing else waits for them.
+HEAVY = ("gradio", "huggingface_hub", "lightning", "matplotlib", "tensorboard", "torchmetrics", "uvicorn")
 
 
-def files(name):
-    """The file, or those of the folder, of this name."""
-    return [SOURCE / f"{name}.py"] if (SOURCE / f"{name}.py").exists() else (SOURCE / name).glob("*.py")
+def files(room):
+    """The files of a room by name; a folder that can be imported counts as one."""
+    found = {path.stem: path for path in (SOURCE / room).glob("*.py")}
+    return found | {path.parent.name: path for path in (SOURCE / room).glob("*/__init__.py")}
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "maxtunnel":
-            yield from (alias.name for alias in node.names if alias.name != "__version__")
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("maxtunnel."):
-            yield node.module.split(".")[1]
+def imports(tree):
+    """Room and file of every import of ours, but of those for types alone."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "maxtunnel":
+            parts = node.module.split(".")[1:]
+            for alias in node.names:
+                room, name = [*parts, alias.name, ""][:2]
+                if room in ROOMS:
+                    yield room, name if name in files(room) else "__init__"
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("maxtunnel."):
+                    yield (*alias.name.split(".")[1:], "__init__")[:2]
+
+
+def sources():
+    return [(room, name, path) for room in ROOMS for name, path in files(room).items()]
 
 
 def test_every_file_has_its_place():
-    folders = [path.parent.name for path in SOURCE.glob("*/__init__.py")]
-    assert sorted(ORDER) == sorted(
-        folders + [path.stem for path in SOURCE.glob("*.py") if path.stem != "__init__"]
-    )
+    assert {path.parent.name for path in SOURCE.glob("*/__init__.py")} == set(ROOMS)
+    assert {path.name for path in SOURCE.glob("*.py")} == {"__init__.py", "__main__.py"}
+    for room, names in ROOMS.items():
+        assert sorted(names.split()) == sorted(files(room).keys() - {"__init__"}), room
 
 
-def test_imports_go_one_way():
-    wrong = [
-        f"{name} imports {other}"
-        for position, name in enumerate(ORDER)
-        for path in files(name)
-        for other in imports(path)
-        if ORDER.index(other) >= position and not (path.parent.name == other == name)
-    ]
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_file_uses_only_what_stands_below_it(room):
+    rooms, order = list(ROOMS), ROOMS[room].split()
+    wrong = []
+    for name, path in files(room).items():
+        for other, used in imports(ast.parse(path.read_text())):
+            if other != room and rooms.index(other) > rooms.index(room):
+                wrong.append(f"{name} uses {other}")
+            # What a room gives out stands above its files.
+            elif other == room and name != "__init__" and used not in order[: order.index(name)]:
+                wrong.append(f"{name} uses {used}")
     assert not wrong
 
 
-def test_only_training_knows_the_engine():
-    assert [path.stem for path in SOURCE.glob("*.py") if "lightning" in path.read_text()] == ["training"]
+def test_the_document_draws_the_same_rooms():
+    picture = DOCUMENT.read_text().split("```")[1]
+    found = [name for name in re.findall(r"(\w+)/(?=\s|$)", picture) if name in ROOMS]
+    assert sorted(found) == sorted(ROOMS)
+    above = {"benchmark", "paper", "auditing"}
+    assert [r for r in reversed(found) if r not in above] == [r for r in ROOMS if r not in above]
+
+
+def test_only_the_engine_knows_lightning():
+    assert [path.name for *_, path in sources() if "import lightning" in _imported(path)] == []
+    assert [path.name for *_, path in sources() if "lightning" in _imported(path)] == ["engine.py"]
+
+
+def _imported(path):
+    """The libraries that a file imports anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def test_heavy_libraries_are_imported_where_they_are_used():
+    for _, _, path in sources():
+        top = [
+            node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        names = {
+            alias.name.split(".")[0] for node in top for alias in node.names if isinstance(node, ast.Import)
+        }
+        names |= {(node.module or "").split(".")[0] for node in top if isinstance(node, ast.ImportFrom)}
+        assert not names & set(HEAVY), path
+
+
+def test_any_stands_at_borders_alone():
+    found = {
+        f"{room}/{name}"
+        for room, name, path in sources()
+        if any(getattr(node, "id", "") == "Any" for node in ast.walk(ast.parse(path.read_text())))
+    }
+    assert found == BORDERS
+
+
+def test_no_file_is_long():
+    roots = (SOURCE, SOURCE.parents[1] / "tests", SOURCE.parents[1] / "tools")
+    for root in roots:
+        for path in root.rglob("*"):
+            if path.suffix in (".py", ".cpp", ".h", ".css", ".js"):
+                assert len(path.read_text().splitlines()) <= 400, path

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from maxtunnel.switches.pooling import unpool as unpool
     from maxtunnel.switches.window import Window as Window
     from maxtunnel.training.config import TrainingConfig as TrainingConfig
-    from maxtunnel.training.train import train as train
+    from maxtunnel.training.runs import train as train
     from maxtunnel.zoo.names import load as load
 
 # Imported when first asked for, so that `maxtunnel --help` need not wait for PyTorch.
@@ -38,7 +38,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "load": "zoo.names",
     "pool": "switches.pooling",
-    "train": "training.train",
+    "train": "training.runs",
     "unpool": "switches.pooling",
     "write_report": "auditing",
 }

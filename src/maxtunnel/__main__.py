@@ -2,7 +2,7 @@
 
 import sys
 
-from maxtunnel.commands.app import app, spellings_of
+from maxtunnel.commands.app import command_line, spellings_of
 from maxtunnel.commands.console import explain
 from maxtunnel.support.memory import keep_freed_memory
 
@@ -12,7 +12,7 @@ def main() -> int:
     arguments = sys.argv[1:] or ["--help"]
     keep_freed_memory()
     try:
-        return app(arguments, prog_name="maxtunnel", standalone_mode=False) or 0
+        return command_line()(arguments, prog_name="maxtunnel", standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what explain does not know is raised again
         return explain(error, spellings_of(arguments))
 

@@ -1,6 +1,7 @@
 """encode, decode and inspect, as a person and as a program use them."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,15 +10,16 @@ from PIL import Image
 
 import maxtunnel
 from maxtunnel.codec import dump, is_fast, load
-from maxtunnel.codec.files import decode_files, encode_files, inspect_file
+from maxtunnel.codec.files import decode_files, encode_files, inspect_file, reconstruct_files
 from maxtunnel.data.images import read_image, resize, to_float, to_uint8
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
 from maxtunnel.support.numbers import parse_numbers
+from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.zoo.names import find_shipped, shipped
-from tools.command_line import call
+from tools.command_line import call, refuse
 
 
 @pytest.fixture
@@ -124,8 +126,105 @@ def test_evaluate_and_models_show_stored_bits(tmp_path, photograph):
     assert "1 photograph of" in output
     assert "nominal" in output
     assert "Stored bits" not in output
+    assert "8-8-8 (shipped)" in output
     (tmp_path / "again.png").write_bytes(photograph.read_bytes())
     more = call("evaluate", "8-8-8", "--data", tmp_path, "--size", 32)
     assert re.search(r"Stored bits: 95 % interval 1\.\d+–1\.\d+, on 2 photographs", more)
     assert '"stored": 1.' in (tmp_path / "result.json").read_text()
     assert "stored" in call("models")
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A network of 8-8-8 with the encoder of the shipped one, so that only pictures differ."""
+    network = maxtunnel.load("8-8-8")
+    with torch.no_grad():
+        network.decoder.convs[-1].bias += 0.1
+    network.save(tmp_path / "other.safetensors")
+    return str(tmp_path / "other.safetensors")
+
+
+def test_what_another_network_made_is_replaced_only_by_force(tmp_path, photograph, other):
+    out = tmp_path / "out"
+    encode_files([photograph], "8-8-8", out)
+    first = (out / "rocket.mxt").read_bytes()
+    encode_files([photograph], "8-8-8", out, "packed")  # its own result, told otherwise
+    assert (out / "rocket.mxt").read_bytes() != first
+    # A switch file depends on the encoder alone, which the two share.
+    encode_files([photograph], other, out)
+    assert (out / "rocket.mxt").read_bytes() == first
+    with pytest.raises(ValueError, match=r"rocket.mxt is there, and was not made by this network: .*`force`"):
+        encode_files([photograph], "16-16-16", out)
+    assert (out / "rocket.mxt").read_bytes() == first
+    decode_files(out / "rocket.mxt", out=out)
+    decode_files(out / "rocket.mxt", out=out, levels={3})
+    picture = (out / "rocket-rebuilt.png").read_bytes()
+    with pytest.raises(ValueError, match=r"rocket-rebuilt.png is there, and was not made"):
+        decode_files(out / "rocket.mxt", other, out=out)
+    assert (out / "rocket-rebuilt.png").read_bytes() == picture
+    decode_files(out / "rocket.mxt", other, out=out, force=True)
+    assert (out / "rocket-rebuilt.png").read_bytes() != picture
+    encode_files([photograph], "16-16-16", out, force=True)
+    assert (out / "rocket.mxt").read_bytes() != first
+
+
+def test_files_that_are_none_of_ours_are_left_alone(tmp_path, photograph):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("rocket.mxt", "rocket-8-8-8.png", "rocket-rebuilt.png"):
+        (out / name).write_bytes(photograph.read_bytes())
+    encode_files([photograph], "8-8-8", tmp_path)
+    for act in (
+        lambda force: encode_files([photograph], "8-8-8", out, force=force),
+        lambda force: reconstruct_files([photograph], "8-8-8", out, force=force),
+        lambda force: decode_files([tmp_path / "rocket.mxt"], out=out, force=force),
+    ):
+        with pytest.raises(ValueError, match="is there, and was not made by this network"):
+            act(False)
+        act(True)
+        act(False)
+    assert "--force" in refuse("reconstruct", photograph, "-m", "16-16-16", "-o", made_by_hand(out))
+    call("reconstruct", photograph, "-m", "16-16-16", "-o", out, "--force")
+
+
+def made_by_hand(out):
+    """A folder with a picture that no network made, where one would come."""
+    Image.new("RGB", (4, 4)).save(out / "rocket-16-16-16.png")
+    return out
+
+
+def test_nothing_is_written_where_one_of_many_is_refused(tmp_path, photograph):
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "a.png").write_bytes(photograph.read_bytes())
+    (out / "rocket.mxt").write_text("mine")
+    with pytest.raises(ValueError, match=r"rocket\.mxt is there"):
+        encode_files([tmp_path / "a.png", photograph], "8-8-8", out)
+    assert [path.name for path in out.iterdir()] == ["rocket.mxt"]
+
+
+def test_a_file_becomes_a_thousand_pictures_at_most_unless_more_are_asked_for(tmp_path):
+    network = maxtunnel.load("8-8-8")
+    level = network.encode(torch.zeros(1, 3, 1, 1)).levels
+    code = SwitchCode(
+        tuple(replace(one, codes=one.codes.expand(1001, -1, -1, -1).contiguous()) for one in level), (1, 1)
+    )
+    file = tmp_path / "many.mxt"
+    dump(code, file, network)
+    assert "holds 1,001 images" in refuse("decode", file, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert len(call("decode", file, "--limit", 3, "-o", tmp_path / "out").splitlines()) == 3
+    names = {f"many-rebuilt-{number}.png" for number in (1, 2, 3)}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    dump(code[slice(0, 1000)], file, network)
+    assert len(decode_files(file, out=tmp_path / "all")) == 1000
+    with pytest.raises(ValueError, match="`limit` is 0"):
+        decode_files(file, out=tmp_path / "none", limit=0)
+
+
+def test_sizes_are_told_as_width_by_height(tmp_path):
+    Image.new("RGB", (64, 32)).save(tmp_path / "wide.png")
+    encode_files(tmp_path / "wide.png", "8-8-8", tmp_path)
+    output = call("inspect", tmp_path / "wide.mxt")
+    assert "1 image of 64x32 pixels" in output
+    assert [re.search(r"\d+x\d+", line)[0] for line in output.splitlines()[4:7]] == ["8x4", "16x8", "32x16"]

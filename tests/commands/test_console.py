@@ -1,8 +1,12 @@
 """What the command line says when something goes wrong, and while it works."""
 
+import re
+from io import StringIO
+
 import pytest
 import torch
 import typer
+from rich.console import Console
 
 from maxtunnel.commands import console
 from maxtunnel.commands.console import counted, explain, finish_with_skipped, progress
@@ -71,3 +75,26 @@ def test_a_log_gets_a_line_every_half_minute(capsys, monkeypatch):
             on_progress("train", second, 1000, "loss 1")
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["train: 40 of 1,000 loss 1", "train: 80 of 1,000 loss 1"]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_bars_show_the_time_left_on_any_terminal(width):
+    terminal = Console(width=width, force_terminal=True, file=StringIO(), legacy_windows=False)
+    bars = console.bars_on(terminal)
+    for phase in ("train", "all runs, seconds"):
+        task = bars.add_task(phase, note="RMSE 0.1315, 1234 images/s and whatever else there is to say")
+        bars.update(task, completed=49_999, total=50_000)
+    lines = [line.rstrip() for line in drawn(terminal, bars)]
+    for phase, line in zip(("train", "all runs, seconds"), lines, strict=True):
+        assert line.startswith(phase)
+        assert "49999/50000" in line
+        assert re.search(r"-:--:--|\d:\d\d:\d\d", line)
+        assert "RMSE 0.1315" in line
+        assert len(line) <= width
+
+
+def drawn(terminal, bars):
+    """The lines of bars as a terminal shows them."""
+    with terminal.capture() as capture:
+        terminal.print(bars.get_renderable())
+    return re.sub(r"\x1b\[[0-9;]*m", "", capture.get()).splitlines()

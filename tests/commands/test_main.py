@@ -1,11 +1,13 @@
 """What all commands have in common: the help, errors in one line, and quick starts."""
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from typer import rich_utils
 from typer.main import get_command
 
 from maxtunnel.commands.app import COMMANDS, app
@@ -98,3 +100,27 @@ def test_the_library_exports_what_the_readme_uses():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = maxtunnel.nothing
     assert Path(maxtunnel.__file__).parent.joinpath("native", "pooling.cpp").exists()
+
+
+@pytest.mark.parametrize("command", ["", *get_command(app).commands])
+def test_no_help_is_cut_at_80_columns(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", 80)
+    text = call(*([command] if command else []), "--help")
+    assert "Usage: maxtunnel" in text or "Usage: root" in text or "Usage:" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+
+
+def test_completion_works_and_stays_out_of_the_help():
+    output, _ = run("--help")
+    assert "completion" not in output
+    environment = {
+        **os.environ,
+        "_MAXTUNNEL_COMPLETE": "complete_bash",
+        "COMP_WORDS": "maxtunnel eva",
+        "COMP_CWORD": "1",
+    }
+    command = [sys.executable, "-m", "maxtunnel"]
+    assert subprocess.check_output(command, env=environment, text=True).split() == ["evaluate"]
+    assert "_MAXTUNNEL_COMPLETE=complete_bash" in run("--show-completion", "bash")[0]

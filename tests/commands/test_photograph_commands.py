@@ -31,7 +31,7 @@ def test_demo_shows_every_shipped_network(tmp_path):
 def test_demo_shows_the_models_asked_for(tmp_path):
     output = call("demo", "-m", "8-8-8", "-m", "16-16-16", "--out", tmp_path / "demo")
     assert 256 * 3 < read_image(tmp_path / "demo" / "demo.png").shape[1] < 256 * 4
-    assert [name for name in shipped() if f" {name} " in output] == ["8-8-8", "16-16-16"]
+    assert [name for name in shipped() if f"\n{name} (shipped) " in output] == ["8-8-8", "16-16-16"]
 
 
 def test_reconstruct_keeps_the_size(tmp_path, photograph):

@@ -15,7 +15,7 @@ from maxtunnel.benchmark.run import run_benchmark
 from maxtunnel.codec import files
 from maxtunnel.commands.app import app, spellings_of
 from maxtunnel.commands.spelling import spell
-from maxtunnel.evaluation.evaluate import evaluate_folder
+from maxtunnel.evaluation.comparison import evaluate_models
 from maxtunnel.report.demo import run_demo
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.runs import make_config, start_run
@@ -26,6 +26,8 @@ SOURCE = Path(maxtunnel.__file__).parent
 FLAG = re.compile(r"(?<![\w'-])--[a-z]")
 COMMAND_LINE = re.compile(r"maxtunnel (?:[a-z-]+|\{\})[^;\n]*")
 
+# Where the table that a command prints is written too.
+TABLES = {"csv_file", "latex_file"}
 # The functions of the library whose arguments the parameters of a command become, and the parameters that
 # are the command's own.
 FUNCTIONS = {
@@ -34,7 +36,7 @@ FUNCTIONS = {
     "encode": ([files.encode_files], set()),
     "decode": ([files.decode_files], set()),
     "inspect": ([], {"files"}),
-    "evaluate": ([evaluate_folder], set()),
+    "evaluate": ([evaluate_models], TABLES),
     "train": ([make_config, TrainingConfig, start_run], {"resume"}),
     "pretrain": ([make_config, TrainingConfig, start_run], {"resume"}),
     "prepare": ([data.prepare], set()),
@@ -42,12 +44,12 @@ FUNCTIONS = {
     "export": ([data.export], set()),
     "audit": ([audit_folder, auditing.AuditConfig], set()),
     "import-caffe": ([names.import_snapshot], set()),
-    "reproduce": ([paper.Reproduction], set()),
+    "reproduce": ([paper.Reproduction], TABLES),
     "figure": ([paper.draw_figure], set()),
     "serve": ([web.serve, web.Limits], set()),
-    "models": ([], set()),
+    "models": ([], TABLES),
     "summary": ([names.architecture_of], {"size"}),
-    "bench": ([run_benchmark], {"markdown"}),
+    "bench": ([run_benchmark], {"markdown"} | TABLES),
 }
 
 

@@ -11,12 +11,16 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from maxtunnel.codec import dumps, is_fast
+from maxtunnel.data import read_photographs
 from maxtunnel.data.images import resize, to_float
 from maxtunnel.data.photographs import demo_photographs
-from maxtunnel.evaluation.evaluate import evaluate, evaluate_folder
+from maxtunnel.evaluation.comparison import evaluate_models
+from maxtunnel.evaluation.evaluate import evaluate
 from maxtunnel.evaluation.metrics import measure
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.native import disabled
+from maxtunnel.zoo.names import load
 
 
 def photographs(side=64):
@@ -102,9 +106,10 @@ def test_no_photographs():
 def test_json_holds_what_is_promised(tmp_path, photographs_folder):
     network().save(tmp_path / "net.safetensors")
     (photographs_folder / "broken.jpg").write_bytes(b"no image")
-    result, skipped = evaluate_folder(
-        str(tmp_path / "net.safetensors"), photographs_folder, size=32, json_file=tmp_path / "result.json"
+    (result,), differences, skipped = evaluate_models(
+        [str(tmp_path / "net.safetensors")], photographs_folder, size=32, json_file=tmp_path / "result.json"
     )
+    assert differences == []
     content = json.loads((tmp_path / "result.json").read_text())
     keys = (
         "model",
@@ -117,8 +122,10 @@ def test_json_holds_what_is_promised(tmp_path, photographs_folder):
         "bits_per_pixel",
         "resize",
         "size",
+        "source",
     )
     assert all(key in content for key in keys)
+    assert (content["model"], content["source"]) == ("net (file)", str(tmp_path / "net.safetensors"))
     assert content["images"] == 12 == len(content["per_image"]["rmse"]) == len(content["paths"])
     assert content["bits_per_pixel"] == {
         "nominal": result.bits_per_pixel.nominal,
@@ -150,3 +157,30 @@ def test_stored_bits_are_those_of_files_and_entropy_that_of_histograms():
     assert result.bits_per_pixel.entropy == pytest.approx(total / 3 / (3 * 64 * 64))
     assert result.bits_images == 3
     assert evaluate(net, pixels, bits_images=0).bits_per_pixel.stored is None
+
+
+def test_names_and_paths_do_as_well_as_networks_and_pixels(tmp_path, photographs_folder, caplog):
+    (photographs_folder / "broken.jpg").write_bytes(b"no image")
+    found = evaluate("8-8-8", photographs_folder, size=32, limit=5)
+    pixels = read_photographs(photographs_folder, 32, limit=5).pixels
+    assert found.model == "8-8-8 (shipped)"
+    assert found.images == len(pixels)
+    assert found.rmse == evaluate(load("8-8-8"), pixels).rmse
+    evaluate("8-8-8", str(photographs_folder), size=32)
+    assert "broken.jpg" in caplog.text
+    net = network()
+    with pytest.raises(ValueError, match="`mean` is given, but `network` is no name"):
+        evaluate(net, pixels, mean=tmp_path)
+    with pytest.raises(ValueError, match="`limit` is given, but `photographs` is no name"):
+        evaluate(net, pixels, limit=3)
+
+
+def test_without_a_compiler_it_says_why_there_are_no_stored_bits():
+    net, pixels = network(), photographs()
+    with disabled():
+        result = evaluate(net, pixels)
+    assert result.bits_per_pixel.stored is None
+    assert "native code is turned off or cannot be compiled" in result.bits_missing
+    assert evaluate(net, pixels, bits_images=0).bits_missing == "not asked for"
+    if is_fast():
+        assert evaluate(net, pixels).bits_missing == ""

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from maxtunnel.data.images import read_image, to_float, to_uint8
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.paper import draw_figure, figures
+from maxtunnel.paper import draw_figure, drawing, figures
 from maxtunnel.paper.canvas import save
 from maxtunnel.paper.networks import LabelledNetwork
 from maxtunnel.paper.schematic import schematic
+from maxtunnel.zoo.names import load
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -20,8 +22,9 @@ def photographs():
     return torch.randint(256, (12, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-def labelled(name="4-6", seed=0):
-    return LabelledNetwork(name, TunnelNetwork(Architecture((4, 6)), torch.full((3, 1, 1), 0.5), 4.0, seed))
+def labelled(name="4-6", seed=0, label=""):
+    network = TunnelNetwork(Architecture((4, 6)), torch.full((3, 1, 1), 0.5), 4.0, seed)
+    return LabelledNetwork(name, network, label or f"{name} (run)")
 
 
 def test_photographs_are_drawn_by_seed(photographs):
@@ -55,8 +58,30 @@ def test_figure_3_has_a_row_for_each_network_and_a_close_up(photographs):
     cut = photographs[3, :, top : top + side, left : left + side].permute(1, 2, 0)
     assert np.array_equal(np.unique(close.reshape(-1, 3), axis=0), np.unique(cut.reshape(-1, 3), axis=0))
     words = " ".join(text.get_text() for axis in figure.axes for text in axis.texts)
-    assert "random encoder" in words
-    assert "pretrained encoder" in words
+    assert "4-6 (run)\n4-6, random encoder" in words
+    assert "4-6-pretrained (run)\n4-6, pretrained encoder" in words
+
+
+def test_long_labels_stay_whole_and_beside_the_pictures(photographs):
+    name = "a/folder/with/a/very/long/name/of/a/run (run)"
+    figure = figures.gallery([labelled(label=name)], photographs[:2])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (text,) = (text for axis in figure.axes for text in axis.texts if name in text.get_text())
+    box = text.get_window_extent(canvas.get_renderer())
+    assert box.x0 >= 0
+    assert box.x1 <= figure.axes[3].get_window_extent(canvas.get_renderer()).x0
+    assert text.get_text().splitlines()[0] == name
+
+
+def test_the_kind_of_encoder_is_told_where_it_is_known():
+    network = labelled().network
+    assert LabelledNetwork("own", network, "own (file)").kind == "4-6"
+    assert LabelledNetwork("net4_6_iter_5.caffemodel", network, "").kind == "4-6, random encoder"
+    assert LabelledNetwork("net4_6Pretrain_iter_5.caffemodel", network, "").kind == "4-6, pretrained encoder"
+    shipped = LabelledNetwork("x", load("8-8-8-pretrained"), "")
+    assert shipped.kind == "8-8-8, pretrained encoder"
+    assert LabelledNetwork("x", load("8-8-8"), "").kind == "8-8-8, random encoder"
 
 
 def test_the_close_up_goes_where_the_edges_are():
@@ -111,3 +136,21 @@ def test_figures_by_number(tmp_path, photographs_folder):
         assert read_image(paths[0]).shape[2] > 300
     with pytest.raises(ValueError, match="Figure 1 shows photographs"):
         draw_figure(1, tmp_path)
+
+
+def test_figure_3_tells_a_run_and_what_ships_apart(tmp_path, photographs_folder, monkeypatch):
+    load("8-8-8").save(tmp_path / "8-8-8" / "model.safetensors")
+    drawn = []
+    monkeypatch.setattr(drawing, "save", lambda figure, stem: drawn.append(figure) or (stem, stem))
+    models = ["8-8-8", str(tmp_path / "8-8-8"), "16-16-16"]
+    arguments = 3, tmp_path, photographs_folder, models, 2, 0, 32
+    drawing.draw_figure(*arguments)
+    drawing.draw_figure(*arguments, labels=["theirs"])
+    names = [
+        [text.get_text().split("\n")[0] for axis in figure.axes for text in axis.texts][1:]
+        for figure in drawn
+    ]
+    assert names[0] == ["8-8-8 (shipped)", "8-8-8 (run)", "16-16-16 (shipped)"]
+    assert names[1] == ["theirs", "8-8-8 (run)", "16-16-16 (shipped)"]
+    with pytest.raises(ValueError, match="`labels` are for networks"):
+        draw_figure(2, tmp_path, labels=["x"])

@@ -1,5 +1,6 @@
 """Runs of a reproduction: gone on with after an interruption, and shared out over minutes."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -38,6 +39,7 @@ def test_an_interrupted_run_is_gone_on_with(stores, tmp_path):
     assert list(pending([job])) == []
     phase, done, total, _ = told[-1]
     assert (phase, done) == ("all runs, seconds", total)
+    assert {phase for phase, *_ in told} >= {"train", "all runs, seconds"}
     first, second = (
         TunnelNetwork.load(training.folder(ROWS[0], 0) / "model.safetensors").state_dict()
         for training in (whole, broken)
@@ -53,3 +55,18 @@ def test_minutes_are_shared_in_proportion_to_cost(stores, tmp_path):
     assert many == pytest.approx(3 * few, rel=0.1)
     seconds = sum(training.seconds(replace(job, steps=few)) for job in jobs)
     assert seconds == pytest.approx(60, rel=0.2)
+
+
+def test_advice_on_minutes_names_only_what_would_help(stores, tmp_path):
+    training = Training(*stores, tmp_path, "fast", None, 16, 12)
+    one = training.jobs(ROWS[0], 0)
+    for jobs, expected, left_out in (
+        (one, "too few for 1 runs (8-8-8, seed 0): give at least ", ("`only`", "`seeds`")),
+        ([*one, *training.jobs(ROWS[0], 1)], ", or fewer `seeds`", ("`only`",)),
+        ([*one, *training.jobs(ROWS[1], 0)], ", or fewer rows (`only`)", ("`seeds`",)),
+    ):
+        with pytest.raises(ValueError, match=re.escape(expected)) as error:
+            steps_in(1e-6, jobs, training)
+        assert not any(words in str(error.value) for words in left_out)
+        need = float(re.search(r"at least ([0-9.]+)", str(error.value))[1])
+        assert steps_in(max(need, 0.2), jobs, training) >= 50

@@ -30,7 +30,18 @@ def test_a_reproduction_from_nothing_and_again(stores, tmp_path):
     )
     said = []
     page, table = reproduce(asked, announce=said.append)
-    assert "4 runs to train" in said[0]
+    assert len(said) == 1
+    # Every run by its name, that of an experiment too, and what comes after them.
+    assert said[0].startswith("4 runs to train, about ")
+    for part in (
+        "(8-8-8, seed 0, about ",
+        "encoder of 8-8-8-pretrained, seed 0, about ",
+        "8-8-8-pretrained, seed 0, about ",
+        "8-8-8, seed 0 with more colourful sight, for the claim on dull colours, about ",
+        "2 networks to measure on 12 photographs, about ",
+        "claims and figures on 8 photographs, which is not estimated",
+    ):
+        assert part in said[0]
     by_name = {line.row.name: line for line in table}
     ours = by_name["8-8-8"].ours
     model = TunnelNetwork.load(tmp_path / "out/runs/8-8-8/seed0/model.safetensors")
@@ -55,7 +66,7 @@ def test_a_reproduction_from_nothing_and_again(stores, tmp_path):
 
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*") if path.is_file()}
     more, table = reproduce(replace(asked, seeds=2, only="8-8-8"), announce=said.append)
-    assert "1 runs to train" in said[1]
+    assert "1 run to train" in said[1]
     kept = [path for path in written if "runs" in path.parts or "evaluations" in path.parts]
     assert len(kept) > 15
     assert all(path.stat().st_mtime_ns == written[path] for path in kept)

@@ -1,9 +1,14 @@
 """Names are handed out once, quickly however many there are."""
 
+import os
+from types import SimpleNamespace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maxtunnel.support.files import FreeNames
+from maxtunnel.support import files
+from maxtunnel.support.files import FreeNames, check_folder
 
 
 def test_a_name_that_is_taken_gets_the_next_number():
@@ -41,3 +46,12 @@ def test_a_name_asked_for_often_is_not_searched_for_from_the_start(monkeypatch):
     for _ in range(1000):
         names.take("photograph")
     assert Counting.looked < 3000
+
+
+def test_a_read_only_file_system_is_no_missing_permission(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.os, "access", lambda path, mode: False)
+    with pytest.raises(ValueError, match=f"this user may not write to {tmp_path}: give another folder"):
+        check_folder(tmp_path / "new" / "folder")
+    monkeypatch.setattr(files.os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(ValueError, match=f"{tmp_path} is on a read-only file system"):
+        check_folder(tmp_path)

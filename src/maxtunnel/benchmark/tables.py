@@ -1,6 +1,9 @@
-"""A benchmark as Markdown, for docs/benchmarks.md."""
+"""A benchmark as Markdown, for docs/benchmarks.md, and as one table."""
+
+from dataclasses import replace
 
 from maxtunnel.benchmark.run import Benchmark, Timing
+from maxtunnel.support.tables import Cell, Column, Table
 
 
 def markdown(benchmark: Benchmark) -> str:
@@ -26,6 +29,40 @@ def markdown(benchmark: Benchmark) -> str:
             for large in benchmark.large
         ]
     return "\n".join(lines) + "\n"
+
+
+def tabulate(benchmark: Benchmark) -> Table:
+    """One row a way of doing an operation."""
+    machine = benchmark.machine
+    return Table(
+        f"Milliseconds a call on {machine.device}, {machine.threads} threads, PyTorch {machine.torch}",
+        (Column("network", "network", text=True), Column("operation", "operation", text=True), *_COLUMNS),
+        tuple((timing.model, timing.operation, *_cells(timing)) for timing in benchmark.timings),
+    )
+
+
+def tabulate_operation(benchmark: Benchmark, operation: str) -> Table:
+    """One row a network and way of doing one operation."""
+    table = tabulate(benchmark)
+    rows = tuple((row[0], *row[2:]) for row in table.rows if row[1] == operation)
+    return replace(table, title=operation, columns=(table.columns[0], *table.columns[2:]), rows=rows)
+
+
+_COLUMNS = (
+    Column("way", "way", text=True),
+    Column("milliseconds", "ms", ".1f"),
+    Column("milliseconds_10_90", "10–90 %", ".1f", interval=True),
+    Column("times_stock", "x stock", ".2f"),
+    Column("times_floor", "x floor", ".1f"),
+    Column("peak_megabytes", "peak MB", ".0f"),
+)
+
+
+def _cells(timing: Timing) -> tuple[Cell, ...]:
+    median, low, high = (1e3 * seconds for seconds in timing.seconds)
+    floor = None if timing.floor is None else timing.seconds[0] / timing.floor.seconds
+    peak = None if timing.peak is None else timing.peak / 1e6
+    return timing.way, median, (low, high), timing.ratio, floor, peak
 
 
 _HEAD = (

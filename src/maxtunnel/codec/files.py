@@ -14,8 +14,9 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from maxtunnel.codec import Header, dump, load, read_bytes, read_header
+from maxtunnel.codec.format import Header, read_header
 from maxtunnel.codec.replacement import NOTE, check_pictures, check_switch_files, picture_maker
+from maxtunnel.codec.serialisation import dump, load, read_bytes
 from maxtunnel.data.folders import list_images
 from maxtunnel.data.images import read_image, write_png
 from maxtunnel.models import tiling

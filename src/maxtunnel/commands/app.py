@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperGroup, TyperOption
 
 from maxtunnel.commands import audit, bench, data, networks, paper, photographs, serve, training
 from maxtunnel.commands.spelling import spellings
@@ -39,7 +39,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command, _example in COMMANDS:
@@ -63,11 +62,19 @@ def maxtunnel(
     """Rebuild photographs from the positions of max-pooling maxima (the switches) alone."""
 
 
-def spellings_of(arguments: Sequence[str]) -> dict[str, str]:
-    """How the command that `arguments` call spells its parameters; nothing where they call none."""
+def command_line() -> TyperGroup:
+    """All commands; the options for shell completion work, but are no part of the help."""
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
+    for parameter in group.params:
+        if isinstance(parameter, TyperOption) and parameter.name in ("install_completion", "show_completion"):
+            parameter.hidden = True
+    return group
+
+
+def spellings_of(arguments: Sequence[str]) -> dict[str, str]:
+    """How the command that `arguments` call spells its parameters; nothing where they call none."""
     # Before the name of a command stand options without a value only.
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
-    command = group.commands.get(name)
+    command = command_line().commands.get(name)
     return {} if command is None else spellings(command.params)

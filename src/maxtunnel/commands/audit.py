@@ -1,5 +1,7 @@
 """The command that measures what a person's own model gives away."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,7 @@ import typer
 from maxtunnel.commands.console import finish_with_skipped, progress, say
 from maxtunnel.commands.options import Data, Out, Resize, Size
 from maxtunnel.commands.tables import print_audit
+from maxtunnel.support.progress import Stopped
 
 
 def audit(
@@ -65,13 +68,27 @@ def audit(
     width: Annotated[int, typer.Option(help="Most channels inside the decoders' blocks.", min=1)] = 32,
     seed: Annotated[int, typer.Option(help="Draws split, decoders and order.", min=0)] = 0,
     out: Out = Path("audit"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the decoders of an interrupted audit in --out.")
+    ] = False,
 ) -> None:
-    """Measure what the pooling indices of your model give away; write audit.html and audit.json."""
+    """Measure what the pooling indices of your model give away; write audit.html and audit.json.
+
+    Ctrl-C writes what is known until then.
+    """
     from maxtunnel.auditing import AuditConfig, audit_folder
     from maxtunnel.support.numbers import parse_numbers
 
-    config = AuditConfig(minutes=minutes, steps=steps, mitigations=mitigations, width=width, seed=seed)
-    with progress() as on_progress:
+    numbers = None if levels is None else parse_numbers(levels)
+    config = AuditConfig(minutes, steps, mitigations, numbers, width=width, seed=seed)
+    with progress() as show:
+
+        def on_progress(phase: str, done: int, total: int, note: str) -> None:
+            if phase == "plan":
+                print(f"{Path(target).name}: {note}", file=sys.stderr)
+            else:
+                show(phase, done, total, note)
+
         result, page, skipped = audit_folder(
             target,
             data,
@@ -81,10 +98,15 @@ def audit(
             size=size,
             resize=resize,
             preprocess=preprocess,
-            levels=None if levels is None else parse_numbers(levels),
             metric=metric,
+            resume=resume,
+            command=shlex.join(["maxtunnel", *sys.argv[1:]]),
             on_progress=on_progress,
         )
     print_audit(result)
     say(f"Report: {page}")
     finish_with_skipped(skipped)
+    if result.interrupted:
+        raise Stopped(
+            f"the report holds what was known when you interrupted; go on with --resume --out {out}"
+        )

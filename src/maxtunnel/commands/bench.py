@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from maxtunnel.commands.console import progress
-from maxtunnel.commands.options import JsonFile
+from maxtunnel.commands.options import CsvFile, JsonFile, LatexFile
 from maxtunnel.commands.tables import print_benchmark
+from maxtunnel.support.tables import write_tables
 
 
 def bench(
@@ -21,10 +22,13 @@ def bench(
     repeats: Annotated[int, typer.Option(help="Rounds; every way has a turn in each.", min=1)] = 7,
     json_file: JsonFile = None,
     markdown: Annotated[Path | None, typer.Option(help="Write tables here too.", metavar="FILE")] = None,
+    csv_file: CsvFile = None,
+    latex_file: LatexFile = None,
 ) -> None:
     """Time every operation against stock PyTorch and against the limits of the machine."""
     from maxtunnel.benchmark.run import run_benchmark
     from maxtunnel.benchmark.tables import markdown as to_markdown
+    from maxtunnel.benchmark.tables import tabulate
     from maxtunnel.support.files import replacing
 
     with progress() as on_progress:
@@ -32,6 +36,7 @@ def bench(
     if markdown is not None:
         with replacing(markdown) as temporary:
             temporary.write_text(to_markdown(result))
+    write_tables([tabulate(result)], csv_file, latex_file)
     print_benchmark(result)
 
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column as RichColumn
 
 from maxtunnel.commands.spelling import Spellings, spell
 from maxtunnel.support.memory import is_out_of_memory
@@ -72,17 +73,10 @@ def _plain(message: str) -> str:
 @contextmanager
 def progress() -> Iterator[OnProgress]:
     """Bars on standard error, one a phase, gone when all is done; in a log, a line every half minute."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}"),
-    )
     if not _errors.is_terminal:
         yield _line_a_while()
         return
-    with Progress(*columns, console=_errors, transient=True) as bars:
+    with bars_on(_errors) as bars:
         tasks: dict[str, object] = {}
 
         def on_progress(phase: str, done: int, total: int, note: str = "") -> None:
@@ -91,6 +85,27 @@ def progress() -> Iterator[OnProgress]:
             bars.update(tasks[phase], completed=done, total=total, note=note)  # type: ignore[arg-type]
 
         yield on_progress
+
+
+def bars_on(console: Console) -> Progress:
+    """Bars that keep name, count and time left on a narrow terminal: the note at the end is cut first."""
+    wide = console.width >= 100
+    return Progress(
+        TextColumn(
+            "{task.description}", table_column=RichColumn(no_wrap=True, overflow="ellipsis", max_width=30)
+        ),
+        BarColumn(bar_width=40 if wide else 8),
+        MofNCompleteColumn(table_column=RichColumn(no_wrap=True, min_width=9)),
+        TimeRemainingColumn(
+            elapsed_when_finished=True, table_column=RichColumn(no_wrap=True, min_width=len("-:--:--"))
+        ),
+        TextColumn(
+            "{task.fields[note]}", table_column=RichColumn(no_wrap=True, overflow="ellipsis", ratio=1)
+        ),
+        console=console,
+        transient=True,
+        expand=True,
+    )
 
 
 def _line_a_while(seconds: float = 30.0) -> OnProgress:

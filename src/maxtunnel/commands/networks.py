@@ -6,12 +6,21 @@ from typing import Annotated
 import typer
 
 from maxtunnel.commands.console import counted, finish_with_skipped, progress, say
-from maxtunnel.commands.options import Data, JsonFile, ModelArgument, Resize, Size
-from maxtunnel.commands.tables import print_evaluations, print_models, print_summary
+from maxtunnel.commands.options import CsvFile, Data, JsonFile, Labels, LatexFile, Models, Resize, Size
+from maxtunnel.commands.tables import (
+    print_bits,
+    print_sources,
+    print_summary,
+    print_table,
+    tabulate_differences,
+    tabulate_evaluations,
+    tabulate_models,
+)
+from maxtunnel.support.tables import write_tables
 
 
 def evaluate(
-    model: ModelArgument,
+    models: Models,
     data: Data,
     size: Size = 128,
     resize: Resize = "bilinear",
@@ -27,17 +36,29 @@ def evaluate(
         int | None,
         typer.Option(help="Only so many photographs, evenly spread over the folder.", min=1),
     ] = None,
+    labels: Labels = None,
     json_file: JsonFile = None,
+    csv_file: CsvFile = None,
+    latex_file: LatexFile = None,
 ) -> None:
-    """Measure how close reconstructions come: RMSE, PSNR, SSIM and bits, with 95 % intervals."""
-    from maxtunnel.evaluation.evaluate import evaluate_folder
+    """Measure how close reconstructions come: RMSE, PSNR, SSIM and bits, with 95 % intervals.
+
+    Of several models, each is compared with the first.
+    """
+    from maxtunnel.evaluation.comparison import evaluate_models
 
     with progress() as on_progress:
-        result, skipped = evaluate_folder(
-            model, data, size, resize, mean, limit, json_file, on_progress=on_progress
+        results, differences, skipped = evaluate_models(
+            models, data, size, resize, mean, limit, labels or (), json_file, on_progress=on_progress
         )
-    photographs = counted(result.images, "photograph")
-    print_evaluations([result], f"{photographs} of {data} at {size}x{size}, {resize}")
+    photographs = counted(results[0].images, "photograph")
+    tables = [tabulate_evaluations(results, f"{photographs} of {data} at {size}x{size}, {resize}")]
+    if differences:
+        tables.append(tabulate_differences(differences))
+    for table in tables:
+        print_table(table)
+    print_bits(results)
+    write_tables(tables, csv_file, latex_file)
     finish_with_skipped(skipped)
 
 
@@ -62,11 +83,15 @@ def import_caffe(
     say(f"{target}: {network.architecture}")
 
 
-def models() -> None:
+def models(csv_file: CsvFile = None, latex_file: LatexFile = None) -> None:
     """List the networks that ship: size, bits and measured RMSE."""
     from maxtunnel.zoo.names import list_shipped
 
-    print_models(list_shipped())
+    shipped = list_shipped()
+    table = tabulate_models(shipped)
+    print_table(table)
+    print_sources(shipped)
+    write_tables([table], csv_file, latex_file)
 
 
 def summary(

@@ -18,7 +18,19 @@ SwitchFiles = Annotated[
 ]
 Store = Annotated[Path, typer.Argument(metavar="STORE", show_default=False)]
 Model = Annotated[str, typer.Option("--model", "-m", help=_MODEL, metavar="M")]
-ModelArgument = Annotated[str, typer.Argument(help=_MODEL, metavar="M", show_default=False)]
+Models = Annotated[
+    list[str], typer.Argument(help=f"{_MODEL} Repeatable.", metavar="M...", show_default=False)
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label", help="Name to show for a model; repeatable, in the order of models.", metavar="NAME"
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Replace files that another network made, or something else."),
+]
 Data = Annotated[
     Path,
     typer.Option("--data", help="Folder of photographs (subfolders count) or store.", show_default=False),
@@ -29,3 +41,7 @@ Recipe = Annotated[choices.RecipeName, typer.Option(help="paper: the paper's to 
 Steps = Annotated[int | None, typer.Option(help="Batches; by default the recipe's.", min=1)]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result here too.", metavar="FILE")]
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write the table here too.", metavar="FILE")]
+LatexFile = Annotated[
+    Path | None, typer.Option("--latex", help="Write the table here as LaTeX too.", metavar="FILE")
+]

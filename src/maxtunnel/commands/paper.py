@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from maxtunnel.commands.console import progress, say
-from maxtunnel.commands.options import Out, Recipe, Resize, Size, Steps
-from maxtunnel.commands.tables import print_table2
+from maxtunnel.commands.options import CsvFile, Labels, LatexFile, Out, Recipe, Resize, Size, Steps
+from maxtunnel.commands.tables import print_table, tabulate_table2
+from maxtunnel.support.tables import write_tables
 
 
 def reproduce(
@@ -25,7 +26,7 @@ def reproduce(
     only: Annotated[
         str | None,
         typer.Option(
-            help="Rows of Table II, such as 8-8-8,16-16-16-pretrained; by default all fourteen.",
+            help="Rows of Table II, with commas: 8-8-8,6-12-24; by default all.",
             metavar="ROWS",
         ),
     ] = None,
@@ -44,6 +45,8 @@ def reproduce(
         int, typer.Option(help="How many the claims are measured on; the table takes all.", min=4)
     ] = 400,
     seed: Annotated[int, typer.Option(help="Draws the photographs and channels shown.", min=0)] = 0,
+    csv_file: CsvFile = None,
+    latex_file: LatexFile = None,
 ) -> None:
     """Re-measure the paper: Table II, figures and claims in one page. Goes on where it was stopped."""
     from maxtunnel.paper import Reproduction
@@ -66,7 +69,9 @@ def reproduce(
     )
     with progress() as on_progress:
         report, table = reproduce_paper(asked, on_progress, say)
-    print_table2(table)
+    printed = tabulate_table2(table)
+    print_table(printed)
+    write_tables([printed], csv_file, latex_file)
     say(f"Report: {report}")
 
 
@@ -86,10 +91,13 @@ def figure(
     seed: Annotated[int, typer.Option(help="Draws photographs, and channels.", min=0)] = 0,
     size: Size = 128,
     resize: Resize = "bilinear",
+    labels: Labels = None,
 ) -> None:
     """Draw a figure of the paper as PNG and PDF: 1 and 3 reconstructions, 2 the schematic, 4 the layers."""
     from maxtunnel.paper import draw_figure
 
     with progress() as on_progress:
-        written = draw_figure(number, out, data, models or (), count, seed, size, resize, on_progress)
+        written = draw_figure(
+            number, out, data, models or (), count, seed, size, resize, labels or (), on_progress
+        )
     say(f"Figure: {written[0]}, {written[1]}")

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from maxtunnel.commands.console import finish_with_skipped, progress, say
-from maxtunnel.commands.options import Images, Model, Out, SwitchFiles
-from maxtunnel.commands.tables import print_evaluations, print_inspection
+from maxtunnel.commands.options import Force, Images, Labels, Model, Out, SwitchFiles
+from maxtunnel.commands.tables import print_inspection, print_table, tabulate_evaluations
 from maxtunnel.support.choices import Coding
 
 
@@ -17,14 +17,15 @@ def demo(
         typer.Option("--model", "-m", help="Repeatable; by default every shipped network.", metavar="M"),
     ] = None,
     out: Out = Path("demo"),
+    labels: Labels = None,
 ) -> None:
     """Rebuild the four photographs in the package, and measure how close they come."""
     from maxtunnel.report.demo import run_demo
 
     with progress() as on_progress:
-        picture, evaluations = run_demo(out, models or (), on_progress)
+        picture, evaluations = run_demo(out, models or (), labels or (), on_progress)
     title = "Four photographs of 256x256 pixels, from switches alone"
-    print_evaluations(evaluations, title, intervals=False)
+    print_table(tabulate_evaluations(evaluations, title, intervals=False))
     say(f"Picture: {picture}")
 
 
@@ -36,12 +37,16 @@ def reconstruct(
         bool,
         typer.Option("--side-by-side", help="Original on the left, reconstruction on the right."),
     ] = False,
+    force: Force = False,
 ) -> None:
-    """Rebuild photographs from their switches: one PNG each, at the photograph's own size."""
+    """Rebuild photographs from their switches: one PNG each, at the photograph's own size.
+
+    Pictures are called NAME-MODEL.png. One that is there is replaced only if the same network made it.
+    """
     from maxtunnel.codec.files import reconstruct_files
 
     with progress() as on_progress:
-        written, skipped = reconstruct_files(images, model, out, side_by_side, on_progress)
+        written, skipped = reconstruct_files(images, model, out, side_by_side, force, on_progress)
     for path, error in written:
         say(f"{path}  (RMSE {error:.4f})")
     finish_with_skipped(skipped, fail=any(path in images for path, _ in skipped))
@@ -55,12 +60,16 @@ def encode(
         typer.Option(help="packed: the least whole bits a switch; entropy: fewer, as docs/codec.md says."),
     ] = "entropy",
     out: Out = Path(),
+    force: Force = False,
 ) -> None:
-    """Write the switches of photographs, and nothing else, as .mxt files."""
+    """Write the switches of photographs, and nothing else, as .mxt files.
+
+    They are called NAME.mxt. One that is there is replaced only if it is of the same network.
+    """
     from maxtunnel.codec.files import encode_files
 
     with progress() as on_progress:
-        written, skipped = encode_files(images, model, out, coding, on_progress)
+        written, skipped = encode_files(images, model, out, coding, force, on_progress)
     for path, bits in written:
         say(f"{path}  ({path.stat().st_size:,} bytes, {bits:.3f} bits per pixel and colour channel)")
     finish_with_skipped(skipped, fail=any(path in images for path, _ in skipped))
@@ -79,13 +88,26 @@ def decode(
         ),
     ] = "all",
     out: Out = Path(),
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            help="Only the first so many images of each file; without it, a file of more than 1,000 is "
+            "refused.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    force: Force = False,
 ) -> None:
-    """Rebuild photographs from .mxt files."""
+    """Rebuild photographs from .mxt files.
+
+    Pictures are called NAME-rebuilt.png. One that is there is replaced only if the same network made it.
+    """
     from maxtunnel.codec.files import decode_files
     from maxtunnel.support.numbers import parse_numbers
 
     with progress() as on_progress:
-        written = decode_files(files, model, parse_numbers(levels), out, on_progress)
+        written = decode_files(files, model, parse_numbers(levels), out, limit, force, on_progress)
     for path in written:
         say(str(path))
 

@@ -1,115 +1,209 @@
-"""The tables that commands print."""
+"""The tables that commands print, and what they say below them."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
-
 from maxtunnel.commands.console import counted, finish_with_skipped, output, say
-from maxtunnel.switches.window import Window
+from maxtunnel.support.tables import Cell, Column, Table, as_lines
+from maxtunnel.switches.window import Pair, Window
 
 if TYPE_CHECKING:
     from maxtunnel.auditing import AuditResult
-    from maxtunnel.benchmark.run import Benchmark, Timing
+    from maxtunnel.auditing.rows import Row
+    from maxtunnel.benchmark.run import Benchmark
     from maxtunnel.codec.files import Inspection
     from maxtunnel.data import Manifest
+    from maxtunnel.evaluation.comparison import Difference
     from maxtunnel.evaluation.records import Evaluation
     from maxtunnel.models.architecture import Architecture
     from maxtunnel.paper.results import TableRow
     from maxtunnel.zoo.names import Shipped
 
-_LevelBits = tuple[float, float, float]
 BITS = "nominal, stored: bits per pixel and colour channel"
+_NETWORK = Column("network", "network", text=True)
+_NOMINAL = Column("bits_nominal", "nominal", ".4g")
+_STORED = Column("bits_stored", "stored", ".3f")
+_RMSE = Column("rmse", "RMSE", ".4f")
+_INTERVAL = Column("rmse", "95 % interval", ".4f", interval=True)
+_PSNR = Column("psnr_db", "PSNR, dB", ".2f")
+_SSIM = Column("ssim", "SSIM", ".3f")
 
 
-def print_evaluations(evaluations: "Sequence[Evaluation]", title: str, intervals: bool = True) -> None:
+def print_table(table: Table) -> None:
+    """Print a table so that it fits the terminal; a file or a pipe has room for any."""
+    bounded = output.is_terminal or "COLUMNS" in os.environ
+    for line in (*table.title.splitlines(), *as_lines(table, output.width if bounded else None), ""):
+        say(line)
+
+
+def tabulate_evaluations(evaluations: "Sequence[Evaluation]", title: str, intervals: bool = True) -> Table:
     """One row a network; `intervals` only where there are photographs enough for them."""
-    table = Table(title=f"{title}\n{BITS}", title_justify="left")
-    table.add_column("network", overflow="fold")
-    for column in ("nominal", "stored", "RMSE", *(["95 % interval"] if intervals else []), "PSNR", "SSIM"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = (_NETWORK, _NOMINAL, _STORED, _RMSE, *([_INTERVAL] if intervals else []), _PSNR, _SSIM)
+    rows = []
     for result in evaluations:
-        low, high = result.rmse_ci95
-        interval = f"{low:.4f}–{high:.4f}" if result.images > 1 else "–"
-        table.add_row(
-            escape(result.model),
-            f"{result.bits_per_pixel.nominal:.4g}",
-            _bits(result.bits_per_pixel.stored),
-            f"{result.rmse:.4f}",
-            *([interval] if intervals else []),
-            f"{result.psnr:.2f} dB",
-            f"{result.ssim:.3f}",
+        interval = result.rmse_ci95 if result.images > 1 else None
+        rows.append(
+            (
+                result.model,
+                result.bits_per_pixel.nominal,
+                result.bits_per_pixel.stored,
+                result.rmse,
+                *([interval] if intervals else []),
+                result.psnr,
+                result.ssim,
+            )
         )
-    output.print(table)
-    if len(evaluations) == 1:
-        _print_stored_interval(evaluations[0])
+    return Table(f"{title}\n{BITS}", columns, tuple(rows))
 
 
-def _print_stored_interval(result: "Evaluation") -> None:
-    if result.stored_ci95 is not None and result.bits_images > 1:
-        low, high = result.stored_ci95
-        say(f"Stored bits: 95 % interval {low:.3f}–{high:.3f}, on {result.bits_images:,} photographs")
+def tabulate_differences(differences: "Sequence[Difference]") -> Table:
+    """How far networks are from the first, metric by metric."""
+    heads = {"rmse": "RMSE", "psnr": "PSNR, dB", "ssim": "SSIM"}
+    columns = (
+        _NETWORK,
+        Column("metric", "metric", text=True),
+        Column("difference", "difference", "+.4f"),
+        Column("difference", "95 % interval", "+.4f", interval=True),
+    )
+    rows = tuple((one.model, heads[one.metric], one.value, one.ci95) for one in differences)
+    title = f"Less {differences[0].reference}, on the same photographs, drawn together for both"
+    return Table(title, columns, rows)
+
+
+def print_bits(evaluations: "Sequence[Evaluation]") -> None:
+    """How sure stored bits are, or why there are none."""
+    missing = {result.bits_missing for result in evaluations if result.bits_missing}
+    for reason in sorted(missing):
+        say(f"Stored bits: not measured ({reason})")
+    for result in evaluations:
+        if result.stored_ci95 is not None and result.bits_images > 1:
+            low, high = result.stored_ci95
+            whose = f" of {result.model}" if len(evaluations) > 1 else ""
+            say(
+                f"Stored bits{whose}: 95 % interval {low:.3f}–{high:.3f}, "
+                f"on {result.bits_images:,} photographs"
+            )
 
 
 def print_audit(result: "AuditResult") -> None:
-    """The verdict, the rows behind it, and what to know before trusting them."""
-    table = Table(title=f"Pooling switches of {escape(result.target)}", title_justify="left")
-    table.add_column("rebuilt from")
-    for column in ("RMSE", "95 % interval", "PSNR", "SSIM", "explained"):
-        table.add_column(column, justify="right")
-    for row in result.rows.values():
-        low, high = row.rmse_ci95
-        table.add_row(
-            escape(row.name),
-            f"{row.rmse:.4f}",
-            f"{low:.4f}–{high:.4f}",
-            f"{row.psnr:.2f} dB",
-            f"{row.ssim:.3f}",
-            f"{row.explained:.1%}",
-        )
-    output.print(table)
-    say(result.verdict)
-    for warning in result.warnings():
+    """The verdict, the rows, levels and mitigations behind it, and what to know before trusting them."""
+    from maxtunnel.auditing import Conclusions
+
+    conclusions = Conclusions(result)
+    result = conclusions.without_withheld()
+    columns = (
+        Column("rebuilt_from", "rebuilt from", text=True),
+        *(_RMSE, _INTERVAL, _PSNR, _SSIM),
+        Column("explained", "explained", ".1%"),
+    )
+    rows = tuple(
+        (row.name, row.rmse, row.rmse_ci95, row.psnr, row.ssim, row.explained) for row in result.rows.values()
+    )
+    print_table(Table(f"Pooling switches of {result.target}", columns, rows))
+    if "levels" not in conclusions.withheld:
+        print_table(_audited_levels(result))
+    if result.mitigations:
+        print_table(_mitigations(result))
+    say(conclusions.verdict)
+    for part in ("levels", "shares"):
+        if part in conclusions.withheld:
+            say(f"The {part} are withheld: {'; '.join(conclusions.withheld[part])}")
+    for warning in conclusions.warnings():
         say(f"Note: {warning}")
 
 
-def print_table2(lines: "Sequence[TableRow]") -> None:
+def _audited_levels(result: "AuditResult") -> Table:
+    columns = (
+        Column("level", "level", "d"),
+        Column("name", "name", text=True),
+        Column("bits_nominal", "bits", ",.0f"),
+        Column("alone_rmse", "alone: RMSE", ".4f"),
+        Column("alone_explained", "explained", ".1%"),
+        Column("from_deepest_rmse", "with all coarser: RMSE", ".4f"),
+        Column("from_deepest_explained", "explained", ".1%"),
+    )
+    rows = tuple(
+        (level.number, level.name, level.nominal_bits, *_leak(level.alone), *_leak(level.from_deepest))
+        for level in result.levels
+    )
+    return Table("What each level gives away", columns, rows)
+
+
+def _mitigations(result: "AuditResult") -> Table:
+    columns = (
+        Column("mitigation", "mitigation", text=True),
+        Column("bits", "bits left", ",.0f"),
+        Column("rmse", "switches alone: RMSE", ".4f"),
+        Column("explained", "explained", ".1%"),
+        Column("features_rmse", "with features: RMSE", ".4f"),
+        Column("features_explained", "explained", ".1%"),
+        Column("metric", "metric", ".4g"),
+    )
+    rows = tuple(
+        (found.name, found.bits, *_leak(found.leak), *_leak(found.with_features), found.metric)
+        for found in result.mitigations
+    )
+    return Table("What each mitigation leaves", columns, rows)
+
+
+def _leak(row: "Row | None") -> tuple[float | None, float | None]:
+    return (None, None) if row is None else (row.rmse, row.explained)
+
+
+def tabulate_table2(lines: "Sequence[TableRow]") -> Table:
     """Table II with ours beside the paper's; a row without a network says so."""
-    table = Table(title="Table II, RMSE (–: not trained, shipped or asked for)", title_justify="left")
-    table.add_column("network", no_wrap=True)
-    for column in ("bits", "paper", "ours", "seeds", "snapshot"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = (
+        _NETWORK,
+        Column("bits", "bits", "g"),
+        Column("paper_rmse", "paper", ".4f"),
+        Column("rmse", "ours", ".4f"),
+        Column("from", "ours from", text=True),
+        Column("seeds", "seeds"),
+        Column("snapshot_rmse", "snapshot", ".4f"),
+    )
+    rows = []
     for line in lines:
-        ours = None if line.ours is None else line.ours.evaluation
-        table.add_row(
-            line.row.name,
-            f"{line.row.bits_per_pixel:g}",
-            f"{line.row.rmse:.4f}",
-            "–" if ours is None else f"{ours.rmse:.4f}",
-            "" if line.spread is None else f"{line.spread[0]:.4f}±{line.spread[1]:.4f}",
-            "" if line.snapshot is None else f"{line.snapshot.evaluation.rmse:.4f}",
+        spread = None if line.spread is None else f"{line.spread[0]:.4f}±{line.spread[1]:.4f}"
+        rows.append(
+            (
+                line.row.name,
+                line.row.bits_per_pixel,
+                line.row.rmse,
+                None if line.ours is None else line.ours.evaluation.rmse,
+                None if line.ours is None else line.ours.origin,
+                spread,
+                None if line.snapshot is None else line.snapshot.evaluation.rmse,
+            )
         )
-    output.print(table)
+    return Table("Table II, RMSE (–: not trained, shipped or asked for)", columns, tuple(rows))
 
 
-def print_models(models: "Sequence[Shipped]") -> None:
+def tabulate_models(models: "Sequence[Shipped]") -> Table:
     """The networks that ship."""
-    table = Table(title=f"Networks in the package\n{BITS}", title_justify="left")
-    table.add_column("network", no_wrap=True)
-    for column in ("parameters", "file", "nominal", "stored", "RMSE"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for model in models:
-        table.add_row(
+    columns = (
+        _NETWORK,
+        Column("parameters", "parameters", ","),
+        Column("file_megabytes", "file, MB", ".2f"),
+        *(_NOMINAL, _STORED, _RMSE),
+    )
+    rows = tuple(
+        (
             model.name,
-            f"{model.parameters:,}",
-            f"{model.file_bytes / 1e6:.2f} MB",
-            f"{model.bits_per_pixel:.4g}",
-            _bits(model.stored_bits_per_pixel),
-            f"{model.rmse:.4f}",
+            model.parameters,
+            model.file_bytes / 1e6,
+            model.bits_per_pixel,
+            model.stored_bits_per_pixel,
+            model.rmse,
         )
-    output.print(table)
+        for model in models
+    )
+    return Table(f"Networks in the package\n{BITS}", columns, rows)
+
+
+def print_sources(models: "Sequence[Shipped]") -> None:
+    """On what the networks that ship were measured."""
     for measured_on in dict.fromkeys(model.measured_on for model in models):
         names = [model.name for model in models if model.measured_on == measured_on]
         which = "" if len(names) == len(models) else f" ({', '.join(names)})"
@@ -118,6 +212,8 @@ def print_models(models: "Sequence[Shipped]") -> None:
 
 def print_benchmark(benchmark: "Benchmark") -> None:
     """One table an operation."""
+    from maxtunnel.benchmark.tables import tabulate_operation
+
     ceilings = benchmark.ceilings
     say(
         f"{benchmark.machine.device}, {counted(benchmark.machine.threads, 'thread')}: "
@@ -125,48 +221,18 @@ def print_benchmark(benchmark: "Benchmark") -> None:
         f"{ceilings.copy / 1e9:.0f} GB/s"
     )
     for operation in dict.fromkeys(timing.operation for timing in benchmark.timings):
-        timings = [timing for timing in benchmark.timings if timing.operation == operation]
-        output.print(_timings_table(operation, timings))
+        print_table(tabulate_operation(benchmark, operation))
     for large in benchmark.large:
         peak = "" if large.peak is None else f", {large.peak / 1e6:.0f} MB beyond the photograph"
         say(f"{large.model}, {large.megapixels:g} megapixels: {large.seconds:.1f} s{peak}")
 
 
-def _timings_table(title: str, timings: "Sequence[Timing]") -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in ("network", "way"):
-        table.add_column(column)
-    for column in ("ms", "10-90 %", "x stock", "x floor", "peak MB"):
-        table.add_column(column, justify="right")
-    for timing in timings:
-        median, low, high = (1e3 * seconds for seconds in timing.seconds)
-        table.add_row(
-            timing.model,
-            timing.way,
-            f"{median:.1f}",
-            f"{low:.1f}-{high:.1f}",
-            f"{timing.ratio:.2f}",
-            "" if timing.floor is None else f"{timing.seconds[0] / timing.floor.seconds:.1f}",
-            "" if timing.peak is None else f"{timing.peak / 1e6:.0f}",
-        )
-    return table
-
-
-def _bits(bits: float | None) -> str:
-    return "–" if bits is None else f"{bits:.3f}"
-
-
 def print_inspection(inspection: "Inspection") -> None:
     """One row a level, in the order of the file: the deepest first."""
     header = inspection.header
-    levels = zip(header.parts, inspection.entropy_bits, strict=True)
-    bits = [
-        (part.nominal_bits * header.images, entropy * header.images, 8.0 * part.length)
-        for part, entropy in levels
-    ]
-    nominal, entropy = sum(level[0] for level in bits), sum(level[1] for level in bits)
-    whole = (nominal, entropy, 8.0 * inspection.bytes)
-    output.print(_levels_table(inspection, bits, whole))
+    print_table(tabulate_levels(inspection))
+    bits = _bits_of_levels(inspection)
+    whole = (sum(level[0] for level in bits), sum(level[1] for level in bits), 8.0 * inspection.bytes)
     values = 3 * header.image_size[0] * header.image_size[1] * header.images
     nominal, entropy, stored = (total / values for total in whole)
     say(
@@ -176,28 +242,50 @@ def print_inspection(inspection: "Inspection") -> None:
     say(f"Made by {model}, network {header.network.hex()}" if any(header.network) else "It names no network.")
 
 
-def _levels_table(inspection: "Inspection", bits: Sequence[_LevelBits], whole: _LevelBits) -> Table:
-    """Nominal, entropy and stored bits of the levels, finest first in `bits`, and of the whole file."""
-    header = inspection.header
-    height, width = header.image_size
+def tabulate_levels(inspection: "Inspection") -> Table:
+    """Nominal, entropy and stored bits of the levels, deepest first, and of the whole file."""
+    header, bits = inspection.header, _bits_of_levels(inspection)
     images = counted(header.images, "image")
-    title = f"{inspection.path}: {images} of {height}x{width} pixels, {inspection.bytes:,} bytes"
-    table = Table(title=escape(title), title_justify="left")
-    table.add_column("level")
-    for column in ("channels", "codes", "window", "coding", "nominal", "entropy", "stored bits"):
-        table.add_column(column, justify="right")
-    for number, (part, level) in reversed(list(enumerate(zip(header.parts, bits, strict=True), 1))):
-        table.add_row(
+    title = (
+        f"{inspection.path}: {images} of {_size(header.image_size)} pixels, {inspection.bytes:,} bytes\n"
+        "nominal, entropy, stored: bits"
+    )
+    columns = (
+        Column("level", "level", text=True),
+        Column("channels", "channels"),
+        Column("codes", "codes"),
+        Column("window", "window"),
+        Column("coding", "coding"),
+        *(Column(name, name, ",.0f") for name in ("nominal", "entropy", "stored")),
+    )
+    rows = [
+        (
             str(number),
-            str(part.channels),
-            f"{part.pooled[0]}x{part.pooled[1]}",
+            part.channels,
+            _size(part.pooled),
             "2x2" if part.window == Window() else str(part.window),
             part.coding,
-            *(f"{value:,.0f}" for value in level),
+            *level,
         )
-    table.add_section()
-    table.add_row("file", "", "", "", "", *(f"{value:,.0f}" for value in whole))
-    return table
+        for number, (part, level) in enumerate(zip(header.parts, bits, strict=True), 1)
+    ]
+    nominal, entropy = sum(level[0] for level in bits), sum(level[1] for level in bits)
+    total: tuple[Cell, ...] = ("file", "", "", "", "", nominal, entropy, 8.0 * inspection.bytes)
+    return Table(title, columns, tuple(reversed(rows)), total)
+
+
+def _bits_of_levels(inspection: "Inspection") -> list[tuple[float, float, float]]:
+    """Nominal, entropy and stored bits of each level, finest first."""
+    header = inspection.header
+    return [
+        (part.nominal_bits * header.images, entropy * header.images, 8.0 * part.length)
+        for part, entropy in zip(header.parts, inspection.entropy_bits, strict=True)
+    ]
+
+
+def _size(size: Pair) -> str:
+    """Width x height, as people say it; inside it is (height, width)."""
+    return f"{size[1]}x{size[0]}"
 
 
 def print_manifest(store: Path, manifest: "Manifest") -> None:
@@ -210,24 +298,29 @@ def print_manifest(store: Path, manifest: "Manifest") -> None:
 
 def print_summary(architecture: "Architecture", size: int) -> None:
     """Table I, and the sums."""
-    rows = architecture.table((size, size))
-    padded = rows[0].size[0]
+    layers = architecture.table((size, size))
+    padded = layers[0].size[0]
     note = f", padded to {padded}x{padded}" if padded != size else ""
-    table = Table(title=f"{architecture} for images of {size}x{size} pixels{note}", title_justify="left")
-    table.add_column("layer")
-    for column in ("filters", "size", "ReLU", "parameters", "switch bits"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(
-            row.name,
-            str(row.filters),
-            f"{row.size[0]}x{row.size[1]}",
-            "yes" if row.relu else "",
-            f"{row.parameters:,}" if row.parameters else "",
-            f"{row.switch_bits:,}" if row.switch_bits else "",
+    columns = (
+        Column("layer", "layer", text=True),
+        Column("filters", "filters"),
+        Column("size", "size"),
+        Column("relu", "ReLU"),
+        Column("parameters", "parameters", ","),
+        Column("switch_bits", "switch bits", ","),
+    )
+    rows = tuple(
+        (
+            layer.name,
+            layer.filters,
+            _size(layer.size),
+            "yes" if layer.relu else "",
+            layer.parameters or "",
+            layer.switch_bits or "",
         )
-    table.add_section()
-    parameters, bits = sum(row.parameters for row in rows), sum(row.switch_bits for row in rows)
-    table.add_row("total", "", "", "", f"{parameters:,}", f"{bits:,}")
-    output.print(table)
+        for layer in layers
+    )
+    parameters, bits = sum(layer.parameters for layer in layers), sum(layer.switch_bits for layer in layers)
+    title = f"{architecture} for images of {size}x{size} pixels{note}"
+    print_table(Table(title, columns, rows, ("total", "", "", "", parameters, bits)))
     say(f"{architecture.bits_per_pixel((size, size)):.4g} bits per pixel and colour channel")

@@ -1,5 +1,6 @@
 """How well a network rebuilds photographs from their switches, measured."""
 
+import logging
 import math
 from pathlib import Path
 
@@ -16,16 +17,22 @@ from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.switches.codes import SwitchCode
+from maxtunnel.zoo.labels import label
 from maxtunnel.zoo.names import load, read_mean
 
+# Why there are no stored bits on a machine where coding takes seconds a photograph.
+NO_COMPILER = "native code is turned off or cannot be compiled here, and without it coding is slow"
 
-@torch.no_grad()
+
 def evaluate(
-    network: TunnelNetwork,
-    photographs: Pixels,
+    network: TunnelNetwork | str | Path,
+    photographs: Pixels | str | Path,
     *,
-    model: str = "",
-    resize: str = "bilinear",
+    model: str | None = None,
+    size: int = 128,
+    resize: Resize = "bilinear",
+    mean: str | Path | None = None,
+    limit: int | None = None,
     batch: int = 32,
     bits_images: int = 200,
     on_progress: OnProgress = silent,
@@ -33,20 +40,50 @@ def evaluate(
     """Reconstruct photographs from their switches and measure how close that comes.
 
     Args:
-        network: runs in float32 where it lies.
-        photographs: all of one size.
-        model: a name for the result.
-        resize: how the photographs came to their size; only noted.
+        network: runs in float32 where it lies; or what `maxtunnel.load` takes.
+        photographs: uint8 RGB, (n, 3, h, w), all of one size; or a folder or a store of them, of which files
+            that cannot be read are skipped with a warning.
+        model: a name for the result; by default what is known of where the network came from.
+        size, resize: photographs of a folder are warped so to a square of `size` pixels; of pixels, `resize`
+            is only noted.
+        mean: for a `.caffemodel`, where its mean image comes from.
+        limit: of a folder or a store, take only so many photographs, evenly spread.
         batch: images at a time.
         bits_images: measure entropy and stored bits on at most so many images; 0, or a machine without a C++
             compiler, where coding is slow, leaves them out.
         on_progress: told the images done and their total.
 
     Raises:
-        ValueError: there are no photographs.
+        FormatError: there is no such model or folder, or it is damaged.
+        ValueError: there are no photographs, or `mean` or `limit` is given for what is no name.
     """
+    if isinstance(network, TunnelNetwork):
+        _refuse("mean", mean, "network")
+    else:
+        model = label(network) if model is None else model
+        network = load(network, None if mean is None else read_mean(Path(mean), size, resize, on_progress))
+    if isinstance(photographs, str | Path):
+        found = read_photographs(photographs, size, resize, limit, on_progress)
+        for _, reason in found.skipped:
+            logging.getLogger("maxtunnel").warning("skipped: %s", reason)
+        photographs = found.pixels
+    else:
+        _refuse("limit", limit, "photographs")
     if len(photographs) == 0:
         raise ValueError("there are no photographs to evaluate on")
+    return _evaluate(network, photographs, model or "", resize, batch, bits_images, on_progress)
+
+
+@torch.no_grad()
+def _evaluate(
+    network: TunnelNetwork,
+    photographs: Pixels,
+    model: str,
+    resize: Resize,
+    batch: int,
+    bits_images: int,
+    on_progress: OnProgress,
+) -> Evaluation:
     measured = []
     sample = set(_sample(len(photographs), bits_images if is_fast() else 0))
     coded: list[SwitchCode] = []
@@ -72,6 +109,7 @@ def evaluate(
         bits_per_pixel=BitsPerPixel(network.architecture.bits_per_pixel(size), entropy, stored),
         stored_ci95=stored_ci95,
         bits_images=len(coded),
+        bits_missing="" if coded else NO_COMPILER if bits_images else "not asked for",
         resize=resize,
         size=size[0],
         per_image=PerImage(
@@ -82,52 +120,10 @@ def evaluate(
     )
 
 
-def evaluate_folder(
-    model: str,
-    data: Path,
-    size: int = 128,
-    resize: Resize = "bilinear",
-    mean: Path | None = None,
-    limit: int | None = None,
-    json_file: Path | None = None,
-    bits_images: int = 200,
-    on_progress: OnProgress = silent,
-) -> tuple[Evaluation, tuple[tuple[Path, str], ...]]:
-    """`evaluate` a model by name on a folder of photographs.
-
-    Args:
-        model: what `load` takes.
-        data: the folder or store.
-        size, resize: the photographs are warped to a square of `size` pixels.
-        mean: for a `.caffemodel`, where its mean image comes from.
-        limit: take only so many photographs, evenly spread.
-        json_file: where to write the result.
-        bits_images: as for `evaluate`.
-        on_progress: told what is done, how far and out of how much.
-
-    Returns:
-        The result, and the files that could not be read with the reason.
-    """
-    network = load(model, None if mean is None else read_mean(mean, size, resize, on_progress))
-    photographs = read_photographs(data, size, resize, limit, on_progress)
-    result = evaluate(
-        network,
-        photographs.pixels,
-        model=Path(model).name,
-        resize=resize,
-        bits_images=bits_images,
-        on_progress=on_progress,
-    )
-    if json_file is not None:
-        result.save(
-            json_file,
-            data=str(data),
-            mean=None if mean is None else str(mean),
-            paths=list(photographs.paths),
-            skipped=[reason for _, reason in photographs.skipped],
-            torch=torch.__version__,
-        )
-    return result, photographs.skipped
+def _refuse(name: str, value: object, other: str) -> None:
+    """ValueError where an argument is given that only names and paths can make use of."""
+    if value is not None:
+        raise ValueError(f"`{name}` is given, but `{other}` is no name or path that it could be used for")
 
 
 def _sample(count: int, size: int) -> list[int]:

@@ -4,6 +4,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
 from maxtunnel.evaluation.intervals import Interval
 from maxtunnel.support.files import replacing
 from maxtunnel.support.records import Json, to_json
@@ -38,6 +42,9 @@ class Evaluation:
     """What a network reached on a set of photographs.
 
     Attributes:
+        model: a label that says where the network came from too, or a name that somebody gave.
+        architecture: filters per block.
+        images: how many photographs.
         rmse: sqrt of the mean squared error over all images, channels and pixels, values in [0, 1], the
             output not clipped (Table II).
         rmse_ci95: bootstrap interval over images, 2,000 draws from seed 0; so are the others.
@@ -47,6 +54,7 @@ class Evaluation:
         bits_per_pixel: of the switches; entropy and stored bits are measured on `bits_images` images.
         stored_ci95: of the stored bits.
         bits_images: images on which entropy and stored bits were measured, drawn with seed 0.
+        bits_missing: why there are no entropy and stored bits; empty where there are.
         resize: how the photographs came to their size.
         size: height of the photographs in pixels.
         per_image: the metrics of each photograph.
@@ -67,6 +75,12 @@ class Evaluation:
     resize: str
     size: int
     per_image: PerImage
+    bits_missing: str = ""
+
+    @property
+    def squared_errors(self) -> Float64[Tensor, " n"]:
+        """Mean squared error of each photograph."""
+        return torch.tensor(self.per_image.rmse, dtype=torch.float64).square()
 
     def save(self, path: str | Path, **more: Json) -> None:
         """Write JSON: the fields of this class and whatever else is given."""

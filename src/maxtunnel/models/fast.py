@@ -1,6 +1,6 @@
 """The one place that decides how encoder and decoder are computed: natively in one call, or layer by layer.
 
-Both give the same results (tests/native/test_planar.py); `native.build.disabled` turns the native way off.
+Both give the same results (tests/native/test_planar.py); `native.disabled` turns the native way off.
 """
 
 from __future__ import annotations

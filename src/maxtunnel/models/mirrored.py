@@ -7,10 +7,10 @@
 
 For the switches of Table I this is the paper's decoder; it serves every other code that can be captured.
 A level whose pooled planes are smaller than what was rebuilt before (a pooling over the whole plane, a branch
-beside another one) would let little of that through. There a part of the channels goes around the level:
+beside another one) would let little of that through. It is unpooled beside the level before it instead:
 
-      -> the level's channels -> resize -> unpool -+-> 3x3 layer -> 3x3 layer
-      -> the others, at full resolution -----------+
+      -> unpool by one level's switches ---------------+-> 3x3 layer -> 3x3 layer
+      a constant -> unpool by another level's switches -+
 
 Source: Table I, and Section II of the paper for the unpooling with switches.
 """
@@ -18,7 +18,6 @@ Source: Table I, and Section II of the paper for the unpooling with switches.
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 from jaxtyping import Float, UInt8
@@ -54,32 +53,43 @@ class Level:
 
 
 def levels_of(code: SwitchCode) -> tuple[Level, ...]:
-    """The levels of a code from coarsest to finest; of equal planes the one that ran last comes first."""
+    """The levels of a code from coarsest to finest.
+
+    Of equal planes those come first that halve them, as one can go on from these (see `_beside`); then the one
+    that ran last.
+    """
     found = [
         Level(number, level.codes.shape[1], level.window, _size(level.codes), level.size)
         for number, level in enumerate(code.levels, 1)
     ]
-    return tuple(sorted(found, key=lambda level: (math.prod(level.size or ()), -level.number)))
+    return tuple(sorted(found, key=_fineness))
+
+
+def _fineness(level: Level) -> tuple[int, bool, int, int]:
+    pooled, size = _known(level.pooled), _known(level.size)
+    return math.prod(size), pooled == size, -math.prod(pooled), -level.number
 
 
 class MirroredDecoder(nn.Module):
     """A block of unpool and two 3x3 layers for each level; no activation after the last layer.
 
-    Where a block's layers give more channels than the next level has, the further ones go around that level:
-    they join what it unpools, both resized to the larger of their planes.
+    Levels that are `beside` another one share its block: what they unpool is a learned constant, and the planes
+    of all are joined, resized to the largest of them.
 
     A deconvolution of stride 1 equals the convolution whose kernel is flipped and whose channel axes are
     swapped, so the layers are convolutions.
 
     Args:
         levels: from coarsest to finest.
-        convs: two layers a level, and two more where the plane after the last level is not the image's.
+        convs: two layers a block, and two more where the plane after the last level is not the image's.
         image_size: (height, width) of the result; None where that plane is the image's.
         widths: filters per block, outermost first, where the decoder is that of Table I: it then has a fast
             way (`models.fast`).
+        beside: numbers of the levels that share the block of the level before them.
 
     Attributes:
         bias_code: one learned value a channel of the coarsest level, in the place of the features.
+        marks: by the number of each level that is beside another, one learned value a channel.
         convs: the layers in execution order.
     """
 
@@ -89,10 +99,19 @@ class MirroredDecoder(nn.Module):
         convs: Sequence[Conv3x3],
         image_size: Pair | None = None,
         widths: tuple[int, ...] | None = None,
+        beside: Collection[int] = (),
     ) -> None:
         super().__init__()
         self.levels, self.image_size, self.widths = tuple(levels), image_size, widths
+        self.blocks = _blocks(levels, beside)
         self.bias_code = nn.Parameter(torch.zeros(levels[0].channels))
+        self.marks = nn.ParameterDict(
+            {
+                str(level.number): nn.Parameter(torch.zeros(level.channels))
+                for level in levels
+                if level.number in beside
+            }
+        )
         self.convs = nn.ModuleList(convs)
 
     def forward(
@@ -120,17 +139,21 @@ class MirroredDecoder(nn.Module):
         x = self.bias_code[:, None, None].expand(codes[self.levels[0].number - 1].shape)
         x = x if what is None else what
         yield ("bias code" if what is None else "what"), x
-        for block, level in enumerate(self.levels):
-            through, around = x[:, : level.channels], x[:, level.channels :]
-            x = self._unpool(level, through, codes[level.number - 1], level.number in missing)
-            yield f"unpool{level.number}", x
-            if around.shape[1]:
-                size = _larger(_size(x), _size(around))
-                x = torch.cat([_resized(x, size), _resized(around, size)], 1)
+        for block, (first, *others) in enumerate(self.blocks):
+            x = self._unpool(first, x, codes[first.number - 1], first.number in missing)
+            yield f"unpool{first.number}", x
+            planes = [x]
+            for level in others:
+                where = codes[level.number - 1]
+                marks = self.marks[str(level.number)][:, None, None].expand(where.shape)
+                planes.append(self._unpool(level, marks, where, level.number in missing))
+                yield f"unpool{level.number}", planes[-1]
+            if others:
+                x = _joined(planes)
             for index in (1, 2):
                 x = self.convs[2 * block + index - 1](x)
-                yield f"deconv{level.number}_{index}", x
-        if len(self.convs) > 2 * len(self.levels):
+                yield f"deconv{first.number}_{index}", x
+        if len(self.convs) > 2 * len(self.blocks):
             assert self.image_size is not None
             x = _resized(x, self.image_size)
             for index in (1, 2):
@@ -151,7 +174,7 @@ class MirroredDecoder(nn.Module):
         if level.pooled is not None:
             x = _resized(x, level.pooled)
         if not replicate:
-            x = x * _share(level.window)
+            x = x * _share(level.window) if level.window.overlaps else x
             return unpool(x, codes, level.window, level.size, check=False)
         size = level.size or level.window.smallest_plane(_size(codes))
         return F.interpolate(x, size)
@@ -181,10 +204,11 @@ def mirror(
         slope: of the activations below zero; the paper's is 0.
     """
     generator = torch.Generator().manual_seed(seed)
-    around = _around(levels, width)
-    inputs = [level.channels + beside for level, beside in zip(levels, around, strict=True)]
-    outputs = [*inputs[1:], 3]
-    if _planes(levels, around)[-1] != image_size:
+    beside = _beside(levels, width)
+    blocks = _blocks(levels, beside)
+    inputs = [sum(level.channels for level in block) for block in blocks]
+    outputs = [*(block[0].channels for block in blocks[1:]), 3]
+    if _plane(blocks[-1]) != image_size:
         # From the last plane to the image.
         inputs.append(min(inputs[-1], width))
         outputs[-1:] = [inputs[-1], 3]
@@ -197,59 +221,64 @@ def mirror(
         Conv3x3(a, b, math.sqrt(6 / (9 * a)), slope if number < len(pairs) else None, generator)
         for number, (a, b) in enumerate(pairs, 1)
     ]
-    decoder = MirroredDecoder(levels, convs, image_size)
-    nn.init.constant_(decoder.bias_code, bias_code)
-    for block, (level, beside) in enumerate(zip(levels, around, strict=True)):
-        if beside:
-            # What was rebuilt goes around; what is unpooled begins as a mark of where the maxima were.
-            nn.init.constant_(convs[2 * block - 1].bias[: level.channels], bias_code)
+    decoder = MirroredDecoder(levels, convs, image_size, beside=beside)
+    for constant in (decoder.bias_code, *decoder.marks.values()):
+        nn.init.constant_(constant, bias_code)
     return decoder
 
 
-def _around(levels: Sequence[Level], width: int) -> list[int]:
-    """For each level, how many channels of what was rebuilt before go around it.
+def _beside(levels: Sequence[Level], width: int) -> set[int]:
+    """The numbers of the levels that would hide what was rebuilt before, if it had to go through them.
 
-    None where the level takes all of that in: its pooled planes are as large, each of their cells has a place
-    of its own, and it has as many channels, or half as many, as in a network whose blocks narrow towards the
-    image.
+    Their pooled planes are smaller than that; or they pool without halving the plane, so that the values of
+    many windows are heaped upon one cell; or they have less than half as many channels.
     """
-    found = [0]
-    for before, level in enumerate(levels[1:]):
-        plane = _planes(levels[: before + 1], found)[-1]
-        channels = min(width, levels[before].channels + found[-1])
-        shrinks = any(a < b for a, b in zip(_known(level.pooled), plane, strict=True))
-        narrows = 2 * level.channels < channels
-        found.append(channels if shrinks or narrows or level.window.overlaps else 0)
+    found: set[int] = set()
+    for place, level in enumerate(levels[1:], 1):
+        block = _blocks(levels[:place], found)[-1]
+        shrinks = any(a < b for a, b in zip(_known(level.pooled), _plane(block), strict=True))
+        narrows = 2 * level.channels < min(width, sum(other.channels for other in block))
+        if shrinks or narrows or level.pooled == level.size:
+            found.add(level.number)
     return found
 
 
-def _planes(levels: Sequence[Level], around: Sequence[int]) -> list[Pair]:
-    """(height, width) after each level."""
-    sizes = [(_known(level.size), beside) for level, beside in zip(levels, around, strict=True)]
-    planes = accumulate(
-        sizes, lambda plane, here: (_larger(plane[0], here[0]) if here[1] else here[0], here[1])
-    )
-    return [plane for plane, _ in planes]
+def _blocks(levels: Sequence[Level], beside: Collection[int]) -> list[list[Level]]:
+    """The levels, those that share a block together."""
+    blocks: list[list[Level]] = []
+    for level in levels:
+        if level.number in beside:
+            blocks[-1].append(level)
+        else:
+            blocks.append([level])
+    return blocks
+
+
+def _plane(block: Sequence[Level]) -> Pair:
+    """(height, width) of the joined planes of a block."""
+    sizes = [_known(level.size) for level in block]
+    return max(size[0] for size in sizes), max(size[1] for size in sizes)
+
+
+def _joined(planes: Sequence[Tensor]) -> Tensor:
+    """Planes of all levels of a block, resized to the largest and put together."""
+    size = max(x.shape[-2] for x in planes), max(x.shape[-1] for x in planes)
+    return torch.cat([_resized(x, size) for x in planes], 1)
 
 
 def _share(window: Window) -> float:
-    """What a value is multiplied by before cells add up those of overlapping windows; 1 for all others.
+    """What a value is multiplied by before cells add up those of overlapping windows.
 
     In a plane of wide windows with stride 1 nearly all of them choose the same few cells, whose sums would be
     so large that the decoder hardly learns.
     """
-    return math.sqrt(math.prod(window.stride) / math.prod(window.kernel)) if window.overlaps else 1.0
+    return math.sqrt(math.prod(window.stride) / math.prod(window.kernel))
 
 
 def _known(size: Pair | None) -> Pair:
     """A size of a captured level, which has one."""
     assert size is not None
     return size
-
-
-def _larger(a: Pair, b: Pair) -> Pair:
-    """The smallest plane that holds both."""
-    return max(a[0], b[0]), max(a[1], b[1])
 
 
 def _size(planes: Tensor) -> Pair:

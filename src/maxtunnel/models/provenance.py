@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from maxtunnel.support.records import Json, from_json, to_json
 
@@ -90,7 +89,7 @@ class Provenance:
         """Read what `to_json` gave; ValueError names what is wrong with anything else."""
         if not isinstance(values, Mapping):
             raise ValueError(f"the provenance is of type {type(values).__name__}: expected an object")
-        rest: dict[str, Any] = dict(values)
+        rest: dict[str, object] = dict(values)
         pretraining = rest.pop("pretraining", None)
         return cls(
             from_json(PhaseRecord, rest) if rest else None,

@@ -12,6 +12,7 @@ from maxtunnel.paper.networks import LabelledNetwork
 from maxtunnel.paper.schematic import schematic
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.zoo.labels import labels as make_labels
 from maxtunnel.zoo.names import architecture_of, load, shipped
 
 # What the paper drew: Figures 1, 2 and 4.
@@ -27,6 +28,7 @@ def draw_figure(
     seed: int = 0,
     size: int = 128,
     resize: Resize = "bilinear",
+    labels: Sequence[str] = (),
     on_progress: OnProgress = silent,
 ) -> tuple[Path, Path]:
     """Draw Figure 1, 2, 3 or 4 of the paper.
@@ -40,12 +42,15 @@ def draw_figure(
         count: photographs in Figures 1 and 3.
         seed: draws the photographs, and the channels of Figure 4.
         size, resize: how photographs are read.
+        labels: what to call the models, in order; those without one are called by what they are.
         on_progress: told what is done.
 
     Returns:
         The PNG and the PDF.
     """
     if number == 2:
+        if labels:
+            raise ValueError("`labels` are for networks: Figure 2 shows an architecture, by its own name")
         name = models[0] if models else _FIGURE_2
         return save(schematic(architecture_of(name), size), out / "figure2")
     if data is None:
@@ -54,7 +59,10 @@ def draw_figure(
         )
     photographs = read_photographs(data, size, resize, on_progress=on_progress).pixels
     wanted = list(models) or (shipped() if number == 3 else [_favourite(shipped(), number)])
-    networks = [LabelledNetwork(Path(name).name, load(name)) for name in wanted]
+    networks = [
+        LabelledNetwork(Path(model).name, load(model), name)
+        for model, name in zip(wanted, make_labels(wanted, labels), strict=True)
+    ]
     return draw(number, networks, photographs, out, count, seed)
 
 

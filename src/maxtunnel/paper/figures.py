@@ -29,7 +29,7 @@ def reconstructions(labelled: LabelledNetwork, photographs: UInt8[Tensor, "n 3 s
     """Figure 1: originals above what one network rebuilds from their switches."""
     images = to_float(photographs)
     rows = [("original", images), _rebuilt_row(labelled, images)]
-    return _grid(rows, f"Rebuilt from max-pooling switches alone by {labelled.name}")
+    return _grid(rows, f"Rebuilt from max-pooling switches alone by {labelled.label}")
 
 
 def gallery(networks: Sequence[LabelledNetwork], photographs: UInt8[Tensor, "n 3 s s"]) -> "Figure":
@@ -66,7 +66,7 @@ def layers(labelled: LabelledNetwork, photograph: UInt8[Tensor, "3 s s"], seed: 
         for axis in axes:
             axis.set(xticks=[], yticks=[])
         title = (
-            f"From the bias code to the image: one random channel of each decoder layer of {labelled.name}"
+            f"From the bias code to the image: one random channel of each decoder layer of {labelled.label}"
         )
         figure.suptitle(title, fontsize=10)
         figure.tight_layout()
@@ -89,8 +89,13 @@ def _rebuilt_row(
     rebuilt = labelled.network.reconstruct(images)
     bits = labelled.network.architecture.bits_per_pixel((images.shape[-2], images.shape[-1]))
     error = float((rebuilt - images).square().mean().sqrt())
-    label = f"{labelled.label}\n{bits:.4g} bits/pixel/channel\nRMSE of these {len(images)}: {error:.3f}"
-    return label, rebuilt
+    lines = (
+        labelled.label,
+        labelled.kind,
+        f"{bits:.4g} bits/pixel/channel",
+        f"RMSE of these {len(images)}: {error:.3f}",
+    )
+    return "\n".join(lines), rebuilt
 
 
 def _close_up(images: Float[Tensor, "1 3 h w"], top: int, left: int, side: int) -> Float[Tensor, "1 3 h w"]:
@@ -137,12 +142,14 @@ def _grid(rows: Sequence[tuple[str, Float[Tensor, "n 3 h w"]]], title: str) -> "
     from matplotlib.figure import Figure
 
     with style():
-        # Every cell one inch, and an inch and a half for the words at the left.
-        width, height = len(rows[0][1]) + 1.5, len(rows) + 0.55
+        # Every cell one inch, and at the left as much as the longest line of words takes, at 0.065 a letter.
+        longest = max(len(line) for label, _ in rows for line in label.split("\n"))
+        words = max(1.5, 0.15 + 0.065 * longest)
+        width, height = len(rows[0][1]) + words, len(rows) + 0.55
         figure = Figure(figsize=(width, height))
         for number, (label, images) in enumerate(rows):
             for column, image in enumerate(images):
-                left, bottom = (1.5 + column) / width, 1 - (1.36 + number) / height
+                left, bottom = (words + column) / width, 1 - (1.36 + number) / height
                 axis = figure.add_axes((left, bottom, 0.96 / width, 0.96 / height))
                 axis.imshow(picture(image), interpolation="nearest")
                 axis.axis("off")

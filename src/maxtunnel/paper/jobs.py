@@ -1,7 +1,7 @@
 """The training runs that a reproduction needs: which are left, how long they take, and doing them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import read_header
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.colours import more_colourful
+from maxtunnel.paper.pace import Pace
 from maxtunnel.paper.table import Row
 from maxtunnel.paper.trial import seconds_per_image
 from maxtunnel.support.choices import RecipeName
@@ -46,8 +47,9 @@ class Job:
     @property
     def name(self) -> str:
         """What progress calls it."""
-        kind = "encoder of " if self.phase == "pretrain" else "colourful " if self.chroma != 1 else ""
-        return f"{kind}{self.row.name}, seed {self.seed}"
+        kind = "encoder of " if self.phase == "pretrain" else ""
+        purpose = " with more colourful sight, for the claim on dull colours" if self.chroma != 1 else ""
+        return f"{kind}{self.row.name}, seed {self.seed}{purpose}"
 
 
 @dataclass(frozen=True)
@@ -174,37 +176,61 @@ def steps_in(minutes: float, jobs: Sequence[Job], training: Training) -> int:
     per_step = sum(training.seconds_per_step(job) for job in jobs)
     steps = int((60 * minutes - encoding) / per_step)
     if steps < _FEWEST_STEPS:
-        need = (encoding + _FEWEST_STEPS * per_step) / 60
-        raise ValueError(
-            f"`minutes` is {minutes:g}, too few for {len(jobs)} runs, which need {need:.0f} at the least: "
-            "choose rows (`only`), or fewer `seeds`"
-        )
+        need = math.ceil(10 * (encoding + _FEWEST_STEPS * per_step) / 60) / 10
+        raise ValueError(_too_few(minutes, need, jobs))
     return steps
 
 
-def do_all(jobs: Sequence[Job], training: Training, on_progress: OnProgress) -> None:
+def _too_few(minutes: float, need: float, jobs: Sequence[Job]) -> str:
+    """Names only what would help: a single row or seed cannot become fewer."""
+    runs = ", ".join(job.name for job in jobs)
+    advice = [f"give at least {need:g}"]
+    if len({job.row for job in jobs}) > 1:
+        advice.append("fewer rows (`only`)")
+    if len({job.seed for job in jobs}) > 1:
+        advice.append("fewer `seeds`")
+    return f"`minutes` is {minutes:g}, too few for {len(jobs)} runs ({runs}): {', or '.join(advice)}"
+
+
+def do_all(
+    jobs: Sequence[Job],
+    training: Training,
+    on_progress: OnProgress,
+    announce: Callable[[str], None] = lambda text: None,
+) -> None:
     """Do runs one after the other.
 
     Args:
         jobs: the runs.
         training: how they are made.
-        on_progress: told the progress of each run, and that of all together in estimated seconds.
+        on_progress: told the progress of each run, and of all together the seconds that have passed and those
+            that it will be in the end, going by the pace so far.
+        announce: told where the end has moved far from what was said before.
     """
-    seconds = [training.seconds(job) for job in jobs]
-    total, done = math.ceil(sum(seconds)), 0.0
-    for job, expected in zip(jobs, seconds, strict=True):
-        training.run(job, _with_all(on_progress, job, done, expected, total))
-        done += expected
-        on_progress("all runs, seconds", math.ceil(done), total, "")
+    pace = Pace([training.seconds(job) for job in jobs], announce)
+    for number, job in enumerate(jobs):
+        training.run(job, _with_all(on_progress, job, training, pace, number))
+        pace.move(number, 1.0)
+        on_progress("all runs, seconds", pace.passed, pace.total, "")
 
 
-def _with_all(on_progress: OnProgress, job: Job, before: float, expected: float, total: int) -> OnProgress:
+def _with_all(on_progress: OnProgress, job: Job, training: Training, pace: Pace, number: int) -> OnProgress:
     """Tell the progress of a run, and beside it that of all runs."""
+    encoding = 1 - job.steps * training.seconds_per_step(job) / training.seconds(job)
+    goes_on = (job.folder / "config.json").exists()
 
     def tell(phase: str, done: int, of: int, note: str) -> None:
+        nonlocal goes_on
         on_progress(phase, done, of, note)
-        if phase == "train":
-            on_progress("all runs, seconds", round(before + expected * done / of), total, job.name)
+        if phase not in ("encode", "train"):
+            return
+        if phase == "encode":
+            pace.move(number, encoding * done / of)
+        else:
+            # Where a run goes on, its first report tells what an earlier call did.
+            pace.move(number, encoding + (1 - encoding) * done / of, earlier=goes_on)
+            goes_on = False
+        on_progress("all runs, seconds", pace.passed, pace.total, job.name)
 
     return tell
 

@@ -10,20 +10,37 @@ from maxtunnel.paper.table import ROWS
 
 @dataclass(frozen=True, eq=False)
 class LabelledNetwork:
-    """A network with its name, and with the label that stands beside its pictures."""
+    """A network with what it is called.
+
+    Attributes:
+        name: of its row in Table II, or of its file.
+        network: itself.
+        label: stands beside its pictures, and says where it came from.
+    """
 
     name: str
     network: TunnelNetwork
+    label: str
 
     @property
     def pretrained(self) -> bool:
-        """Whether its name says that the encoder was pretrained."""
-        return self.name.endswith("-pretrained")
+        """Whether its encoder was pretrained, as far as the network itself or its name says so."""
+        return self.network.provenance.pretraining is not None or "pretrain" in self.name.lower()
 
     @property
-    def label(self) -> str:
-        """Architecture and kind of encoder, in two lines."""
-        return f"{self.network.architecture}\n{'pretrained' if self.pretrained else 'random'} encoder"
+    def kind(self) -> str:
+        """Architecture and kind of encoder; the kind only where it is known."""
+        training = self.network.provenance.training
+        if self.pretrained:
+            return f"{self.network.architecture}, pretrained encoder"
+        if _is_of_table_2(self.name) or (training is not None and training.encoder == "random"):
+            return f"{self.network.architecture}, random encoder"
+        return str(self.network.architecture)
+
+
+def _is_of_table_2(name: str) -> bool:
+    """Whether a name is an architecture's, or a snapshot's, so that without more its encoder is random."""
+    return re.fullmatch(r"\d+(-\d+)*|net\d+(_\d+)+_iter_\d+(\.caffemodel)?", name) is not None
 
 
 def find_snapshots(folder: Path) -> dict[str, Path]:

@@ -43,7 +43,8 @@ def reproduce(
     Args:
         asked: what to do.
         on_progress: told often where it is.
-        announce: told once, beforehand, what there is to do and about how long it takes.
+        announce: told beforehand what there is to do and about how long each part takes, and again where
+            that turns out wrong.
 
     Returns:
         The report and the table.
@@ -60,9 +61,9 @@ def reproduce(
     snapshots = {} if asked.snapshots is None else find_snapshots(asked.snapshots)
     plan = make_plan(asked, train)
     there = [row for row, _, _ in find_networks(asked)] + [row for row in ROWS if row.name in snapshots]
-    announce(estimate(plan, there, test))
+    announce(estimate(asked, plan, there, test))
     if plan.training is not None:
-        do_all(plan.jobs, plan.training, on_progress)
+        do_all(plan.jobs, plan.training, on_progress, announce)
     networks = _load_all(asked, snapshots, train)
     table = tabulate(_measure_all(networks, test, asked.out / "evaluations", on_progress))
     commands = remember_command(asked)
@@ -109,7 +110,11 @@ def _measure_all(
 def _shown(networks: Sequence[_Candidate], table: Sequence[TableRow]) -> list[LabelledNetwork]:
     """The network of each row that the table has as ours."""
     ours = {(line.row, line.ours.origin) for line in table if line.ours is not None}
-    return [LabelledNetwork(one.row.name, one.network) for one in networks if (one.row, one.origin) in ours]
+    return [
+        LabelledNetwork(one.row.name, one.network, f"{one.row.name} ({one.origin})")
+        for one in networks
+        if (one.row, one.origin) in ours
+    ]
 
 
 def _colourful_pair(out: Path) -> tuple[TunnelNetwork, TunnelNetwork] | None:

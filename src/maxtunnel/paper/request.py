@@ -151,19 +151,34 @@ def find_networks(asked: Reproduction) -> list[tuple[Row, str, str]]:
     return found
 
 
-def estimate(plan: Plan, there: Sequence[Row], test: Store) -> str:
-    """What there is to do, and about how long it takes on this machine.
+def estimate(asked: Reproduction, plan: Plan, there: Sequence[Row], test: Store) -> str:
+    """What there is to do, part by part, and about how long it takes on this machine as it is now.
 
     Args:
+        asked: what is asked for.
         plan: the runs that are left.
         there: the rows of the networks to measure that are there already, snapshots too.
         test: the photographs to measure on.
     """
-    seconds = sum(plan.training.seconds(job) for job in plan.jobs) if plan.training is not None else 0.0
     coming = [job.row for job in plan.jobs if job.phase == "train" and job.chroma == 1]
     rows, images, size = [*there, *coming], test.manifest.images, test.manifest.size
     measuring = sum(evaluation_seconds(row.architecture, images, size) for row in rows)
+    shown = min(asked.photographs, images)
     return (
-        f"{len(plan.jobs)} runs to train, about {duration(seconds)}; then {len(rows)} networks to measure on "
-        f"{images:,} photographs, about {duration(measuring)} less what was measured before"
+        f"{_estimate_training(plan)}; then {_counted(len(rows), 'network')} to measure on {images:,} "
+        f"photographs, about {duration(measuring)} less what was measured before; then claims and figures on "
+        f"{shown:,} photographs, which is not estimated"
     )
+
+
+def _estimate_training(plan: Plan) -> str:
+    if plan.training is None or not plan.jobs:
+        return "nothing to train"
+    parts = [(job, plan.training.seconds(job)) for job in plan.jobs]
+    named = "; ".join(f"{job.name}, about {duration(seconds)}" for job, seconds in parts)
+    whole = duration(sum(seconds for _, seconds in parts))
+    return f"{_counted(len(parts), 'run')} to train, about {whole} in all ({named})"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
@@ -54,7 +53,7 @@ class Result:
     @property
     def squared_errors(self) -> Float64[Tensor, " n"]:
         """Mean squared error of each test photograph."""
-        return torch.tensor(self.evaluation.per_image.rmse, dtype=torch.float64).square()
+        return self.evaluation.squared_errors
 
 
 @dataclass(frozen=True)

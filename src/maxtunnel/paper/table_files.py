@@ -1,6 +1,5 @@
 """Table II with our networks beside the paper's, as table2.csv and table2.json."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,25 +8,25 @@ from maxtunnel.evaluation.records import Evaluation
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.support.files import replacing
 from maxtunnel.support.records import Json
+from maxtunnel.support.tables import Column, Table, write_csv
 
 
 def write_table(lines: Sequence[TableRow], out: Path, facts: Mapping[str, str]) -> None:
     """Write table2.csv and table2.json; `facts` say where the numbers come from."""
     records = [_record(line) for line in lines]
-    with replacing(out / "table2.csv") as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, records[0])
-        writer.writeheader()
-        writer.writerows(
-            {name: round(value, 5) if isinstance(value, float) else value for name, value in record.items()}
-            for record in records
-        )
+    columns = tuple(Column(name, name) for name in records[0])
+    rows = tuple(
+        tuple(round(value, 5) if isinstance(value, float) else value for value in record.values())
+        for record in records
+    )
+    write_csv([Table("Table II", columns, rows)], out / "table2.csv")
     networks = [_network(result) for line in lines for result in _results(line)]
     with replacing(out / "table2.json") as temporary:
-        content = {"provenance": dict(facts), "rows": records, "networks": networks}
+        content: dict[str, object] = {"provenance": dict(facts), "rows": records, "networks": networks}
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def _record(line: TableRow) -> dict[str, Json]:
+def _record(line: TableRow) -> dict[str, str | int | float | None]:
     """A row, flat."""
     ours = None if line.ours is None else line.ours.evaluation
     snapshot = None if line.snapshot is None else line.snapshot.evaluation
@@ -47,9 +46,9 @@ def _record(line: TableRow) -> dict[str, Json]:
     }
 
 
-def _metrics(prefix: str, found: Evaluation | None) -> dict[str, Json]:
+def _metrics(prefix: str, found: Evaluation | None) -> dict[str, float | None]:
     """Each metric and the ends of its interval; None where nothing was measured."""
-    record: dict[str, Json] = {}
+    record: dict[str, float | None] = {}
     for name in ("rmse", "psnr", "ssim"):
         low, high = (None, None) if found is None else getattr(found, f"{name}_ci95")
         record[f"{prefix}{name}"] = None if found is None else getattr(found, name)

@@ -1,5 +1,6 @@
 """How long work on a network takes on this machine, from a trial on a few random images."""
 
+import statistics
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -20,7 +21,9 @@ _IMAGES = 4
 
 @lru_cache(maxsize=256)
 def seconds_per_image(architecture: Architecture, work: Work, size: int, bf16: bool = False) -> float:
-    """Seconds that an image of `size` x `size` pixels takes: the quicker of two trials.
+    """Seconds that an image of `size` x `size` pixels takes: the median of three trials after a first one.
+
+    On a busy machine trials are slow too, so that the estimate is of the machine as it is now.
 
     Args:
         architecture: of the network.
@@ -32,12 +35,15 @@ def seconds_per_image(architecture: Architecture, work: Work, size: int, bf16: b
     network = TunnelNetwork(architecture, torch.full((3, 1, 1), 0.5))
     images = torch.rand(_IMAGES, 3, size, size, generator=generator)
     run = _prepare(network, work, images, bf16)
-    return min(_timed(run) for _ in range(2)) / _IMAGES
+    run()
+    return statistics.median(_timed(run) for _ in range(3)) / _IMAGES
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: as such below a minute and a half, else in minutes."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    """Seconds in words: as such below a minute and a half, then in minutes, from two hours on in hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _prepare(network: TunnelNetwork, work: Work, images: Tensor, bf16: bool) -> Callable[[], object]:

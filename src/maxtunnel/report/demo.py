@@ -12,17 +12,23 @@ from maxtunnel.evaluation.records import Evaluation
 from maxtunnel.report.sheet import Row, sheet
 from maxtunnel.support.files import check_folder, replacing
 from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.zoo.labels import labels as make_labels
+from maxtunnel.zoo.labels import shorten
 from maxtunnel.zoo.names import load, shipped
 
 
 def run_demo(
-    out: str | Path, models: Sequence[str] = (), on_progress: OnProgress = silent
+    out: str | Path,
+    models: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    on_progress: OnProgress = silent,
 ) -> tuple[Path, list[Evaluation]]:
     """Rebuild the photographs in the package.
 
     Args:
         out: folder for the picture.
         models: what `load` takes; without any, every shipped network.
+        labels: what to call the models, in order; those without one are called by what they are.
         on_progress: told the networks done and their total.
 
     Returns:
@@ -30,14 +36,15 @@ def run_demo(
     """
     check_folder(out)
     models = models or shipped()
+    names = make_labels(models, labels)
     pixels = torch.stack(list(demo_photographs().values()))
     rows, evaluations = [Row("originals", "8 bits per pixel and colour channel", pixels)], []
-    for done, name in enumerate(models, 1):
-        network = load(name)
+    for done, (model, name) in enumerate(zip(models, names, strict=True), 1):
+        network = load(model)
         result = evaluate(network, pixels, model=name)
         bits = result.bits_per_pixel.nominal
         caption = f"{bits:.4g} bits per pixel and colour channel, RMSE {result.rmse:.3f}"
-        rows.append(Row(name, caption, network.reconstruct(to_float(pixels))))
+        rows.append(Row(shorten(name), caption, network.reconstruct(to_float(pixels))))
         evaluations.append(result)
         on_progress("demo", done, len(models), "")
     picture = Path(out) / "demo.png"

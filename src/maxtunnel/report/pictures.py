@@ -40,6 +40,30 @@ def picture(pixels: UInt8[Tensor, "3 h w"], alt: str, classes: str = "") -> Html
     )
 
 
+def dots(pixels: UInt8[Tensor, "3 h w"], alt: str, room: int) -> Html:
+    """A picture of which every pixel counts, such as one of switches, inside the page.
+
+    Each pixel takes the same whole number of the screen's, as many as there is room for: enlarged by a broken
+    number, or shrunk by leaving pixels out, a regular pattern shows stripes that are not in it.
+
+    Args:
+        pixels: of the picture.
+        alt: told to those who do not see it.
+        room: for its longer side, in the page's pixels.
+
+    Raises:
+        ValueError: there is not room for a pixel each.
+    """
+    height, width = pixels.shape[-2:]
+    times = room // max(height, width)
+    if times < 1:
+        raise ValueError(f"`room` is {room}: the picture has {width}x{height} pixels")
+    # At one to one the browser may smooth: it does so only where a reader makes the whole page smaller.
+    classes = "mt-dots mt-pixels" if times > 1 else "mt-dots"
+    source = data_uri(png(pixels), "image/png")
+    return element("img", class_=classes, src=source, alt=alt, width=times * width, height=times * height)
+
+
 def strip(images: UInt8[Tensor, "n 3 h w"], gap: int = 4) -> UInt8[Tensor, "3 h W"]:
     """Pictures side by side, `gap` white pixels between them."""
     height, width = images.shape[-2:]

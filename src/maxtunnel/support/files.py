@@ -27,7 +27,14 @@ def check_folder(path: str | Path) -> None:
     if not nearest.is_dir():
         raise ValueError(f"{path} cannot be written to, as {nearest} is a file: give a folder")
     if not os.access(nearest, os.W_OK):
-        raise ValueError(f"{path} cannot be written to, as {nearest} is read-only: give another folder")
+        raise ValueError(f"{path} cannot be written to, as {_why_not(nearest)}: give another folder")
+
+
+def _why_not(folder: Path) -> str:
+    """Why a folder may not be written to."""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return f"{folder} is on a read-only file system"
+    return f"this user may not write to {folder}"
 
 
 class FreeNames:
