@@ -5,10 +5,11 @@ import io
 import re
 
 import numpy as np
+import pytest
 import torch
 
 from maxtunnel.data.images import read_image
-from maxtunnel.report.pictures import heat, inline, jpeg, picture, png, strip
+from maxtunnel.report.pictures import dots, heat, inline, jpeg, picture, png, strip
 from maxtunnel.report.sheet import CAPTION, GAP, MARGIN, Row, sheet
 
 
@@ -24,6 +25,23 @@ def test_a_picture_in_a_page_is_exact():
     assert 'class="mt-soft"' in html
     assert 'alt="a &quot;cat&quot;" width="7" height="5"' in html
     assert inline(png(pixels), "image/png", "a").startswith('<img src="data:image/png;base64,')
+
+
+@pytest.mark.parametrize(
+    ("size", "times"), [((5, 7), 4), ((16, 28), 1), ((28, 3), 1), ((1, 1), 28), ((14, 9), 2)]
+)
+def test_dots_take_a_whole_number_of_the_pages_pixels(size, times):
+    pixels = noise(3, *size)
+    html = dots(pixels, "a", 28)
+    data = re.search(r'src="data:image/png;base64,([^"]+)"', html)[1]
+    assert torch.equal(read_image(io.BytesIO(base64.b64decode(data))), pixels)
+    assert f'width="{times * size[1]}" height="{times * size[0]}"' in html
+    assert ("mt-pixels" in html) == (times > 1)
+
+
+def test_dots_without_room_are_an_error():
+    with pytest.raises(ValueError, match="`room` is 28: the picture has 29x3 pixels"):
+        dots(noise(3, 3, 29), "a", 28)
 
 
 def test_jpeg_is_near_and_smaller():

@@ -29,9 +29,9 @@ API = "gradio_api"
 
 
 @contextlib.contextmanager
-def served(*options):
+def served(*options, program=("-m", "maxtunnel")):
     """Start `maxtunnel serve` on a free port; its address, its process, and its lines so far."""
-    command = [sys.executable, "-u", "-m", "maxtunnel", "serve", "--port", "0", *options]
+    command = [sys.executable, "-u", *program, "serve", "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = []
     with process.stdout:
@@ -48,7 +48,7 @@ def served(*options):
             yield found[0].replace("0.0.0.0", "127.0.0.1"), process, lines
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(240)  # however busy the machine is
         reader.join()
 
 

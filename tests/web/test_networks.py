@@ -8,7 +8,9 @@ import sys
 from importlib.util import find_spec
 
 import pytest
+import torch
 
+from maxtunnel.data.images import read_image, resize, to_float
 from maxtunnel.paper.table import ROWS
 from maxtunnel.web import networks, table
 from maxtunnel.web.networks import level_label, network
@@ -36,11 +38,27 @@ def test_the_table_shows_what_models_lists():
         assert f"{entry.rmse:.4f}" in html
     paper = {row.name: row.rmse for row in ROWS}
     assert [line.paper_rmse for line in table.lines()] == [paper.get(name) for name in shipped()]
-    assert html.count("<tr>") == 1 + len(shipped())
+    assert html.count("<tr>") == 1 + len(shipped()) + 1
+    assert f">{networks.MEAN_RMSE:.4f}<" in html
     # A mark for each network of ours and of the paper's, and two of each in the legend.
     assert html.count("mt-filled") == len(shipped()) + 2
     assert html.count("mt-hollow") == len(ROWS) + 2
     assert "ours on 3,925 photographs of imagenette/val" in table.explanation()
+
+
+def test_the_mean_image_errs_as_the_table_says(shared):
+    folder = shared / "data" / "imagenette" / "val"
+    if not folder.is_dir():
+        pytest.skip(f"no photographs in {folder}")
+    means = [network(name).mean for name in shipped()]
+    assert all(torch.equal(mean, means[0]) for mean in means)
+    some = sorted(path for path in folder.rglob("*") if path.is_file())[::40]
+    images = [to_float(resize(read_image(path), (128, 128))) for path in some]
+    squares = torch.stack([(image - means[0]).double().square().mean() for image in images])
+    # Of some photographs the mean squared error is that of all, as far as chance allows.
+    chance = 4 * float(squares.std()) / len(some) ** 0.5
+    assert float(squares.mean()) == pytest.approx(networks.MEAN_RMSE**2, abs=chance)
+    assert chance < 0.25 * networks.MEAN_RMSE**2
 
 
 def test_the_plot_has_room_for_every_network():

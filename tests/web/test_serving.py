@@ -9,12 +9,12 @@ import pytest
 
 from maxtunnel.report.html import data_uri
 from maxtunnel.web import serve, serving
-from maxtunnel.web.results import Results
+from maxtunnel.web.results import KEEP_SECONDS, Results
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_results_are_exact_unguessable_and_bounded():
+def test_results_are_exact_unguessable_and_bounded(monkeypatch):
     results = Results(room=1000)
     first = results.put(b"a" * 400, "image/png")
     assert results.put(b"a" * 400, "image/png") == first
@@ -23,10 +23,11 @@ def test_results_are_exact_unguessable_and_bounded():
     results.put(b"b" * 400, "image/png")
     results.put(b"c" * 400, "image/png")
     assert results.get(first) is None
-    passing = Results(seconds=0.02)
-    address = passing.put(b"x", "image/png")
-    time.sleep(0.05)
-    assert passing.get(address) is None
+    address = results.put(b"x", "image/png")
+    assert results.get(address) is not None
+    later = time.monotonic() + 2 * KEEP_SECONDS
+    monkeypatch.setattr("time.monotonic", lambda: later)
+    assert results.get(address) is None
     html = f'<img src="{data_uri(bytes(range(256)), "image/png")}"><p>data:;base64,</p>'
     lifted = results.lift(html)
     assert results.get(re.search(r'src="([^"]+)"', lifted)[1]).data == bytes(range(256))

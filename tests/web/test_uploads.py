@@ -1,6 +1,7 @@
 """What a visitor sends, checked: names, limits, photographs and switch files."""
 
 import zlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,15 +27,23 @@ LIMITS = Limits()
 
 @pytest.mark.parametrize(
     ("path", "inside_"),
-    [("a.png", True), ("deep/../a.png", True), ("../secret", False), ("/etc/passwd", False),
-     ("https://example.com/a.png", False), ("\0", False), (None, False), (3, False), (["a.png"], False)],
+    [("a.png", True), ("deep/../a.png", False), ("../secret", False), ("./a.png", False), ("/a.png", False),
+     ("a.png/", False), ("", False), ("a?.png", False), ("http:a.png", False), ("a\\b.png", False),
+     ("a\0.png", False), ("a\n.png", False), ("%2e%2e/a.png", False), ("%252e%252e/a.png", False),
+     ("a%2f..%2fb", False), ("a%5cb", False), ("a%00", False), ("x" * 300, False), ("\ud800", False),
+     ("50% of C#.png", True), ("50%25 ü.png", True),
+     ("!/etc/passwd", False), ("!https://example.com/a.png", False), ("!\0", False), ("!", False),
+     (None, False), (3, False), (["a.png"], False)],
 )  # fmt: skip
 def test_only_uploads_are_read(tmp_path, path, inside_):
     folder = tmp_path / "uploads"
     folder.mkdir()
     (folder / "a.png").write_bytes(b"data")
     (tmp_path / "secret").write_bytes(b"secret")
-    path = str(folder / path) if isinstance(path, str) and path[0] not in "/h\0" else path
+    if isinstance(path, str):
+        path = path[1:] if path.startswith("!") else f"{folder}/{path}"
+    if inside_:
+        Path(path).write_bytes(b"data")
     assert lies_within(path, folder) == inside_
     if inside_:
         assert read_upload({"path": path, "orig_name": "x"}, folder, LIMITS).data == b"data"

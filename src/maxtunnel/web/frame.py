@@ -7,13 +7,14 @@ from maxtunnel import __version__
 from maxtunnel.data.images import to_float
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.report.html import Html, element, figure, joined
-from maxtunnel.report.pictures import picture
+from maxtunnel.report.pictures import dots, picture
 from maxtunnel.web import inside, markup, reconstruct
 from maxtunnel.web.inputs import Limits
 from maxtunnel.web.networks import favourite, network
 from maxtunnel.web.uploads import shrink
 
 SAMPLE = "chelsea"  # the photograph that the page starts with
+_WAY = 112  # pixels on the page of each of its three pictures; so wide are their columns in page.css
 _STYLE = Path(__file__).with_name("page.css")
 _SCRIPT = Path(__file__).with_name("page.js")
 _ACCENT = (
@@ -50,7 +51,7 @@ def looks() -> dict[str, Any]:
 
 def head() -> Html:
     """Title, two sentences, and the way of one photograph."""
-    pixels = shrink(demo_photographs()[SAMPLE], 192)
+    pixels = shrink(demo_photographs()[SAMPLE], 2 * _WAY)
     net = network(favourite())
     finest = net.encode(to_float(pixels)[None]).levels[0]
     # The channel whose switches vary most says most about them.
@@ -58,7 +59,7 @@ def head() -> Html:
     figures = [
         figure(picture(pixels, "a photograph of a cat"), "a photograph"),
         figure(
-            picture(inside.colour(finest.codes[0, busiest]), "coloured dots", "mt-pixels"),
+            dots(inside.colour(finest.codes[0, busiest]), "coloured dots", _WAY),
             "its switches: where each largest value was",
         ),
         figure(

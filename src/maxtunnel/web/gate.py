@@ -2,20 +2,20 @@
 
 Gradio's server can do much more than this page: fetch addresses, stand in front of other servers, run
 functions by name. Whatever is not on the list here is not found; files are given out and taken in only where
-uploads lie.
+uploads lie. A path is compared as the server behind reads it, decoded once, and letter by letter: to that
+server a path that begins with a scheme is an address, wherever it would lead as a path.
 """
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TypedDict
-from urllib.parse import unquote
 
-from maxtunnel.support.records import Json
 from maxtunnel.web.inputs import Limits
+from maxtunnel.web.messages import Misled, cleaned
 from maxtunnel.web.results import ADDRESS, Results
-from maxtunnel.web.uploads import lies_within
+from maxtunnel.web.uploads import LONGEST_NAME, LONGEST_PATH, lies_within
 
 Header = tuple[bytes, bytes]
 
@@ -26,6 +26,7 @@ class Scope(TypedDict, total=False):
     type: str
     method: str
     path: str
+    raw_path: bytes
     headers: list[Header]
 
 
@@ -47,8 +48,11 @@ API = "/gradio_api"
 FILE = f"{API}/file="
 UPLOAD = f"{API}/upload"
 PROGRESS = f"{API}/upload_progress"
+JOIN = f"{API}/queue/join"
 _STREAM_CLOSED = re.compile(rf"{API}/stream/\w+/close")
 MOST_MESSAGE = 256 * 1024  # bytes of a message that is no upload: the page sends a few hundred
+_DISGUISE = re.compile(rb"%(?:2f|5c|00)", re.IGNORECASE)  # encoded slashes, backslashes and NUL
+_UNUSUAL = re.compile(r"[\x00-\x1f\x7f\\?]")
 _FORM = 64 * 1024  # what a form adds to the file in it
 _OPEN = re.compile(
     r"/|/config/?|/(assets|static|svelte)/.+|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/log(in|out)/?"
@@ -139,9 +143,9 @@ class Gate:
     async def _check(self, scope: Scope, receive: Receive) -> Receive:
         """How the application is to receive the request; `Refused` where it may not."""
         path = scope["path"]
-        if not _OPEN.fullmatch(path):
+        if not _OPEN.fullmatch(path) or _is_disguised(scope):
             raise Refused(404, "there is nothing here")
-        if path.startswith(FILE) and not lies_within(unquote(path.removeprefix(FILE)), self._folder):
+        if path.startswith(FILE) and not lies_within(path.removeprefix(FILE), self._folder):
             raise Refused(403, "only files that were sent to this page can be fetched")
         if scope["method"] in ("GET", "HEAD"):
             return receive
@@ -149,9 +153,7 @@ class Gate:
             self._check_length(scope)
             return receive
         body = await _read(receive, MOST_MESSAGE)
-        if path == f"{API}/queue/join":
-            self._check_files(body)
-        return _replay(body, receive)
+        return _replay(self._cleaned(body) if path == JOIN else body, receive)
 
     def _check_length(self, scope: Scope) -> None:
         """Refuse by the announced length, to which the server holds its sender, before a byte is stored."""
@@ -162,38 +164,34 @@ class Gate:
             megabytes = self._limits.max_megabytes
             raise Refused(413, f"the file exceeds the maximum allowed size of {megabytes} MB")
 
-    def _check_files(self, body: bytes) -> None:
-        """Every file that a message names was sent to the page before."""
+    def _cleaned(self, body: bytes) -> bytes:
+        """A message with nothing in it that leads out of the uploads."""
         try:
-            paths = list(_paths(json.loads(body)))
-        except (ValueError, RecursionError):
+            return cleaned(body, self._folder)
+        except Misled as error:
+            raise Refused(400, str(error)) from None
+        except ValueError:
             raise Refused(400, "this is no message of the page") from None
-        if not all(lies_within(path, self._folder) for path in paths):
-            raise Refused(400, "only files that were sent to this page can be used")
 
 
-def _paths(value: Json) -> Iterator[Json]:
-    """Whatever stands as `path` in a message, however deep."""
-    if isinstance(value, dict):
-        if value.get("path") is not None:
-            yield value["path"]
-        for inner in value.values():
-            yield from _paths(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _paths(inner)
+def _is_disguised(scope: Scope) -> bool:
+    """Whether a path is spelt as the page never does: encoded to become another, or no path of a disk."""
+    path, raw = scope["path"], scope.get("raw_path", b"")
+    if _DISGUISE.search(raw) or _UNUSUAL.search(path) or len(path) > LONGEST_PATH:
+        return True
+    return any(part == ".." or len(part) > LONGEST_NAME for part in path.split("/"))
 
 
 async def _read(receive: Receive, most: int) -> bytes:
     """A whole body; `Refused` above `most` bytes."""
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
         if len(body) > most:
             raise Refused(413, f"a message of more than {most} bytes")
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

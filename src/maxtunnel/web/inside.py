@@ -8,10 +8,11 @@ from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.evaluation.metrics import rmse
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.report.html import Html, element, figure, joined
-from maxtunnel.report.pictures import picture
+from maxtunnel.report.pictures import dots, picture
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.web import markup
 from maxtunnel.web.inputs import Limits, number
+from maxtunnel.web.nearness import beside_mean, explain, mean_picture, name_levels, nearness
 from maxtunnel.web.networks import network
 from maxtunnel.web.uploads import Upload, read_photograph
 
@@ -30,8 +31,8 @@ ABOUT_LAYERS = (
     "values at the switches' places, the convolutions after it fill the gaps."
 )
 ABOUT_LEVELS = (
-    "A level that is left out is unpooled by repeating values, for which the decoder was never trained. "
-    "The deepest levels alone give next to nothing: most of the picture travels through the finest one."
+    "A level that is left out is unpooled by repeating values, for which the decoder was never trained. The "
+    "mean image is what is painted when nothing is known of the photograph."
 )
 
 
@@ -78,19 +79,33 @@ def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -
     """Switches, decoder layers and levels of a photograph; `channel` counts from 0 and wraps round."""
     image = to_float(pixels)[None]
     code = network.encode(image)
+    unknown = mean_picture(network, image)
+    mean = rmse(unknown, image)
+    decoded = from_levels(network, code)
+    found = {levels: nearness(output, image) for levels, output in decoded}
     return joined(
         element("h3", "Switches, level by level"),
         element("p", ABOUT_SWITCHES),
         _legend(),
         markup.row(
-            (_switches(level, place, channel) for place, level in enumerate(code.levels, 1)), "mt-three"
+            (_switches(level, place, channel) for place, level in enumerate(code.levels, 1)), "mt-exact"
         ),
         element("h3", "The decoder, layer by layer"),
         element("p", ABOUT_LAYERS),
-        markup.row((_layer(name, x, channel) for name, x in network.activations(code)), "mt-small"),
+        markup.row((_layer(name, x, channel) for name, x in network.activations(code)), "mt-exact"),
         element("h3", "From rough to fine"),
         element("p", ABOUT_LEVELS),
-        markup.row((_level(*found, image) for found in from_levels(network, code)), "mt-four"),
+        markup.row(
+            [
+                _rebuilt(unknown, "mean image", f"RMSE {mean:.3f}"),
+                *(
+                    _rebuilt(output, name_levels(levels), beside_mean(found[levels].rmse, mean))
+                    for levels, output in decoded
+                ),
+            ],
+            "mt-four",
+        ),
+        element("p", explain(found, mean), id="levels-told"),
     )
 
 
@@ -123,7 +138,7 @@ def _switches(level: SwitchLevel, place: int, channel: int) -> Html:
         f"codes 0 to 3: {', '.join(f'{share:.0%}' for share in found)}; "
         f"over all channels {bits:.2f} of 2 bits a switch",
     )
-    return figure(picture(colour(level.codes[0, mine]), f"switches of level {place}", "mt-pixels"), caption)
+    return figure(dots(colour(level.codes[0, mine]), f"switches of level {place}", SIDE), caption)
 
 
 def _layer(name: str, x: Float[Tensor, "1 c h w"], channel: int) -> Html:
@@ -136,17 +151,13 @@ def _layer(name: str, x: Float[Tensor, "1 c h w"], channel: int) -> Html:
         element("br"),
         f"channel {mine + 1} of {x.shape[1]}",
     )
-    return figure(picture(grey(plane), f"channel of {name}", "mt-pixels"), caption)
+    return figure(dots(grey(plane), f"channel of {name}", SIDE), caption)
 
 
-def _level(
-    levels: tuple[int, ...], output: Float[Tensor, "1 3 h w"], image: Float[Tensor, "1 3 h w"]
-) -> Html:
-    """What was decoded from some levels alone."""
-    numbers = ", ".join(map(str, reversed(levels)))
-    name = f"levels {numbers}" if len(levels) > 1 else f"level {numbers} alone"
-    caption = joined(element("b", name), element("br"), f"RMSE {rmse(output, image):.3f}")
-    return figure(picture(to_uint8(output[0]), f"decoded from {name}"), caption)
+def _rebuilt(output: Float[Tensor, "1 3 h w"], name: str, told: str) -> Html:
+    """What was decoded, or stands in its place, and how near it came."""
+    caption = joined(element("b", name), element("br"), told)
+    return figure(picture(to_uint8(output[0]), name), caption)
 
 
 def _background(code: int) -> str:

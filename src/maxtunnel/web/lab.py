@@ -16,6 +16,7 @@ from maxtunnel.switches.changes import fixed_codes, flipped, random_codes, shuff
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.web import markup
 from maxtunnel.web.inputs import Limits, choose, number
+from maxtunnel.web.nearness import beside_mean, mean_rmse
 from maxtunnel.web.networks import network
 from maxtunnel.web.uploads import Upload, read_photograph
 
@@ -36,8 +37,9 @@ only their statistics remain. *From B* takes those of the second photograph. *Fl
 of which a quarter lands where it was.
 
 **The transplant.** In the paper no feature reaches the decoder. Here you may give it the features of B,
-brought to the strength of the constant, together with the switches of A. What you see is still A: *where*
-decides, *what* hardly does.
+brought to the strength of the constant, together with the switches of A. Whether *where* or *what* decides
+is told by the two errors beside those of the mean image: to A, whose switches it
+had, and to B, whose features.
 """
 
 
@@ -108,6 +110,7 @@ class Altered:
         picture: what the decoder made.
         rmse: of the unclipped output against A.
         rmse_other: and against B.
+        mean_rmse, mean_rmse_other: those of the mean image, for comparison.
         changed: share of each level's switches that are not those of A, finest first.
     """
 
@@ -116,6 +119,8 @@ class Altered:
     picture: UInt8[Tensor, "3 h w"]
     rmse: float
     rmse_other: float
+    mean_rmse: float
+    mean_rmse_other: float
     changed: tuple[float, ...]
 
 
@@ -148,6 +153,8 @@ def alter(
         picture=to_uint8(output[0]),
         rmse=rmse(output, image),
         rmse_other=rmse(output, other),
+        mean_rmse=mean_rmse(network, image),
+        mean_rmse_other=mean_rmse(network, other),
         changed=tuple(
             float((now.codes != was.codes).double().mean())
             for now, was in zip(changed.levels, code.levels, strict=True)
@@ -208,7 +215,21 @@ def show(done: Altered) -> Html:
         figure(picture(done.picture, "result", "mt-lab-result"), element("b", "Result")),
     ]
     told = (
-        f"RMSE of the result {done.rmse:.3f} to A, {done.rmse_other:.3f} to B. Switches that differ from "
-        f"those of A: {changed}."
+        f"Result to A: {beside_mean(done.rmse, done.mean_rmse)}; to B: "
+        f"{beside_mean(done.rmse_other, done.mean_rmse_other)}. {_verdict(done)} "
+        f"Switches that differ from those of A: {changed}."
     )
     return joined(markup.row(pictures, "mt-three"), element("p", told))
+
+
+def _verdict(done: Altered) -> str:
+    """Which photograph the result resembles: the one of which it tells more than the mean image does.
+
+    The errors themselves do not say it: even noise is nearer to the photograph that is nearer to grey.
+    """
+    a, b = (
+        round(error / max(mean, 1e-9), 2)
+        for error, mean in ((done.rmse, done.mean_rmse), (done.rmse_other, done.mean_rmse_other))
+    )
+    said = "neither" if min(a, b) >= 1 else "both alike" if a == b else "A" if a < b else "B"
+    return f"That is {a:.2f} and {b:.2f} times the error of the mean image: it resembles {said}."

@@ -7,6 +7,9 @@ from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.web.inputs import printable
 from maxtunnel.zoo.names import list_shipped, load, shipped
 
+# Of the mean image that all shipped networks carry, on what their own errors were measured on: the 3,925
+# photographs of imagenette/val, warped to 128x128 without antialiasing. A test measures it on some of them.
+MEAN_RMSE = 0.2827
 _loading = threading.Lock()
 
 

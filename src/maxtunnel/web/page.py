@@ -8,7 +8,7 @@ from maxtunnel.web import lab, markup, reconstruct, table
 from maxtunnel.web.answers import CONCURRENT, Answers
 from maxtunnel.web.frame import SAMPLE, first_result, foot, head
 from maxtunnel.web.inputs import Limits
-from maxtunnel.web.networks import depths, favourite, level_label, most_channels, options
+from maxtunnel.web.networks import MEAN_RMSE, depths, favourite, level_label, most_channels, options
 from maxtunnel.web.results import Results
 from maxtunnel.web.wiring import Component, Wiring, put
 
@@ -75,14 +75,13 @@ def _add_lab(wiring: Wiring, answers: Answers) -> None:
     with gr.Tab(LAB) as tab:
         result = _html(markup.hint("Computing…"), elem_id="lab")
         with gr.Row():
-            transplant = gr.Button("Transplant: switches of A, features of B", variant="primary")
-            reset = gr.Button("Back to A alone")
-        changes, shares = _level_controls(wiring)
-        _words(lab.EXPLANATION)
-        with gr.Row():
             second = _second_photograph()
             with gr.Column(min_width=240):
+                transplant = gr.Button("Transplant: switches of A, features of B", variant="primary")
+                reset = gr.Button("Back to A alone")
                 what, seed = _what_and_seed()
+        changes, shares = _level_controls(wiring)
+        _words(lab.EXPLANATION)
     pairs = [control for pair in zip(changes, shares, strict=True) for control in pair]
     controls = [second, what, seed, *pairs]
     # `change` and not `input`: the buttons and the shares move other controls, and one answer follows.
@@ -169,7 +168,7 @@ def _model() -> Component:
         choices=options(),
         value=favourite(),
         label="Network",
-        info="More filters, more switches, a better picture.",
+        info=f"More filters, more switches. The mean image alone has RMSE {MEAN_RMSE:.3f}.",
         elem_id="network",
     )
 

@@ -18,6 +18,7 @@ from maxtunnel.report.pictures import heat, picture, png
 from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.web import markup
 from maxtunnel.web.inputs import Limits, number
+from maxtunnel.web.nearness import mean_rmse
 from maxtunnel.web.networks import network
 from maxtunnel.web.uploads import Upload, read_photograph, read_switches
 
@@ -28,9 +29,10 @@ EXPLANATION = """
 window it notes only *where* the largest value was: a **switch**, two bits. The values are thrown away. The
 decoder puts a learned constant at those places and paints the picture from that.
 
-**The numbers.** RMSE is the root of the mean squared error with pixels from 0 to 1 (lower is better); PSNR
-and SSIM are higher for better pictures. Bits are per pixel and colour channel: *nominal* counts two a
-switch, *stored* is the file that you can download, coded without loss.
+**The numbers.** RMSE is the root of the mean squared error with pixels from 0 to 1 (lower is better); that of
+the mean image, which knows nothing of the photograph, stands beside it. PSNR and SSIM are higher for better
+pictures. Bits are per pixel and colour channel: *nominal* counts two a switch, *stored* is the file that you
+can download, coded without loss.
 """
 
 
@@ -43,6 +45,7 @@ class Rebuilt:
         picture: the reconstruction, clipped and rounded.
         error: mean absolute error over the colour channels, not clipped, of each pixel.
         rmse: of the unclipped output, values in [0, 1].
+        mean_rmse: of the network's mean image, for comparison.
         psnr, ssim: of the clipped output, as in `evaluate`.
         nominal_bits, stored_bits: per pixel and colour channel.
         file: the switch file (.mxt).
@@ -52,6 +55,7 @@ class Rebuilt:
     picture: UInt8[Tensor, "3 h w"]
     error: Float[Tensor, "h w"]
     rmse: float
+    mean_rmse: float
     psnr: float
     ssim: float
     nominal_bits: float
@@ -73,6 +77,7 @@ def rebuild(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"]) -> Rebuilt:
         picture=to_uint8(output),
         error=(output - image).abs().mean(0),
         rmse=math.sqrt(mse),
+        mean_rmse=mean_rmse(network, image[None]),
         psnr=psnr,
         ssim=ssim,
         nominal_bits=code.nominal_bits_per_pixel,
@@ -114,7 +119,7 @@ def _numbers(rebuilt: Rebuilt) -> list[tuple[str, str, str]]:
     height, width = rebuilt.original.shape[-2:]
     share = rebuilt.stored_bits / rebuilt.nominal_bits
     return [
-        ("RMSE", f"{rebuilt.rmse:.4f}", "0 is perfect"),
+        ("RMSE", f"{rebuilt.rmse:.4f}", f"mean image {rebuilt.mean_rmse:.4f}"),
         ("PSNR", f"{rebuilt.psnr:.2f} dB", "higher is better"),
         ("SSIM", "–" if math.isnan(rebuilt.ssim) else f"{rebuilt.ssim:.3f}", "1 is perfect"),
         ("Bits, nominal", f"{rebuilt.nominal_bits:.4g}", "per pixel and channel"),

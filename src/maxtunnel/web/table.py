@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from maxtunnel.paper.table import ROWS
 from maxtunnel.report import svg
 from maxtunnel.report.html import Cell, Html, element, joined, number, table
+from maxtunnel.web.networks import MEAN_RMSE
 from maxtunnel.zoo.names import Shipped, list_shipped
 
 _AREA = svg.Area(height=380.0, left=76.0, right=18.0, top=14.0, bottom=56.0)
@@ -21,11 +22,12 @@ _COLUMNS = (
     ("parameters", "Of encoder and decoder", "mt-number"),
 )
 _EXPLANATION = """
-More filters mean more switches and a better picture: the error falls as the bits rise. *Random* encoders
-were never trained; *pretrained* ones learnt to tell classes apart first. The paper's numbers were measured
-on photographs of ImageNet, ours on {measured_on}; so compare the order of the networks
-rather than single digits. Bits are per pixel and colour channel at 128×128. Marks of equal bits are set a
-little apart. Press a column's head to sort by it.
+More filters mean more switches and a better picture: the error falls as the bits rise. The *mean image*, in
+the last row, is what is painted without any switch. *Random* encoders were never trained; *pretrained* ones
+learnt to tell classes apart first. The paper's numbers were measured on photographs of ImageNet,
+ours on {measured_on}; so compare the order of the networks rather than single digits.
+Bits are per pixel and colour channel at 128×128. Marks of equal bits are set a little apart. Press a column's
+head to sort by it.
 """
 
 
@@ -60,13 +62,21 @@ def show() -> Html:
     return joined(
         _plot(found),
         _legend(),
-        table([_head(*column) for column in _COLUMNS], map(_cells, found), "Table II"),
+        table([_head(*column) for column in _COLUMNS], [*map(_cells, found), _mean_cells()], "Table II"),
     )
 
 
 def _head(name: str, note: str, classes: str) -> Cell:
     button = element("button", name, type="button", title=note, onclick="maxtunnelSort(this)")
     return Cell(button, classes=classes)
+
+
+def _mean_cells() -> list[Cell]:
+    """The mean image as the last row: what the errors above it are to be compared with."""
+    # Of the first column's key, the filters, it has none, and of bits it needs none.
+    unknown = [number(None, "") for _ in range(2)]
+    name, encoder = Cell("mean image", key=0), Cell("none")
+    return [name, encoder, number(0, "d"), number(0, ".3f"), number(MEAN_RMSE, ".4f"), *unknown]
 
 
 def _cells(line: Line) -> list[Cell]:

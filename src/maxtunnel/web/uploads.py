@@ -1,18 +1,25 @@
 """Files that were sent to the page: found, and read as photographs or as switches, within limits."""
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from jaxtyping import UInt8
 from torch import Tensor
 
-from maxtunnel.codec import Header, loads, read_header
+from maxtunnel.codec import loads, read_header
 from maxtunnel.data.images import NamedBytes, read_image, resize
 from maxtunnel.support.files import FormatError
 from maxtunnel.switches.codes import SwitchCode
+from maxtunnel.web.bounds import check_photograph, check_switches
 from maxtunnel.web.inputs import Limits, printable
-from maxtunnel.web.networks import network
 from maxtunnel.zoo.names import find_shipped
+
+LONGEST_PATH, LONGEST_NAME = 4096, 255  # characters of a path and of its parts, as disks have it
+# Gradio leaves none of these in the name of an upload; a lone surrogate is no text that a disk can hold.
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f/\\:?\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,27 @@ def read_upload(payload: object, folder: Path, limits: Limits) -> Upload | None:
 
 
 def lies_within(path: object, folder: Path) -> bool:
-    """Whether `path` names something below `folder`, links followed."""
-    if not isinstance(path, str) or "\0" in path:
+    """Whether `path` names something below `folder`, spelt as this server spells it, links followed.
+
+    Nothing is normalised first: to Gradio `http://host/../../uploads/x` is an address, although as a path it
+    would lie within the folder.
+    """
+    start = f"{folder}{os.sep}"
+    if not isinstance(path, str) or not path.startswith(start) or len(path) > LONGEST_PATH:
         return False
-    return Path(path).resolve().is_relative_to(folder.resolve())
+    if not all(map(_is_name, path.removeprefix(start).split(os.sep))):
+        return False
+    return Path(os.path.realpath(path)).is_relative_to(folder.resolve())
+
+
+def _is_name(part: str) -> bool:
+    """Whether a part of a path can only be a name, however often it is decoded."""
+    while len(part) <= LONGEST_NAME and part not in ("", ".", "..") and not _NO_NAME.search(part):
+        decoded = unquote(part)
+        if decoded == part:
+            return True
+        part = decoded
+    return False
 
 
 def read_photograph(upload: Upload, limits: Limits, side: int) -> UInt8[Tensor, "3 h w"]:
@@ -70,6 +94,7 @@ def read_photograph(upload: Upload, limits: Limits, side: int) -> UInt8[Tensor, 
     """
     if side not in limits.sides:
         raise ValueError(f"the longest side is {side!r}: choose one of {limits.sides} pixels")
+    check_photograph(upload.data, upload.name, limits)
     stream = NamedBytes(upload.data, upload.name)
     return shrink(read_image(stream, max_pixels=limits.max_megapixels * 10**6), side)
 
@@ -96,21 +121,5 @@ def read_switches(upload: Upload, limits: Limits) -> tuple[str, SwitchCode]:
             f"{upload.name} was made by a network that is not on this page: decode it with maxtunnel decode "
             "--model and the network that made it"
         )
-    _check_claims(header, upload.name, limits, name)
+    check_switches(header, upload.name, limits, name)
     return name, loads(upload.data, name=upload.name)
-
-
-def _check_claims(header: Header, name: str, limits: Limits, model: str) -> None:
-    if header.images != 1 or max(header.image_size) > limits.max_side:
-        height, width = header.image_size
-        raise FormatError(
-            f"{name} holds {header.images} images of {width}x{height} pixels; this page decodes one of up to "
-            f"{limits.max_side} a side: take maxtunnel decode, which has no such limit"
-        )
-    architecture = network(model).architecture
-    padded = architecture.padded_size(header.image_size)
-    # The first level pools the whole image, each further one a plane of half the side.
-    planes = [(padded[0] >> halvings, padded[1] >> halvings) for halvings in range(len(architecture.widths))]
-    claimed = [(part.channels, part.size) for part in header.parts]
-    if claimed != list(zip(architecture.widths, planes, strict=True)):
-        raise FormatError(f"{name} is damaged: its levels are not those of {model}")

@@ -1,0 +1,96 @@
+"""How much work a file may ask for, looked at before any of it is done.
+
+A file's length bounds little: a JPEG, at twelve bytes a scan, can go over all its pixels a million times, a
+TIFF of one pixel can have a tile of a gigabyte, and switches are coded in less than a bit.
+"""
+
+import io
+import re
+
+from PIL import Image
+
+from maxtunnel.codec import Header, is_fast
+from maxtunnel.support.files import FormatError
+from maxtunnel.web.inputs import Limits
+from maxtunnel.web.networks import network
+
+MOST_SCANS = 100  # of a JPEG; a progressive one has about ten
+MOST_SEGMENTS = 4096  # of a JPEG, scans among them; one by one, Pillow reads them before the first scan
+# Steps of reading entropy-coded switches where there is no compiled coder: some 50 microseconds each.
+MOST_PLAIN_STEPS = 2**16
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_START, _SCAN, _END = 0xD8, 0xDA, 0xD9
+_TILE_SIDES = (322, 323)  # tags of TIFF
+
+
+def check_photograph(data: bytes, name: str, limits: Limits) -> None:
+    """Refuse what decoding would take long or much memory for although it has few pixels.
+
+    Raises:
+        FormatError: a JPEG of very many scans, or a TIFF of larger tiles than a photograph may be, or one
+            that cannot be opened.
+    """
+    if data.startswith(b"\xff\xd8") and _has_many_scans(data):
+        raise FormatError(
+            f"{name} is a JPEG of more than {MOST_SCANS} scans or {MOST_SEGMENTS:,} segments: save it again"
+        )
+    if (
+        data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+        and _tile(data, name) > limits.max_megapixels * 10**6
+    ):
+        raise FormatError(f"{name} is a TIFF whose tiles are larger than a photograph may be: save it again")
+
+
+def check_switches(header: Header, name: str, limits: Limits, model: str) -> None:
+    """Refuse a switch file of more than one image of the page's size, or of other levels than `model` has.
+
+    Raises:
+        FormatError: it does, or it would take long as there is no compiled coder.
+    """
+    if header.images != 1 or max(header.image_size) > limits.max_side:
+        height, width = header.image_size
+        raise FormatError(
+            f"{name} holds {header.images} images of {width}x{height} pixels; this page decodes one of up to "
+            f"{limits.max_side} a side: take maxtunnel decode, which has no such limit"
+        )
+    architecture = network(model).architecture
+    padded = architecture.padded_size(header.image_size)
+    # The first level pools the whole image, each further one a plane of half the side.
+    planes = [(padded[0] >> halvings, padded[1] >> halvings) for halvings in range(len(architecture.widths))]
+    claimed = [(part.channels, part.size) for part in header.parts]
+    if claimed != list(zip(architecture.widths, planes, strict=True)):
+        raise FormatError(f"{name} is damaged: its levels are not those of {model}")
+    steps = sum(part.work(header.images) for part in header.parts if part.coding != "packed")
+    if steps > MOST_PLAIN_STEPS and not is_fast():
+        raise FormatError(
+            f"{name} would take long to read on the machine that serves this page, as it has no compiler: "
+            "take maxtunnel decode"
+        )
+
+
+def _has_many_scans(data: bytes) -> bool:
+    """Whether a JPEG has too many scans or segments; a thumbnail, which lies inside a segment, has none."""
+    scans, at = 0, 2
+    for _ in range(MOST_SEGMENTS):
+        found = _MARKER.search(data, at)
+        kind = _END if found is None else data[found.end() - 1]
+        if found is None or kind == _END:
+            return False
+        at = found.end()
+        if kind not in (_START, 1):
+            at += max(2, int.from_bytes(data[at : at + 2]))
+        scans += kind == _SCAN
+        if scans > MOST_SCANS:
+            return True
+    return True
+
+
+def _tile(data: bytes, name: str) -> int:
+    """Pixels of a tile of a TIFF; 0 where it has none."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
+            width, height = (int(image.tag_v2.get(tag, 0)) for tag in _TILE_SIDES)  # type: ignore[attr-defined]
+            return width * height
+    # Pillow answers damage with nearly any exception.
+    except Exception as error:
+        raise FormatError(f"{name} is cut short, damaged or unusual: get it again") from error
