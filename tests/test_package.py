@@ -65,7 +65,7 @@ def test_the_demo_runs_from_the_wheel(wheel, tmp_path):
         "print(maxtunnel.__file__); raise SystemExit(main())"
     )
     done = subprocess.run(
-        [python, "-c", code, "demo", "--out", str(tmp_path / "demo")],
+        [python, "-c", code, "demo", "-m", "8-8-8", "-m", "16-16-16", "--out", str(tmp_path / "demo")],
         env={"PYTHONPATH": f"{site.strip()}:{libraries}", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip

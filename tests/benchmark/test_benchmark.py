@@ -116,6 +116,8 @@ def test_the_optimiser_of_stock_lies_where_its_network_lies():
 def test_a_run_end_to_end(tmp_path, monkeypatch):
     some = {operation: ways for operation, ways in run.WAYS.items() if operation in ("train", "decode")}
     monkeypatch.setattr(run, "WAYS", some | {run.POOLING: ("stock", "ours")})
+    # Compiling everything anew takes longer than all the rest; tests/native has tests of it.
+    monkeypatch.setattr(run, "_compile_seconds", lambda: 12.5)
     result = run_benchmark(["2-2-2"], repeats=1, json_file=tmp_path / "b.json")
     assert isinstance(result, Benchmark)
     stored = json.loads((tmp_path / "b.json").read_text())
@@ -127,5 +129,6 @@ def test_a_run_end_to_end(tmp_path, monkeypatch):
         assert (timing.floor is not None) == timing.way.startswith("ours")
     text = markdown(result)
     assert text.count("\n| 2-2-2 ") == 7
+    assert "12.5 s" in text
     with pytest.raises(ValueError, match="no architecture"):
         run_benchmark(["8x8"])

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import maxtunnel
-from maxtunnel.codec import dump, is_fast, load
+from maxtunnel.codec import dump, files, is_fast, load
 from maxtunnel.codec.files import decode_files, encode_files, inspect_file, reconstruct_files
 from maxtunnel.data.images import read_image, resize, to_float, to_uint8
 from maxtunnel.data.photographs import demo_photographs
@@ -203,21 +203,23 @@ def test_nothing_is_written_where_one_of_many_is_refused(tmp_path, photograph):
     assert [path.name for path in out.iterdir()] == ["rocket.mxt"]
 
 
-def test_a_file_becomes_a_thousand_pictures_at_most_unless_more_are_asked_for(tmp_path):
+def test_a_file_becomes_so_many_pictures_at_most_unless_more_are_asked_for(tmp_path, monkeypatch):
+    assert files.MOST_PICTURES == 1000
+    monkeypatch.setattr(files, "MOST_PICTURES", 20)
     network = maxtunnel.load("8-8-8")
     level = network.encode(torch.zeros(1, 3, 1, 1)).levels
     code = SwitchCode(
-        tuple(replace(one, codes=one.codes.expand(1001, -1, -1, -1).contiguous()) for one in level), (1, 1)
+        tuple(replace(one, codes=one.codes.expand(21, -1, -1, -1).contiguous()) for one in level), (1, 1)
     )
     file = tmp_path / "many.mxt"
     dump(code, file, network)
-    assert "holds 1,001 images" in refuse("decode", file, "-o", tmp_path / "out")
+    assert "holds 21 images" in refuse("decode", file, "-o", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert len(call("decode", file, "--limit", 3, "-o", tmp_path / "out").splitlines()) == 3
     names = {f"many-rebuilt-{number}.png" for number in (1, 2, 3)}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
-    dump(code[slice(0, 1000)], file, network)
-    assert len(decode_files(file, out=tmp_path / "all")) == 1000
+    dump(code[slice(0, 20)], file, network)
+    assert len(decode_files(file, out=tmp_path / "all")) == 20
     with pytest.raises(ValueError, match="`limit` is 0"):
         decode_files(file, out=tmp_path / "none", limit=0)
 

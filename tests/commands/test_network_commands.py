@@ -51,7 +51,7 @@ def test_evaluate_sets_networks_beside_each_other(tmp_path, photographs_folder):
     files = ("--csv", tmp_path / "t.csv", "--latex", tmp_path / "t.tex", "--json", tmp_path / "t.json")
     arguments = ("--data", photographs_folder, "--size", 32, "--label", "ours", *files)
     output = call("evaluate", *models, *arguments)
-    assert "Less ours, on the same photographs" in output
+    assert "Difference from ours, paired by photograph" in output
     assert [line.split("  ")[0] for line in output.splitlines()[4:7]] == [
         "ours",
         "8-8-8 (run)",

@@ -1,4 +1,4 @@
-"""demo and reconstruct; tests/codec/test_files.py has encode, decode and inspect."""
+"""demo and reconstruct; tests/codec/test_switch_files.py has encode, decode and inspect."""
 
 from pathlib import Path
 

@@ -68,7 +68,7 @@ def tabulate_differences(differences: "Sequence[Difference]") -> Table:
         Column("difference", "95 % interval", "+.4f", interval=True),
     )
     rows = tuple((one.model, heads[one.metric], one.value, one.ci95) for one in differences)
-    title = f"Less {differences[0].reference}, on the same photographs, drawn together for both"
+    title = f"Difference from {differences[0].reference}, paired by photograph"
     return Table(title, columns, rows)
 
 

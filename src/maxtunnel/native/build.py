@@ -1,7 +1,7 @@
 """C++ compiled at first use for this processor, and the one switch that turns it off.
 
 Needs a C++ compiler, named by $CXX or found as c++. Where there is none, or it fails, a warning says so and
-plain versions do the work, with the same results, slower. So they do where the environment variable
+plain versions do the work, slower and right to the same rounding. So they do where the environment variable
 MAXTUNNEL_NATIVE is 0, and inside `disabled`.
 
 What is compiled is kept in the user's cache folder. Processes that want the same library at the same time
@@ -194,7 +194,7 @@ def _check_writable(folder: Path) -> None:
 @cache
 def _explain(reason: str) -> None:
     """Say once why plain versions do the work."""
-    _warn(f"{reason}: plain versions do the work, with the same results, slower")
+    _warn(f"{reason}: plain versions do the work, slower")
 
 
 @cache

@@ -17,11 +17,11 @@ class Window:
         ValueError: a window of more than 256 cells, padding above half of it, or a number out of range.
     """
 
-    kernel: Pair = (2, 2)
-    stride: Pair = (2, 2)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
-    ceil_mode: bool = False
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    ceil_mode: bool
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Window:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         if self.cells > 256:
-            raise ValueError(f"a {self} has {self.cells} cells; a code is one byte and holds at most 256")
+            raise ValueError(f"a {self} has {self.cells} cells: give one of at most 256, as a code is one byte")
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
             raise ValueError(f"a {self}: padding may be at most half of the kernel, as in PyTorch")
 
