@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from specimens import convolutions, photographs, small_result
 
-from maxtunnel.auditing import AuditConfig, Target, audit, write_report
+from maxtunnel.auditing import AuditConfig, Conclusions, Target, audit, write_report
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,7 +43,7 @@ def test_the_page_is_whole_and_asks_nobody_for_anything(tmp_path):
     assert "http" not in html
     text = " ".join(" ".join(parsed.text).split())
     assert text.index("Who could read what") < text.index("Against controls")
-    assert " ".join(result.verdict.split()) in text
+    assert " ".join(Conclusions(result).verdict.split()) in text
     for heading in ("Level by level", "Transplants", "What helps", "How the decoders were trained"):
         assert heading in text
 
@@ -53,27 +53,30 @@ def test_the_json_holds_every_field_but_the_pictures(tmp_path):
     write_report(result, tmp_path / "out")
     content = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert content["rows"]["known"]["rmse"] == result.rows["known"].rmse
-    assert content["format"] == "maxtunnel audit 1"
+    assert content["format"] == "maxtunnel audit 2"
     assert content["config"] == {
         "minutes": 10.0,
         "steps": 120,
         "mitigations": 1.0,
+        "levels": None,
         "images": 40,
-        "width": 32,
+        "width": 12,
+        "least_steps": 30,
         "seed": 0,
     }
     assert [level["number"] for level in content["levels"]] == [1, 2]
     assert set(content) == {
         "format", "verdict", "warnings", "target", "size", "images", "rows", "levels", "shares", "identified",
         "transplant", "decoders", "mitigations", "untrained", "returned", "unpoolings", "not_covered",
-        "config", "seconds", "versions",
+        "config", "seconds", "versions", "withheld", "best_reader", "left_out", "returning", "unpooling",
+        "unseen", "untrained_note", "enough_minutes", "interrupted", "record",
     }  # fmt: skip
     pictures = {path.stem for path in (tmp_path / "out" / "pictures").iterdir()}
     assert {"known", "alone-1", "alone-2", "from-deepest-1", "from-deepest-2"} <= pictures
 
 
 def test_names_are_escaped_and_pictures_of_a_part_of_the_levels_are_shown(tmp_path):
-    config = AuditConfig(steps=4, images=8)
+    config = AuditConfig(steps=8, images=8, width=4, least_steps=2)
     target = Target(convolutions(2, 2, 2), "<script>", levels=(2, 3))
     found = audit(target, photographs(16), holdout=photographs(8), config=config)
     html = write_report(found, tmp_path).read_text()

@@ -5,9 +5,7 @@ import torch
 from specimens import convolutions, generator, photographs, small_result
 from torch import nn
 
-from maxtunnel.auditing import AuditConfig, audit
-from maxtunnel.auditing.budget import Budget
-from maxtunnel.auditing.ledger import Training
+from maxtunnel.auditing import AuditConfig, Conclusions, audit
 from maxtunnel.auditing.outcome import coded_bits
 from maxtunnel.auditing.photographs import check_photographs
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
@@ -32,7 +30,9 @@ def test_an_audit_finds_the_leak_and_the_controls_do_not():
     assert result.shares.what + result.shares.where == pytest.approx(1)
     assert [found.among for found in result.identified] == [100, 110, 100, 110]
     assert result.identified[0].found_ci95[0] > 5 * result.identified[0].chance
-    assert f"RMSE {rows['known'].rmse:.3f}" in result.verdict
+    conclusions = Conclusions(result)
+    assert conclusions.withheld == {}
+    assert f"RMSE {conclusions.best.rmse:.3f}" in conclusions.verdict
 
 
 def test_levels_come_in_call_order_with_their_bits():
@@ -49,8 +49,8 @@ def test_levels_come_in_call_order_with_their_bits():
 @pytest.mark.parametrize(("levels", "numbers"), [(None, [1, 2, 3]), ((2, 3), [2, 3]), ((3, 1), [1, 3])])
 def test_levels_and_pictures_are_numbered_from_1_in_call_order(levels, numbers):
     model = convolutions(3, 4, 5).train()
-    config = AuditConfig(steps=2, images=8)
-    found = audit(model, photographs(20), holdout=photographs(8, seed=1), levels=levels, config=config)
+    config = AuditConfig(steps=2, images=8, levels=levels)
+    found = audit(model, photographs(20), holdout=photographs(8, seed=1), config=config)
     assert [level.number for level in found.levels] == numbers
     assert [level.name for level in found.levels] == [str(3 * number - 1) for number in numbers]
     assert [level.channels for level in found.levels] == [number + 2 for number in numbers]
@@ -73,7 +73,7 @@ def test_levels_and_pictures_are_numbered_from_1_in_call_order(levels, numbers):
 )
 def test_levels_that_do_not_exist_are_refused(levels, asked):
     with pytest.raises(ValueError, match=f"`levels` is {asked}: expected numbers .* 1 to 3"):
-        audit(convolutions(3, 4, 5), photographs(20), levels=levels)
+        audit(convolutions(3, 4, 5), photographs(20), config=AuditConfig(levels=levels))
 
 
 def test_the_same_steps_give_the_same_result():
@@ -111,38 +111,15 @@ def test_an_audit_without_time_or_width_is_refused(wrong):
         AuditConfig(**wrong)
 
 
-def test_given_steps_take_the_place_of_the_time():
-    budget = Budget(AuditConfig(steps=100), 0.0, levels=3)
-    assert (budget.known_steps, budget.known_seconds) == (100, None)
-    known = Training("known switches", 100, 1e6, 0.02, (), False)
-    assert budget.equal_steps(known, row_seconds=1e6) == budget.given_steps == 25
-    assert budget.measured(256, seconds_each=1e6) == 256
-
-
-def test_a_short_time_is_shared_out(monkeypatch):
-    monkeypatch.setattr("maxtunnel.auditing.budget.time.monotonic", lambda: 340.0)
-    budget = Budget(AuditConfig(minutes=10.0), began=0.0, levels=2)
-    assert (budget.known_seconds, budget.given_steps) == (300, None)
-    known = Training("known switches", 3000, 300.0, 0.02, (), False)
-    # 11 rows of a second each and 48 seconds for the rest are kept from the 260 that are left.
-    assert budget.equal_steps(known, row_seconds=1.0) == int(0.85 * (260 - 11 - 48) / 7 / 0.1)
-    assert budget.equal_steps(known, row_seconds=100.0) == 20
-    # All 11 rows take an eighth of the time, but each is measured on 64 photographs or more.
-    assert budget.measured(256, seconds_each=75 / 11 / 100.5) == 100
-    assert budget.measured(256, seconds_each=10.0) == 64
-    assert budget.measured(32, seconds_each=10.0) == 32
-
-
 def test_mitigations_are_measured_on_as_many_photographs_as_rows(monkeypatch):
     attackers = []
-    monkeypatch.setattr(Budget, "measured", lambda self, most, seconds_each: 9)
     monkeypatch.setattr(
-        "maxtunnel.auditing.experiments.try_mitigations",
-        lambda target, attacker, *others: attackers.append(attacker) or (),
+        "maxtunnel.auditing.run.try_mitigations",
+        lambda target, attacker, *others: attackers.append(attacker) or ((), []),
     )
-    config = AuditConfig(steps=1, mitigations=1.0)
+    config = AuditConfig(steps=1, mitigations=1.0, images=9)
     found = audit(convolutions(2), photographs(16), holdout=photographs(12), config=config)
-    assert found.images == {"trained": 16, "measured": 9, "searched": 12}
+    assert found.images == {"given": 16, "trained": 16, "measured": 9, "searched": 12}
     assert [attacker.measured for attacker in attackers] == [9]
 
 

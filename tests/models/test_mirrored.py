@@ -83,19 +83,17 @@ def test_it_fits_any_code(model, size):
         assert not torch.equal(decoder(other), output)
 
 
-# Networks whose levels hide one another where each is squeezed through the next one's pooled planes.
+# Networks whose levels would hide one another, were each one fed through the next one's pooled planes.
 class GlobalAttention(nn.Module):
-    """Channel attention by the global maximum, before a pooling of another size."""
+    """Channel attention by the global maximum, before a pooling of the same plane."""
 
     def __init__(self):
         super().__init__()
-        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
 
     def forward(self, x):
-        x = F.max_pool2d(self.first(x).relu(), 2)
-        x = self.second(x).relu()
-        x = x * torch.sigmoid(F.max_pool2d(x, x.shape[-2:]))
-        return F.max_pool2d(x, 2)
+        x = self.first(x).relu()
+        return F.max_pool2d(x * torch.sigmoid(F.max_pool2d(x, x.shape[-2:])), 2)
 
 
 class Branches(nn.Module):
@@ -118,11 +116,11 @@ class Pyramid(nn.Module):
 
     def forward(self, x):
         x = F.max_pool2d(self.first(x).relu(), 2)
-        return [F.max_pool2d(x, side, 1, side // 2) for side in (3, 5, 7)]
+        return [F.max_pool2d(x, side, 1, side // 2) for side in (3, 5)]
 
 
 class Unrelated(nn.Module):
-    """Planes of unrelated sizes, wider and higher in turn, and larger than the image."""
+    """Planes of unrelated sizes, higher and wider than one another, and larger than the image."""
 
     def __init__(self):
         super().__init__()
@@ -130,16 +128,16 @@ class Unrelated(nn.Module):
 
     def forward(self, x):
         x = self.first(x).relu()
-        sizes = ((20, 6), (7, 22), (13, 13), (24, 24))
-        return [
-            F.max_pool2d(F.interpolate(x, size), kernel) for size, kernel in zip(sizes, (2, (7, 2), 3, 2))
-        ]
+        windows = {(14, 4): 2, (5, 16): (5, 2), (18, 18): 2}
+        return [F.max_pool2d(F.interpolate(x, size), kernel) for size, kernel in windows.items()]
 
 
-NETWORKS = [GlobalAttention, Branches, Pyramid, Unrelated]
+# Those whose levels were read as less before they were joined side by side; with the steps after which a decoder of
+# one level has learned something.
+HIDDEN = {Branches: 250, Unrelated: 150}
 
 
-def pictures(count, side=16, seed=0):
+def pictures(count, side=12, seed=0):
     """Coloured rectangles on smooth backgrounds."""
     generator = torch.Generator().manual_seed(seed)
     images = F.interpolate(torch.rand(count, 3, 3, 3, generator=generator), (side, side), mode="bilinear")
@@ -154,10 +152,11 @@ def some(code, numbers):
     return SwitchCode(tuple(code.levels[number - 1] for number in numbers), code.image_size)
 
 
-def error_of(code, images, steps=150, seed=0):
+def error_of(code, images, steps, seed=0):
     """Held-out squared error of a decoder that trained on the first pictures, in units of the mean's."""
     decoder = mirror(levels_of(code), code.image_size, width=12, seed=seed)
-    optimizer = torch.optim.Adam(decoder.parameters(), 0.01)
+    optimizer = torch.optim.Adam(decoder.parameters(), 0.015)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.015, steps)
     mean, split = images[:-64].mean(0), len(images) - 64
     for step in range(steps):
         chosen = torch.arange(16).add(16 * step) % split
@@ -165,40 +164,80 @@ def error_of(code, images, steps=150, seed=0):
         optimizer.zero_grad()
         loss.div(1000).backward()
         optimizer.step()
+        rates.step()
     with torch.no_grad():
         held = decoder([level.codes[split:] for level in code.levels])
     target = images[split:] - mean
     return float((held - target).square().mean() / target.square().mean())
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_more_switches_never_read_as_less(network):
+@pytest.mark.parametrize(("network", "steps"), HIDDEN.items())
+def test_more_switches_never_read_as_less(network, steps):
     torch.manual_seed(0)
     images = pictures(320)
     code = capture(network(), images)
     numbers = range(1, len(code.levels) + 1)
-    whole = error_of(code, images)
-    parts = [*combinations(numbers, 1), *combinations(numbers, len(numbers) - 1)]
-    errors = {part: error_of(some(code, part), images) for part in parts}
-    print(network.__name__, round(whole, 3), {k: round(v, 3) for k, v in errors.items()})
-    assert whole < min(errors.values()) + 0.03
+    parts = list(combinations(numbers, len(numbers) - 1))
+    errors = {part: error_of(some(code, part), images, steps) for part in parts}
+    whole = sum(error_of(code, images, steps, seed) for seed in (0, 1)) / 2
+    # Another draw of the weights moves an error by about 0.05.
+    assert whole < min(errors.values()) + 0.08, (whole, errors)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_every_level_reaches_every_part_of_the_image(network):
+def changes_of(network, moved):
+    """For each window of a level, how the image changes with it: one row each, as 64-bit numbers."""
     torch.manual_seed(0)
-    code = capture(network(), pictures(3))
-    decoder = mirror(levels_of(code), code.image_size, width=12)
+    code = capture(network(), pictures(1))
+    decoder = mirror(levels_of(code), code.image_size, width=12).double()
     codes = [level.codes for level in code.levels]
+    level = code.levels[moved - 1]
+    rows = []
     with torch.no_grad():
         output = decoder(codes)
-        for number, level in enumerate(codes):
-            windows = list(np.ndindex(*level.shape[-2:]))
-            moved = torch.zeros(16, 16, dtype=torch.bool)
-            for row, column in windows:
-                other = level.clone()
-                cells = code.levels[number].window.cells
-                other[..., row, column] = (other[..., row, column] + cells // 2) % cells
-                changed = decoder([*codes[:number], other, *codes[number + 1 :]])
-                moved |= (changed != output).any(0).any(0)
-            assert moved.float().mean() > 0.95
+        for row, column in np.ndindex(*level.codes.shape[-2:]):
+            other = level.codes.clone()
+            other[..., row, column] = (other[..., row, column] + level.window.cells // 2) % level.window.cells
+            rows.append(decoder([*codes[: moved - 1], other, *codes[moved:]]) - output)
+    return torch.cat(rows).flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("network", "level"),
+    [
+        (network, level)
+        for network, count in zip(NETWORKS, (2, 2, 3, 3), strict=True)
+        for level in range(1, count + 1)
+    ],
+)
+def test_every_window_of_every_level_reaches_the_image_in_its_own_way(network, level):
+    changes = changes_of(network, level)
+    changes = changes[changes.norm(dim=1) > 0]
+    # Squeezed through the pooled planes of another level, they had the rank of that one's channels or so.
+    # Neighbouring windows of stride 1 may change the image alike, as they share their cells.
+    assert torch.linalg.matrix_rank(changes, rtol=1e-3) >= 0.9 * len(changes)
+
+
+def test_marks_belong_to_the_levels_beside_another():
+    code = capture(GlobalAttention(), pictures(2))
+    levels = levels_of(code)
+    # The pooling that halves its plane comes first, as more can be built on it.
+    assert [level.number for level in levels] == [2, 1]
+    decoder = mirror(levels, (12, 12), width=5)
+    assert {name: mark.shape for name, mark in decoder.marks.items()} == {"1": (8,)}
+    # One block for both, so two layers in all, the first of which takes the channels of both.
+    assert [tuple(conv.weight.shape[:2]) for conv in decoder.convs] == [(5, 16), (3, 5)]
+    names = [name for name, _ in decoder.layers([level.codes for level in code.levels])]
+    assert names == ["bias code", "unpool2", "unpool1", "deconv2_1", "deconv2_2"]
+
+
+def test_a_networks_own_chain_has_no_marks():
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3, padding=1), nn.MaxPool2d(3, 2, 1),
+        nn.Conv2d(16, 32, 3, padding=1), nn.MaxPool2d(2),
+    )  # fmt: skip
+    decoder = mirror(levels_of(capture(model, torch.rand(1, 3, 48, 48))), (48, 48))
+    assert len(decoder.blocks) == 3
+    assert set(decoder.state_dict()) == {
+        "bias_code",
+        *(f"convs.{n}.{w}" for n in range(6) for w in ("weight", "bias")),
+    }

@@ -4,6 +4,7 @@ All decoders have the same layers and see the same photographs; they differ in w
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,17 +12,23 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from maxtunnel.auditing.ledger import DecoderInput, Training, TrainingLedger, still_falling
+from maxtunnel.auditing.ledger import KNOWN, DecoderInput, Training, TrainingLedger, still_falling
 from maxtunnel.auditing.rows import Row, row_of
 from maxtunnel.auditing.samples import Samples
+from maxtunnel.auditing.shelf import NO_SHELF, Kept, Shelf
 from maxtunnel.data.batches import PIECE, Order
 from maxtunnel.evaluation.metrics import measure
 from maxtunnel.models.mirrored import MirroredDecoder, mirror
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.switches.changes import changed
+from maxtunnel.training.engine import Batches
 from maxtunnel.training.loop import TrainingDiverged, fit
 from maxtunnel.training.phases import Reconstruction
 from maxtunnel.training.recipes import FAST, Recipe
+
+
+class CutShort(Exception):
+    """A training was ended before it had all of its steps; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +43,8 @@ class Attacker:
         seed: draws weights, order and changes.
         limit: most photographs of `held` that a row is measured on.
         ledger: where each training is entered; attackers of one audit share it.
+        shelf: where each decoder is kept, and where those of an interrupted audit are found.
+        stop: asked after each step whether to end.
         on_progress: told of each training.
     """
 
@@ -46,6 +55,8 @@ class Attacker:
     seed: int
     limit: int
     ledger: TrainingLedger = field(default_factory=TrainingLedger)
+    shelf: Shelf = NO_SHELF
+    stop: Callable[[], bool] = lambda: False
     on_progress: OnProgress = silent
 
     @property
@@ -63,35 +74,94 @@ class Attacker:
         steps: int,
         seconds: float | None = None,
         start: MirroredDecoder | None = None,
+        *,
+        partial: bool = False,
     ) -> MirroredDecoder:
         """A decoder trained for `steps` steps, or, where `seconds` are given, for as long.
 
         Unusual models can make the loss infinite; the training then begins again at a quarter of the rate.
+        A decoder on the shelf is taken from there, and trained on where it was interrupted.
 
         Args:
             given: what the decoder is given.
             steps: how many, over which the rate falls.
             seconds: for all attempts together.
             start: a decoder to begin from; without one, the initial weights are the same every time.
+            partial: whether a decoder that `stop` ended before its time is returned.
+
+        Raises:
+            CutShort: `stop` ended the training before its time.
         """
+        kept = self.shelf.take(given.name)
+        if kept is not None and kept.complete:
+            self.ledger.add(kept.training)
+            return self._decoder(kept)
+        if kept is not None:
+            start, steps = self._decoder(kept), max(1, steps - kept.training.steps)
         began, rate = time.monotonic(), FAST.learning_rate
         while True:
             recipe = replace(FAST, learning_rate=rate, steps=steps)
             left = None if seconds is None else seconds - (time.monotonic() - began)
             try:
-                return self._train(given, recipe, left, start)
+                return self._train(given, recipe, left, start, kept, partial)
             except TrainingDiverged:
-                if rate < FAST.learning_rate / 100:
+                if rate < FAST.learning_rate / 100 or self.stop():
                     raise
                 rate /= 4
 
     def _train(
-        self, given: DecoderInput, recipe: Recipe, seconds: float | None, start: MirroredDecoder | None
+        self,
+        given: DecoderInput,
+        recipe: Recipe,
+        seconds: float | None,
+        start: MirroredDecoder | None,
+        kept: Kept | None,
+        partial: bool,
     ) -> MirroredDecoder:
+        decoder = self._decoder(start)
+        done = fit(
+            Reconstruction(decoder, recipe.scale), self._batches(given, recipe, decoder), recipe, seconds,
+            self.on_progress, given.name, self.stop,
+        )  # fmt: skip
+        training = Training(
+            given.name, done.steps, done.seconds, recipe.learning_rate, done.curve, still_falling(done.curve)
+        )
+        training = training if kept is None else kept.training.followed_by(training)
+        short = self.stop() and (seconds is not None or done.steps < recipe.steps)
+        if short and not partial:
+            # Begun anew it comes out as if it had never been interrupted.
+            raise CutShort(f"ended after {training.steps:,} steps")
+        self.shelf.put(decoder, training, complete=not short)
+        self.ledger.add(training)
+        return decoder
+
+    def try_steps(self, most: int, seconds: float) -> tuple[MirroredDecoder, float]:
+        """A decoder that a few steps were tried on, and the seconds that one of them takes.
+
+        Args:
+            most: steps.
+            seconds: after which no more are tried, when there are two; the first one warms up.
+        """
+        decoder, recipe = self._decoder(), replace(FAST, steps=most)
+        at, times = self._batches(KNOWN, recipe, decoder), [time.monotonic()]
+
+        def enough() -> bool:
+            times.append(time.monotonic())
+            return len(times) > 2 and times[-1] - times[0] > seconds
+
+        fit(Reconstruction(decoder, recipe.scale), at, recipe, name="speed", stop=enough)
+        return decoder, max(1e-6, (times[-1] - times[1]) / (len(times) - 2))
+
+    def _decoder(self, like: MirroredDecoder | Kept | None = None) -> MirroredDecoder:
+        """A new decoder, with the weights of another one where it is given."""
         size = self.seen.template.image_size
-        decoder = mirror(self.seen.levels, size, self.width, self.seed, recipe.bias_code or 1.0)
-        if start is not None:
-            decoder.load_state_dict(start.state_dict())
+        decoder = mirror(self.seen.levels, size, self.width, self.seed, FAST.bias_code or 1.0)
+        if like is not None:
+            tensors = like.tensors if isinstance(like, Kept) else like.state_dict()
+            decoder.load_state_dict(dict(tensors))
+        return decoder
+
+    def _batches(self, given: DecoderInput, recipe: Recipe, decoder: MirroredDecoder) -> Batches:
         order = Order(len(self.seen), recipe.batch, self.seed, recipe.reshuffle, recipe.flips)
 
         def at(step: int) -> tuple[list[Tensor], Tensor, Tensor | None]:
@@ -100,13 +170,7 @@ class Attacker:
             target = (self.seen.images(chosen) - self.mean) * recipe.scale
             return codes, target.to(decoder.bias_code.device, memory_format=torch.channels_last), what
 
-        task = Reconstruction(decoder, recipe.scale)
-        done = fit(task, at, recipe, seconds, self.on_progress, given.name)
-        falling = still_falling(done.curve)
-        self.ledger.add(
-            Training(given.name, done.steps, done.seconds, recipe.learning_rate, done.curve, falling)
-        )
-        return decoder
+        return at
 
     def rebuild(
         self,

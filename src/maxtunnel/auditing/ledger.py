@@ -1,7 +1,7 @@
 """Which decoders an audit trains, by name, and the record of their training."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maxtunnel.switches.changes import Change, fixed, known, uniform
 
@@ -27,6 +27,7 @@ FIXED = DecoderInput("fixed switches", (fixed,))
 WHAT = DecoderInput("features only", (fixed,), what=True)
 BOTH = DecoderInput("features and switches", what=True)
 WHERE = DecoderInput("switches only")
+EVERY_LEVEL = "levels, one decoder for all"
 UNTRAINED = DecoderInput("switches of an untrained copy")
 
 
@@ -53,6 +54,17 @@ class Training:
     def seconds_per_step(self) -> float:
         """How long a step took on average."""
         return self.seconds / self.steps
+
+    def followed_by(self, other: "Training") -> "Training":
+        """This training and the one that went on from it, as one."""
+        curve = self.curve + tuple((self.steps + step, value) for step, value in other.curve)
+        return replace(
+            other,
+            steps=self.steps + other.steps,
+            seconds=self.seconds + other.seconds,
+            curve=curve,
+            still_falling=still_falling(curve),
+        )
 
 
 class TrainingLedger:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from maxtunnel.auditing.targets import Target
 from maxtunnel.switches import kernels
-from maxtunnel.switches.capture import PooledLevel, PoolingRecorder, Swap
 from maxtunnel.switches.changes import (
     Change,
     fixed,
@@ -22,6 +21,8 @@ from maxtunnel.switches.changes import (
     rows_only,
     uniform,
 )
+from maxtunnel.switches.recorder import PoolingRecorder
+from maxtunnel.switches.recording import PooledLevel, Swap
 from maxtunnel.switches.window import Window
 
 FLIPS = (0.1, 0.25, 0.5)

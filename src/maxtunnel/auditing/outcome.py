@@ -1,10 +1,8 @@
-"""What an audit finds, as plain data, and the sentences that sum it up."""
+"""What an audit finds, as plain data."""
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from jaxtyping import UInt8
 from torch import Tensor
@@ -12,14 +10,12 @@ from torch import Tensor
 from maxtunnel.auditing.config import AuditConfig
 from maxtunnel.auditing.identification import Identification
 from maxtunnel.auditing.ledger import Training
-from maxtunnel.auditing.rows import LITTLE, Row, Shares
+from maxtunnel.auditing.origin import AuditRecord
+from maxtunnel.auditing.rows import Row, Shares
 from maxtunnel.codec import dumps, read_header
 from maxtunnel.evaluation.intervals import Interval
-from maxtunnel.support.files import replacing
-from maxtunnel.support.records import Json, to_json
 from maxtunnel.switches.codes import SwitchCode
-
-FORMAT = "maxtunnel audit 1"
+from maxtunnel.switches.recording import Finding
 
 
 @dataclass(frozen=True)
@@ -33,8 +29,8 @@ class AuditedLevel:
         channels, pooled, size: of its planes; (height, width) after and before pooling.
         nominal_bits: bits of one photograph's switches at log2(cells) each.
         coded_bits: bits that they take in a switch file, entropy-coded.
-        alone: the switches of this level known, all others fixed.
-        from_deepest: the switches of this level and of all coarser ones known, the finer ones fixed.
+        alone: the switches of this level known, all others fixed; None where it was not measured.
+        from_deepest: the switches of this level and of all coarser ones known, the finer ones fixed; or None.
     """
 
     number: int
@@ -45,8 +41,8 @@ class AuditedLevel:
     size: tuple[int, int]
     nominal_bits: float
     coded_bits: float
-    alone: Row
-    from_deepest: Row
+    alone: Row | None
+    from_deepest: Row | None
 
 
 @dataclass(frozen=True)
@@ -91,21 +87,31 @@ class AuditResult:
     Attributes:
         target: name of the model.
         size: (height, width) of the photographs.
-        images: how many photographs the decoders trained on (`trained`), how many rows are measured on
-            (`measured`), and among how many the right one is searched (`searched`).
-        rows: by key: known, mean, random, fixed, other; where, what, both; untrained.
+        images: how many photographs there were to train on (`given`), how many of them the decoders trained
+            on (`trained`), how many others rows are measured on (`measured`), and among how many the right
+            one is searched (`searched`).
+        rows: by key: known, mean, random, fixed, other; where, what, both; untrained. Only the first two are
+            always there.
         levels: those that the observer sees, in call order.
         shares: of features and switches; None where too little was rebuilt to share it out.
         identified: how often the right photograph is found.
-        transplant: switches and features of different photographs.
+        transplant: switches and features of different photographs; None where it was not measured.
         decoders: every training, in order.
         mitigations: none where they were left out.
+        left_out: sentences about the experiments that are not there, and why.
         untrained: why there is no row of an untrained copy; empty where there is one.
+        untrained_note: what must be known about the weights of that copy; empty where all are drawn anew.
         returned: names of the levels whose indices the model returns.
+        returning: whether indices leave with the model's output.
+        unpooling: whether the model uses its own indices.
         unpoolings: how many times the model itself unpools with indices.
         not_covered: poolings that no switch describes.
+        unseen: why poolings may have run that were not seen.
         config: what was asked for.
+        enough_minutes: the least sensible `minutes` for this model here.
+        interrupted: whether a person ended the audit before it was done.
         seconds: without the mitigations.
+        record: what the audit was of, and when.
         versions: of the software.
         pictures: by key: `originals`, `donors`, `transplant`, the key of a row, or `alone` or `from deepest`
             with the number of a level.
@@ -118,15 +124,23 @@ class AuditResult:
     levels: tuple[AuditedLevel, ...]
     shares: Shares | None
     identified: tuple[Identification, ...]
-    transplant: Transplant
+    transplant: Transplant | None
     decoders: tuple[Training, ...]
     mitigations: tuple[MitigationResult, ...]
+    left_out: tuple[str, ...]
     untrained: str
+    untrained_note: str
     returned: tuple[str, ...]
+    returning: Finding
+    unpooling: Finding
     unpoolings: int
     not_covered: tuple[str, ...]
+    unseen: tuple[str, ...]
     config: AuditConfig
+    enough_minutes: float
+    interrupted: bool
     seconds: float
+    record: AuditRecord
     versions: dict[str, str]
     pictures: Mapping[str, UInt8[Tensor, "n 3 h w"]] = field(default_factory=dict, repr=False)
 
@@ -136,62 +150,16 @@ class AuditResult:
         return sum(level.nominal_bits for level in self.levels) / (3 * math.prod(self.size))
 
     @property
-    def verdict(self) -> str:
-        """The finding in sentences with numbers."""
-        known, mean = self.rows["known"], self.rows["mean"]
-        if known.explained_ci95[0] < LITTLE:
-            return (
-                f"Nothing recognisable was rebuilt: RMSE {known.rmse:.3f}, where the mean photograph alone "
-                f"scores {mean.rmse:.3f}. One decoder found this in its time; it proves no absence of a leak."
-            )
-        best = max(self.identified, key=lambda found: (found.among, found.found))
-        low, high = known.rmse_ci95
+    def readers(self) -> tuple[Row, ...]:
+        """The rows of all decoders that were given these switches, or less than them, and nothing else."""
         return (
-            f"The switches alone, without one feature value, rebuilt {self.images['measured']:,} photographs "
-            f"that the decoder had never seen at RMSE {known.rmse:.3f} (95 % interval {low:.3f} to "
-            f"{high:.3f}); the mean photograph scores {mean.rmse:.3f}, the switches of another photograph "
-            f"{self.rows['other'].rmse:.3f}. They explain {known.explained:.0%} of the pixels' variance. "
-            f"The right photograph was found among {best.among:,}, as the nearest in {best.by}, in "
-            f"{best.found:.1%} of cases; a blind guess finds {best.chance:.1%}. A stronger decoder may find "
-            "more."
+            *(self.rows[key] for key in ("known", "where") if key in self.rows),
+            *(row for level in self.levels for row in (level.alone, level.from_deepest) if row),
+            *(found.leak for found in self.mitigations if found.leak),
         )
-
-    def warnings(self) -> list[str]:
-        """What a reader must know before trusting a number."""
-        falling = [training.name for training in self.decoders if training.still_falling]
-        short = [training.name for training in self.decoders if training.steps < 200]
-        given = "minutes" if self.config.steps is None else "steps"
-        blind = [self.rows[key].rmse for key in ("mean", "random", "fixed")]
-        spread = max(blind) / min(blind) - 1
-        texts = {
-            f"still falling at the end of training, so too high: {_some(falling)}": bool(falling),
-            f"fewer than 200 steps, so give more {given}: {_some(short)}": bool(short),
-            f"the controls that know nothing differ by {spread:.1%}": spread > 0.05,
-            f"not covered: {', '.join(self.not_covered)}": bool(self.not_covered),
-            f"no untrained copy: {self.untrained}": bool(self.untrained),
-        }
-        return [text for text, applies in texts.items() if applies]
-
-    def save(self, path: str | Path) -> None:
-        """Write audit.json."""
-        fields = to_json(replace(self, pictures={}))
-        del fields["pictures"]
-        content: dict[str, Json] = {
-            "format": FORMAT,
-            "verdict": self.verdict,
-            "warnings": [*self.warnings()],
-            **fields,
-        }
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def coded_bits(code: SwitchCode) -> tuple[float, ...]:
     """For each level, the bits of one photograph's switches in a switch file of all these photographs."""
     header = read_header(dumps(code), "the code")
     return tuple(8 * part.length / len(code) for part in header.parts)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return ", ".join(names[:4]) + more

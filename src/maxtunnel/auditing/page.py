@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from maxtunnel.auditing.conclusions import Conclusions, readable_minutes
 from maxtunnel.auditing.outcome import AuditResult, MitigationResult
 from maxtunnel.auditing.rows import Row, Shares
 from maxtunnel.data.images import write_png
@@ -12,6 +13,7 @@ from maxtunnel.report.html import Cell, Html, details, element, figure, joined, 
 from maxtunnel.report.pictures import inline, jpeg, strip
 from maxtunnel.support.files import replacing
 from maxtunnel.support.records import to_json
+from maxtunnel.switches.recording import Evidence
 
 _MOST_CURVES = 8  # as many colours as there are
 
@@ -24,19 +26,21 @@ def write_report(result: AuditResult, out: str | Path) -> Path:
     out = Path(out)
     for key, images in result.pictures.items():
         write_png(out / "pictures" / f"{key.replace(' ', '-')}.png", strip(images))
-    result.save(out / "audit.json")
+    Conclusions(result).save(out / "audit.json")
     with replacing(out / "audit.html") as temporary:
         temporary.write_text(audit_page(result), encoding="utf-8")
     return out / "audit.html"
 
 
 def audit_page(result: AuditResult) -> str:
-    """The HTML."""
+    """The HTML; what is withheld is replaced by the reason."""
+    conclusions = Conclusions(result)
+    result = conclusions.without_withheld()
     return page(
         f"What the pooling indices of {result.target} give away",
         "audit",
         _who_could_read_what(result),
-        element("p", result.verdict, class_="mt-verdict"),
+        element("p", conclusions.verdict, class_="mt-verdict"),
         Html(
             "<p><small>RMSE: root of the mean squared error of pixel values between 0 and 1; 0 would be the "
             "photograph itself.</small></p>"
@@ -44,29 +48,40 @@ def audit_page(result: AuditResult) -> str:
         _picture(result, "originals", "Photographs that no decoder was trained on."),
         _picture(result, "known", "The same, rebuilt from their pooling indices alone: no feature value."),
         _picture(result, "random", "Rebuilt by a decoder that trained on random indices: it knows nothing."),
-        _warnings(result),
+        _warnings(conclusions),
         _controls(result),
-        _levels(result),
-        _what_and_where(result),
+        _levels(result, conclusions),
+        _what_and_where(result, conclusions),
         _transplants(result),
         _identification(result),
         _mitigations(result),
         _training(result),
-        _method(result),
+        _method(result, conclusions),
+        _record(result),
     )
 
 
 def _who_could_read_what(result: AuditResult) -> Html:
     names = joined(*(element("b", name) for name in result.returned), between=", ")
-    returns = (
-        f"This model returns the indices of {names} with its output: whoever gets the output has them."
-        if result.returned
-        else "This model returns no indices with its output."
-    )
-    unpools = (
-        f"It unpools with indices itself; unpooling layers in one pass: {result.unpoolings}."
-        if result.unpoolings
-        else "It does not unpool with indices itself."
+    returns = {
+        Evidence.YES: f"This model returns the indices of {names} with its output: whoever gets the output "
+        "has them.",
+        Evidence.UNKNOWN: "Whether this model returns indices with its output cannot be known: "
+        f"{escape(result.returning.how)}.",
+        Evidence.NONE: "No evidence was found that this model returns indices with its output.",
+    }[result.returning.evidence]
+    unpools = {
+        Evidence.YES: "It uses its own indices to unpool: "
+        f"{escape(result.unpooling.how)}; times in one pass: {result.unpoolings}.",
+        Evidence.UNKNOWN: f"Whether it uses its own indices cannot be known: {escape(result.unpooling.how)}.",
+        Evidence.NONE: "No evidence was found that it unpools with indices itself.",
+    }[result.unpooling.evidence]
+    withheld = result.record.withheld
+    part = (
+        f" <b>This audit gives the observer a part of the levels only</b>; withheld: level "
+        f"{escape(', '.join(withheld))}."
+        if withheld
+        else ""
     )
     return Html(f"""
 <p>A max-pooling layer keeps the largest value of each small window of its input. Its <em>indices</em> (also:
@@ -77,11 +92,11 @@ can be rebuilt from them.</p>
 <li>Indices that are sent, stored or logged leak to whoever sees them: the numbers below are what such an
 observer can do, given photographs of the same kind and the model to make training pairs with.</li>
 <li>An unpooling decoder inside a model uses them whether one wants it or not: what it puts out may come from
-them, not from the features.</li></ul><p>{returns} {unpools}</p></div>""")
+them, not from the features.</li></ul><p>{returns} {unpools}{part}</p></div>""")
 
 
-def _warnings(result: AuditResult) -> Html:
-    found = result.warnings()
+def _warnings(conclusions: Conclusions) -> Html:
+    found = conclusions.warnings()
     if not found:
         return Html()
     heading = element("p", element("b", "Before you trust a number"))
@@ -90,7 +105,7 @@ def _warnings(result: AuditResult) -> Html:
 
 
 def _controls(result: AuditResult) -> Html:
-    rows = [result.rows[key] for key in ("known", "mean", "random", "fixed", "other")]
+    rows = [result.rows[key] for key in ("known", "mean", "random", "fixed", "other") if key in result.rows]
     text = Html("""<h2>Against controls</h2>
 <p>A decoder can paint a plausible average without knowing anything. So the leak is measured against four
 ways to know nothing about a photograph: the mean of the training photographs; a decoder trained on random
@@ -103,7 +118,9 @@ given the switches of <em>another</em> photograph (it then paints that other one
     )
 
 
-def _levels(result: AuditResult) -> Html:
+def _levels(result: AuditResult, conclusions: Conclusions) -> Html:
+    if not result.levels:
+        return Html()
     lines = [
         (
             Cell(
@@ -134,18 +151,30 @@ def _levels(result: AuditResult) -> Html:
 per pixel and colour channel. Coded: what they take in a switch file, entropy-coded without loss by a
 coder that learns from the file alone. One decoder, started from the known-switch decoder, learned all
 these cases, so each row is somewhat worse than a decoder of its own would be.</p>""")
-    return joined(
-        text, table(head, lines, "What each level gives away"), details("Pictures of every level", *pictures)
-    )
+    whole = table(head, lines, "What each level gives away")
+    if "levels" in conclusions.withheld:
+        return joined(text, _withheld(conclusions, "levels"), whole)
+    return joined(text, whole, details("Pictures of every level", *pictures))
 
 
-def _what_and_where(result: AuditResult) -> Html:
+def _what_and_where(result: AuditResult, conclusions: Conclusions) -> Html:
     rows = [result.rows[key] for key in ("fixed", "what", "where", "both", "untrained") if key in result.rows]
+    if not rows:
+        return Html()
+    withheld = "shares" in conclusions.withheld
     text = Html(f"""<h2>Features or positions?</h2>
 <p>The same decoder, as many steps each, fed the features of the coarsest level unpooled without positions,
-the switches without features, or both. {_shares(result.shares)} The untrained copy, its weights drawn anew,
-tells whether it is the training that leaks or the architecture.</p>""")
-    return joined(text, _table(rows, "Features and switches"))
+the switches without features, or both. {"" if withheld else _shares(result.shares)} The untrained copy, its
+weights drawn anew, tells whether it is the training that leaks or the architecture.</p>""")
+    why = _withheld(conclusions, "shares") if withheld else Html()
+    return joined(text, why, _table(rows, "Features and switches"))
+
+
+def _withheld(conclusions: Conclusions, part: str) -> Html:
+    """Why a part of the page says nothing."""
+    reasons = "; ".join(conclusions.withheld[part])
+    text = f"The {part} are withheld: {reasons}. {conclusions.advice}"
+    return element("p", element("b", text), class_="mt-box")
 
 
 def _shares(found: Shares | None) -> str:
@@ -161,6 +190,8 @@ def _shares(found: Shares | None) -> str:
 
 def _transplants(result: AuditResult) -> Html:
     found = result.transplant
+    if found is None:
+        return Html()
     text = Html(f"""<h2>Transplants</h2>
 <p>Switches of the photographs above with the features of others. The result is nearer to the photograph
 that gave the <em>switches</em> in {found.nearer_to_where:.0%} of pairs (RMSE {found.rmse_to_where:.3f} to it,
@@ -174,6 +205,8 @@ that gave the <em>switches</em> in {found.nearer_to_where:.0%} of pairs (RMSE {f
 
 
 def _identification(result: AuditResult) -> Html:
+    if not result.identified:
+        return Html()
     lines = [
         (
             f"nearest in {found.by}, among {found.among:,}",
@@ -249,26 +282,51 @@ def _training(result: AuditResult) -> Html:
     )
 
 
-def _method(result: AuditResult) -> Html:
-    settings = ", ".join(f"{name} {value}" for name, value in to_json(result.config).items())
-    versions = ", ".join(f"{name} {value}" for name, value in result.versions.items())
-    counts = result.images
+def _method(result: AuditResult, conclusions: Conclusions) -> Html:
     return Html(f"""<h2>What the numbers mean</h2><ul>
 <li>RMSE: root of the mean squared error over all photographs, channels and pixels, values in [0, 1], the
 output not clipped. PSNR and SSIM: means over photographs of the clipped output.</li>
 <li>Variance explained: 1 - MSE / MSE of the mean image; 0 % is knowing nothing, 100 % the photograph
 itself.</li>
-<li>Intervals: 95 %, 2,000 bootstrap draws over photographs; they do not cover the draw of a decoder's
-weights.</li>
+<li>Intervals: 95 %, 2,000 bootstrap draws over photographs. {conclusions.interval_note}.</li>
+<li>Withheld: a verdict, shares or levels whose decoders had fewer than
+{conclusions.of.config.least_steps} steps, or whose controls are out of order.</li>
 <li>Decoders: the captured levels mirrored, coarsest first; unpool, two 3x3 convolutions a level; a learned
 constant in the place of the features. All have the same initial weights, but those of levels and
 counter-measures, which start from the known-switch decoder. A leak found is a lower bound.</li>
 <li>Still falling: over the last tenth of its curve a decoder's RMSE was more than 1 % below the tenth
-before.</li></ul>
-<p><small>{counts["trained"]:,} photographs to train on, {counts["measured"]:,} others to measure on,
-{counts["searched"]:,} to search among, {result.size[1]}x{result.size[0]} pixels;
-{result.seconds / 60:.1f} minutes without mitigations. {escape(settings)}. {escape(versions)}. The same
-numbers, with the curves, are in audit.json.</small></p>""")
+before.</li></ul>""")
+
+
+def _record(result: AuditResult) -> Html:
+    """What is needed to do the audit again."""
+    record, origin, counts = result.record, result.record.origin, result.images
+    settings = ", ".join(f"{name} {value}" for name, value in to_json(result.config).items())
+    lines = {
+        "date": record.date,
+        "command": origin.command,
+        "model": origin.model or result.target,
+        "SHA-256 of its weights": record.weights_sha256,
+        "preprocessing": origin.preprocess,
+        "photographs": origin.data,
+        "held-out photographs": origin.holdout,
+        "how many": f"{counts['trained']:,} of {counts['given']:,} to train on, {counts['measured']:,} "
+        f"others to measure on, {counts['searched']:,} to search among",
+        "size": f"{result.size[1]}x{result.size[0]} pixels"
+        + (f", warped by {origin.resize}" if origin.resize else ""),
+        "levels given to the observer": ", ".join(map(str, record.observed)),
+        "levels withheld": ", ".join(record.withheld) or "none",
+        "time": f"{result.seconds:,.0f} s without mitigations, {record.seconds_per_step:.3g} s a step; "
+        f"the least sensible `minutes` here: {readable_minutes(result.enough_minutes)}",
+        "settings": settings,
+        "versions": ", ".join(f"{name} {value}" for name, value in result.versions.items()),
+    }
+    rows = [(name, value) for name, value in lines.items() if value]
+    return joined(
+        element("h2", "Record"),
+        table(("", ""), rows, "What was audited, when and how"),
+        element("p", element("small", "The same numbers, with the curves, are in audit.json.")),
+    )
 
 
 def _table(rows: Sequence[Row], label: str, main: int | None = None) -> Html:
@@ -288,8 +346,10 @@ def _table(rows: Sequence[Row], label: str, main: int | None = None) -> Html:
     return table(head, lines, label, main)
 
 
-def _leak(row: Row) -> tuple[Cell, Cell]:
-    """RMSE with its interval, and the variance explained."""
+def _leak(row: Row | None) -> tuple[Cell, Cell]:
+    """RMSE with its interval, and the variance explained; dashes where it was not measured."""
+    if row is None:
+        return number(None, ".4f"), number(None, ".0%")
     return number(row.rmse, ".4f", row.rmse_ci95, between=" to "), number(row.explained, ".0%")
 
 

@@ -17,6 +17,9 @@ from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.switches.packing import pack, unpack
 
+LEAST_CAPTURED = 16
+_FIRST = 8  # photographs at a time, before it is known how long one takes
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:
@@ -84,7 +87,7 @@ def sample(
     target: Target,
     pixels: Pixels,
     seconds: float = math.inf,
-    least: int = 64,
+    least: int = LEAST_CAPTURED,
     rms: Float[Tensor, " c"] | None = None,
     on_progress: OnProgress = silent,
     phase: str = "capture",
@@ -94,21 +97,24 @@ def sample(
     Args:
         target: the model.
         pixels: the photographs.
-        seconds: for all of it.
+        seconds: for all of it; they are captured a few at a time, so that little more is taken.
         least: this many are captured however long it takes.
         rms: divides the features; by default their own.
         on_progress: told how many photographs are captured.
         phase: its name for `on_progress`.
     """
-    began, size = time.monotonic(), target.batch or PIECE
+    began, size = time.monotonic(), target.batch or (PIECE if seconds == math.inf else _FIRST)
     pieces: list[_Piece] = []
-    done, most = 0, len(pixels)
-    while done < most and not (done >= least and time.monotonic() - began > seconds):
+    done, most, each = 0, len(pixels), 0.0
+    while done < most and not (done >= least and time.monotonic() - began + size * each > seconds):
         piece = _capture(target, pixels[done : min(done + size, most)])
         if not pieces:
             most = min(most, max(least, _fitting(piece.template)))
         pieces.append(piece)
         done += len(piece.values)
+        each = (time.monotonic() - began) / done
+        if target.batch is None and seconds < math.inf:
+            size = PIECE if each == 0 else max(_FIRST, min(PIECE, int(0.1 * seconds / each)))
         on_progress(phase, done, most, "")
     return _joined(pixels[:done], pieces, rms)
 

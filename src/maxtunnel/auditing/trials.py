@@ -1,24 +1,25 @@
 """Each mitigation tried out: with decoders retrained against it, and by the model's own task."""
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from maxtunnel.auditing.attacker import Attacker
+from maxtunnel.auditing.attacker import Attacker, CutShort
+from maxtunnel.auditing.budget import Budget, Speed
+from maxtunnel.auditing.experiments import captured_again
 from maxtunnel.auditing.ledger import DecoderInput
 from maxtunnel.auditing.mitigations import UNMITIGATED, MitigatedModel, Mitigation, mitigations_for
 from maxtunnel.auditing.outcome import MitigationResult
 from maxtunnel.auditing.rows import Row
-from maxtunnel.auditing.samples import sample
+from maxtunnel.auditing.samples import LEAST_CAPTURED
 from maxtunnel.auditing.targets import Target, evaluating
 from maxtunnel.models.mirrored import MirroredDecoder
 from maxtunnel.support.files import one_line
-from maxtunnel.support.progress import OnProgress
-from maxtunnel.training.recipes import FAST
 
 # A person's function, from a module that is called like the model to a number: how well it does its task.
 Metric = Callable[[nn.Module], Any]
@@ -28,39 +29,83 @@ def try_mitigations(
     target: Target,
     attacker: Attacker,
     start: MirroredDecoder,
-    minutes: float,
-    steps: int | None,
+    budget: Budget,
+    speed: Speed,
     metric: Metric | None,
-    on_progress: OnProgress,
-) -> tuple[MitigationResult, ...]:
-    """Try out every mitigation, all with decoders of equally many steps.
+    metric_seconds: float = 0.0,
+) -> tuple[tuple[MitigationResult, ...], list[str]]:
+    """Try out the mitigations, all with decoders of equally many steps; and say which were left out.
+
+    Where the time is short, the last ones are left out, so that every decoder gets `least_steps`.
 
     Args:
         target: the model.
         attacker: has its switches.
         start: the decoder of known switches, from which all others start, as an attacker's would.
-        minutes: for all mitigations; 0 leaves them out.
-        steps: of each decoder; by default as many as `minutes` allow.
+        budget: of the audit; the minutes for mitigations begin now.
+        speed: of the parts of the audit.
         metric: of the model's own task.
-        on_progress: told of each capture.
+        metric_seconds: that it takes once.
     """
-    if not minutes:
-        return ()
+    config = budget.config
+    if not config.mitigations:
+        return (), []
+    if budget.interrupted.is_set():
+        return (), ["left out: all mitigations, as the audit was interrupted"]
     windows = [level.window for level in attacker.seen.template.levels]
     mitigations = mitigations_for(windows, attacker.seen.coarsest_first)
-    seconds = math.inf
-    if steps is None:
-        # Another pooling must be captured too, which may take as long as a training.
-        trainings = sum(2 if each.pooling else 1 + each.features for each in mitigations)
-        seconds = 0.75 * minutes * 60 / trainings
-        steps = max(20, int(seconds / attacker.ledger.known.seconds_per_step))
-    trial = _Trial(target, attacker, start, steps, seconds, metric, on_progress)
-    return tuple(trial.run(mitigation) for mitigation in mitigations)
+    time_for = Budget(
+        replace(config, minutes=config.mitigations), time.monotonic(), budget.levels, budget.interrupted
+    )
+    besides = attacker.measured * speed.row + 2 * LEAST_CAPTURED * speed.capture + metric_seconds
+    steps, count = _share_out(mitigations, time_for, speed.step, besides)
+    chosen = mitigations[:count]
+    seconds = math.inf if config.steps is not None else 0.1 * time_for.seconds / max(1, count)
+    attacker = replace(attacker, stop=time_for.over)
+    trial = _Trial(target, attacker, start, steps, seconds, metric)
+    results, left_out = [], []
+    for mitigation in chosen:
+        needed = _trainings(mitigation) * (steps * speed.step + besides)
+        if time_for.interrupted.is_set() or not time_for.allows(needed):
+            left_out.append(mitigation.name)
+            continue
+        try:
+            results.append(trial.run(mitigation))
+        except CutShort:
+            left_out.append(mitigation.name)
+        # Whatever fails here, the audit before it must not be lost.
+        except Exception as error:  # noqa: BLE001
+            left_out.append(f"{mitigation.name} (failed: {type(error).__name__}: {one_line(error)})")
+    left_out += [mitigation.name for mitigation in mitigations[count:]]
+    text = f"left out of the mitigations, for which there was not the time: {', '.join(left_out)}"
+    return tuple(results), [text] if left_out else []
 
 
-def check_metric(target: Target, metric: Metric) -> None:
-    """Call the metric once before any decoder is trained: one that fails would lose the whole audit."""
+def check_metric(target: Target, metric: Metric) -> float:
+    """Call the metric once, so that one that fails is refused before any training; the seconds it took."""
+    began = time.monotonic()
     _score(target, metric, UNMITIGATED)
+    return time.monotonic() - began
+
+
+def _share_out(
+    mitigations: Sequence[Mitigation], budget: Budget, step: float, besides: float
+) -> tuple[int, int]:
+    """Steps of each decoder, and how many of the mitigations the time allows."""
+    if budget.config.steps is not None:
+        return max(1, budget.config.steps // 4), len(mitigations)
+    steps = 0
+    for count in range(len(mitigations), 0, -1):
+        trainings = sum(_trainings(each) for each in mitigations[:count])
+        steps = int((0.9 * budget.seconds / trainings - besides) / step)
+        if steps >= budget.config.least_steps:
+            return steps, count
+    return budget.config.least_steps, 0
+
+
+def _trainings(mitigation: Mitigation) -> int:
+    """Decoders that are trained against a mitigation."""
+    return 1 if mitigation.pooling else 1 + mitigation.features
 
 
 @dataclass(frozen=True)
@@ -77,7 +122,6 @@ class _Trial:
     steps: int
     seconds: float
     metric: Metric | None
-    on_progress: OnProgress
 
     def run(self, mitigation: Mitigation) -> MitigationResult:
         leak = features = None
@@ -98,11 +142,8 @@ class _Trial:
         if mitigation.pooling is None:
             return self.attacker
         swap = MitigatedModel(self.target, mitigation.pooling).swap_observed
-        other = replace(self.target, swap=swap)
-        pixels = self.attacker.seen.pixels[: self.steps * FAST.batch]
-        seen = sample(other, pixels, self.seconds, 256, None, self.on_progress, mitigation.name)
-        held = sample(other, self.attacker.held.pixels[: self.attacker.measured], rms=seen.rms)
-        return self.attacker.with_samples(seen, held)
+        other = replace(self.target, swap=swap, name=mitigation.name)
+        return self.attacker.with_samples(*captured_again(self.attacker, other, self.steps, self.seconds))
 
     def _bits(self, mitigation: Mitigation) -> float:
         """Of all switches of a photograph."""
@@ -112,7 +153,7 @@ class _Trial:
 
 def _score(target: Target, metric: Metric, mitigation: Mitigation) -> float:
     try:
-        with evaluating(target.model), torch.no_grad():
+        with evaluating(target.model, target.settings), torch.no_grad():
             return float(metric(MitigatedModel(target, mitigation.swap)))
     # A person's function may fail in any way, and a script may exit.
     except (Exception, SystemExit) as error:

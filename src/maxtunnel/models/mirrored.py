@@ -55,8 +55,8 @@ class Level:
 def levels_of(code: SwitchCode) -> tuple[Level, ...]:
     """The levels of a code from coarsest to finest.
 
-    Of equal planes those come first that halve them, as one can go on from these (see `_beside`); then the one
-    that ran last.
+    Of equal planes those come first that shrink least when pooled, as more can be built on these, but those
+    that do not shrink at all come last (see `_beside`); then the one that ran last comes first.
     """
     found = [
         Level(number, level.codes.shape[1], level.window, _size(level.codes), level.size)
@@ -73,8 +73,8 @@ def _fineness(level: Level) -> tuple[int, bool, int, int]:
 class MirroredDecoder(nn.Module):
     """A block of unpool and two 3x3 layers for each level; no activation after the last layer.
 
-    Levels that are `beside` another one share its block: what they unpool is a learned constant, and the planes
-    of all are joined, resized to the largest of them.
+    Levels that are `beside` another one share its block: what they unpool is a learned constant, and the
+    planes of all are joined, resized to the largest of them.
 
     A deconvolution of stride 1 equals the convolution whose kernel is flipped and whose channel axes are
     swapped, so the layers are convolutions.

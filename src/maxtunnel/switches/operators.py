@@ -1,7 +1,7 @@
 """`pool`, `put` and `take` as operators of PyTorch: `maxtunnel::pool` and so on.
 
-As such they can be compiled, exported, traced, mapped over a batch, differentiated in both modes any number of
-times, and run on tensors without data; and whoever watches operators sees them. What they compute is in
+As such they can be compiled, exported, traced, mapped over a batch, differentiated in both modes any number
+of times, and run on tensors without data; and whoever watches operators sees them. What they compute is in
 `kernels`.
 
 `put` is the adjoint of `take`, and `take` reads what `pool` chose: each is the other's derivative.

@@ -41,7 +41,9 @@ class Window:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         if self.cells > 256:
-            raise ValueError(f"a {self} has {self.cells} cells: give one of at most 256, as a code is one byte")
+            raise ValueError(
+                f"a {self} has {self.cells} cells: give one of at most 256, as a code is one byte"
+            )
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
             raise ValueError(f"a {self}: padding may be at most half of the kernel, as in PyTorch")
 

@@ -1,0 +1,227 @@
+"""What may be concluded from an audit, in sentences, and what is withheld because too little is known."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from maxtunnel.auditing.controls import (
+    best_reader,
+    features_unread,
+    knows_too_much,
+    levels_unread,
+    reads_more,
+    too_short,
+    training_of,
+)
+from maxtunnel.auditing.ledger import BOTH, EVERY_LEVEL, FIXED, RANDOM, WHAT, WHERE
+from maxtunnel.auditing.outcome import AuditResult
+from maxtunnel.auditing.rows import LITTLE, Row
+from maxtunnel.support.files import replacing
+from maxtunnel.support.records import Json, to_json
+
+FORMAT = "maxtunnel audit 2"
+_SHORT = 200  # steps of a decoder, below which a reader is warned
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """What may be said about an audit.
+
+    A verdict, shares and levels are withheld where decoders had too few steps or where controls are out of
+    order: a number would then say more about the decoders than about the model.
+
+    Attributes:
+        of: the audit.
+    """
+
+    of: AuditResult
+
+    @cached_property
+    def best(self) -> Row:
+        """The decoder that read most of the switches."""
+        return best_reader(self.of.readers, self.of.decoders, self.of.config.least_steps)
+
+    @cached_property
+    def withheld(self) -> dict[str, tuple[str, ...]]:
+        """By `verdict`, `shares` or `levels`, why it is withheld; what is not withheld is absent."""
+        found = {"verdict": self._no_verdict(), "shares": self._no_shares(), "levels": self._no_levels()}
+        return {key: tuple(reasons) for key, reasons in found.items() if reasons}
+
+    @property
+    def verdict(self) -> str:
+        """The finding in sentences with numbers, or why there is none and what would help."""
+        if "verdict" in self.withheld:
+            reasons = "; ".join(self.withheld["verdict"])
+            text = (
+                f"No verdict, neither that there is a leak nor that there is none: {reasons}. {self.advice}"
+            )
+        elif self.best.explained_ci95[0] < LITTLE:
+            text = self._nothing_found
+        else:
+            text = self._leak_found
+        return " ".join(part for part in (self._seen, text) if part)
+
+    @property
+    def advice(self) -> str:
+        """How much more time would be enough."""
+        result = self.of
+        if result.config.steps is not None:
+            return f"Give at least {max(4 * result.config.least_steps, 2 * result.config.steps):,} steps."
+        enough = result.enough_minutes
+        # Where that much was given, something else was wrong, and longer training is what can be tried.
+        enough = enough if enough > result.config.minutes else 3 * result.config.minutes
+        speed = f"a step takes {result.record.seconds_per_step:.2g} s here"
+        return f"Give at least {readable_minutes(enough)} ({speed})."
+
+    @property
+    def interval_note(self) -> str:
+        """What intervals leave out."""
+        return (
+            "Intervals are over the photographs measured, for the decoders trained here; another draw of a "
+            "decoder's weights and order is not in them"
+        )
+
+    def warnings(self) -> list[str]:
+        """What a reader must know before trusting a number."""
+        result = self.of
+        falling = [training.name for training in result.decoders if training.still_falling]
+        short = [training.name for training in result.decoders if training.steps < _SHORT]
+        given = "minutes" if result.config.steps is None else "steps"
+        blind = [result.rows[key].rmse for key in ("mean", "random", "fixed") if key in result.rows]
+        spread = max(blind) / min(blind) - 1
+        used, there = result.images["trained"], result.images["given"]
+        texts = {
+            "this audit was interrupted: its report is partial": result.interrupted,
+            f"of {there:,} photographs to train on, {used:,} were used, as many as the time allows": used
+            < there,
+            f"still falling at the end of training, so too high: {_some(falling)}": bool(falling),
+            f"fewer than {_SHORT} steps, so give more {given}: {_some(short)}": bool(short),
+            f"the controls that know nothing differ by {spread:.1%}": spread > 0.05,
+            f"not covered: {', '.join(result.not_covered)}": bool(result.not_covered),
+            f"poolings may have run unseen: {'; '.join(result.unseen)}": bool(result.unseen),
+            f"no untrained copy: {result.untrained}": bool(result.untrained),
+            f"of the untrained copy: {result.untrained_note}": bool(result.untrained_note),
+        }
+        return [*(text for text, applies in texts.items() if applies), *result.left_out]
+
+    def without_withheld(self) -> AuditResult:
+        """The result without the shares and the levels' rows that are withheld."""
+        result = self.of
+        if "shares" in self.withheld:
+            result = replace(result, shares=None)
+        if "levels" in self.withheld:
+            bare = tuple(replace(level, alone=None, from_deepest=None) for level in result.levels)
+            result = replace(result, levels=bare)
+        return result
+
+    def save(self, path: str | Path) -> None:
+        """Write audit.json."""
+        fields = to_json(replace(self.without_withheld(), pictures={}))
+        del fields["pictures"]
+        content: dict[str, Json] = {
+            "format": FORMAT,
+            "verdict": self.verdict,
+            "withheld": {key: [*reasons] for key, reasons in self.withheld.items()},
+            "best_reader": self.best.name,
+            "warnings": [*self.warnings()],
+            **fields,
+        }
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    @property
+    def _seen(self) -> str:
+        """Which levels the observer was not given."""
+        record = self.of.record
+        if not record.withheld:
+            return ""
+        given = ", ".join(map(str, record.observed))
+        return (
+            f"The observer was given level {given} only, not {', '.join(record.withheld)}: whoever has all "
+            "indices may read more."
+        )
+
+    @property
+    def _nothing_found(self) -> str:
+        mean = self.of.rows["mean"]
+        return (
+            f"Nothing recognisable was rebuilt: RMSE {self.best.rmse:.3f}, where the mean photograph alone "
+            f"scores {mean.rmse:.3f}. This is a lower bound of the leak, by the decoders and in the time of "
+            "this audit; it proves no absence of a leak."
+        )
+
+    @property
+    def _leak_found(self) -> str:
+        result, best = self.of, self.best
+        low, high = best.rmse_ci95
+        other = result.rows.get("other")
+        others = f", the switches of another photograph {other.rmse:.3f}" if other else ""
+        which = "" if best is result.rows["known"] else f" (by the decoder of {best.name}, the best of them)"
+        return (
+            "The switches alone, without one feature value, rebuilt "
+            f"{result.images['measured']:,} photographs that the decoder had never seen at RMSE "
+            f"{best.rmse:.3f}{which} (95 % interval over the photographs {low:.3f} to {high:.3f}); the mean "
+            f"photograph scores {result.rows['mean'].rmse:.3f}{others}. They explain {best.explained:.0%} of "
+            f"the pixels' variance. {self._found}This is a lower bound of the leak: a stronger decoder, or a "
+            "longer training, may find more."
+        )
+
+    @property
+    def _found(self) -> str:
+        if not self.of.identified:
+            return ""
+        best = max(self.of.identified, key=lambda found: (found.among, found.found))
+        return (
+            f"The right photograph was found among {best.among:,}, as the nearest in {best.by}, in "
+            f"{best.found:.1%} of cases; a blind guess finds {best.chance:.1%}. "
+        )
+
+    def _too_short(self, *names: str) -> list[str]:
+        return too_short(names, self.of.decoders, self.of.config.least_steps)
+
+    def _no_verdict(self) -> list[str]:
+        result = self.of
+        training = training_of(self.best, result.decoders)
+        return [
+            *self._too_short(self.best.decoder, RANDOM.name),
+            *knows_too_much(result.rows),
+            *reads_more(result.rows, self.best, training is not None and training.still_falling),
+        ]
+
+    def _no_shares(self) -> list[str]:
+        result = self.of
+        names = [given.name for given in (FIXED, WHERE, WHAT, BOTH)]
+        reasons = [*self._too_short(*names), *knows_too_much(result.rows)]
+        there = {"fixed", "what", "where", "both"} <= set(result.rows)
+        return reasons or (features_unread(result.rows) if there else ["they were not measured"])
+
+    def _no_levels(self) -> list[str]:
+        result = self.of
+        reasons = [
+            *self._too_short(result.rows["known"].decoder, EVERY_LEVEL),
+            *knows_too_much(result.rows),
+        ]
+        alone = [level.alone for level in result.levels if level.alone]
+        together = [level.from_deepest for level in result.levels if level.from_deepest]
+        if reasons or not together:
+            return reasons or ["they were not measured"]
+        # The row of all levels is that of the finest one with all coarser ones.
+        size = {
+            level.from_deepest.name: math.prod(level.size) for level in result.levels if level.from_deepest
+        }
+        everything = min(together, key=lambda row: (-size[row.name], together.index(row)))
+        return levels_unread(alone, everything)
+
+
+def readable_minutes(minutes: float) -> str:
+    """`40 seconds`, `3 minutes`, `2.5 hours`: rounded up."""
+    if minutes < 1:
+        return f"{math.ceil(6 * minutes) * 10} seconds"
+    return f"{math.ceil(minutes)} minutes" if minutes < 120 else f"{math.ceil(2 * minutes / 60) / 2:g} hours"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more

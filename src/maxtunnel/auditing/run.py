@@ -1,0 +1,257 @@
+"""The audit: what the switches of a model give away about photographs, against honest controls."""
+
+import platform
+import time
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import torch
+from torch import nn
+
+from maxtunnel import __version__
+from maxtunnel.auditing.attacker import Attacker
+from maxtunnel.auditing.budget import CAPTURE, HELD_CAPTURE, TRYING, Budget, Plan, Speed
+from maxtunnel.auditing.conclusions import readable_minutes
+from maxtunnel.auditing.config import DEFAULTS, AuditConfig
+from maxtunnel.auditing.experiments import Experiments, Found
+from maxtunnel.auditing.ledger import KNOWN
+from maxtunnel.auditing.origin import NO_ORIGIN, AuditRecord, Origin, hash_of_tensors, hash_of_weights
+from maxtunnel.auditing.outcome import AuditResult, MitigationResult
+from maxtunnel.auditing.photographs import check_photographs, split
+from maxtunnel.auditing.samples import sample
+from maxtunnel.auditing.shelf import NO_SHELF, Counts, Shelf
+from maxtunnel.auditing.speed import measure_speed
+from maxtunnel.auditing.targets import Preprocess, Target
+from maxtunnel.auditing.trials import Metric, check_metric, try_mitigations
+from maxtunnel.data.batches import Pixels
+from maxtunnel.data.images import to_float
+from maxtunnel.data.mean import mean_image
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.switches.recording import Recording
+from maxtunnel.training.loop import interrupts
+
+
+def audit(
+    model: nn.Module | Target,
+    images: Pixels,
+    *,
+    holdout: Pixels | None = None,
+    preprocess: Preprocess | None = None,
+    config: AuditConfig = DEFAULTS,
+    metric: Metric | None = None,
+    on_progress: OnProgress = silent,
+    began: float | None = None,
+    speed: Speed | None = None,
+    origin: Origin = NO_ORIGIN,
+    shelf: Shelf = NO_SHELF,
+    read: tuple[int, int | None] | None = None,
+) -> AuditResult:
+    """Attack the pooling switches of a model with decoders of its own shape, and say what came through.
+
+    Ctrl-C, once decoders are trained, ends the audit with what was found so far.
+
+    Args:
+        model: any network with 2-d max pooling; it is left as it was.
+        images: photographs to train the decoders on, uint8 RGB, all of one size.
+        holdout: photographs to measure on, never trained on; by default a tenth of `images`, at most 1,000.
+        preprocess: from photographs, float32 in [0, 1], to what the model takes.
+        config: time, levels, seed and sizes.
+        metric: measures the model's own task under each mitigation: from a module that is called like the
+            model to a number.
+        on_progress: told of every capture and every training, and as phase `plan` how fast this model is.
+        began: `time.monotonic()` when the time of the audit began to run; by default now.
+        speed: of this model here; by default it is measured.
+        origin: for the report.
+        shelf: keeps the decoders.
+        read: how many files were read for `images` and for `holdout`, for a later audit that goes on.
+
+    Raises:
+        NoSwitches: the model has no 2-d max pooling.
+        ValueError: the model cannot take these photographs or has no such levels; the photographs are not
+            uint8 RGB, or fewer than 8 to train on or to measure on; the metric fails.
+    """
+    began = time.monotonic() if began is None else began
+    check_photographs(images)
+    if holdout is not None:
+        check_photographs(holdout)
+    target = model if isinstance(model, Target) else Target(model, type(model).__name__)
+    target = target.observed(config.levels, preprocess)
+    facts = target.try_out(to_float(images[:2]))
+    metric_seconds = check_metric(target, metric) if metric is not None and config.mitigations else 0.0
+    budget = Budget(replace(config, levels=target.levels), began, len(facts.levels))
+    seen, held = split(images, holdout, config.seed)
+    if speed is None:
+        speed = measure_speed(target, seen, config, TRYING * budget.seconds)
+    run = _Run(target, facts, budget, speed, origin, shelf, read or (None, None), on_progress)
+    return run(seen, held, metric, metric_seconds)
+
+
+class _Run:
+    """One audit under way; see `audit` for the arguments."""
+
+    def __init__(
+        self,
+        target: Target,
+        facts: Recording,
+        budget: Budget,
+        speed: Speed,
+        origin: Origin,
+        shelf: Shelf,
+        read: tuple[int | None, int | None],
+        on_progress: OnProgress,
+    ) -> None:
+        self.target, self.facts, self.budget, self.speed = target, facts, budget, speed
+        self.origin, self.shelf, self.read, self.on_progress = origin, shelf, read, on_progress
+        self.weights = hash_of_weights(target.model)
+
+    def __call__(
+        self, to_train: Pixels, to_measure: Pixels, metric: Metric | None, metric_seconds: float
+    ) -> AuditResult:
+        earlier = self.shelf.counts()
+        attacker = self._attacker(to_train, to_measure, earlier)
+        plan = self.budget.plan(self.speed, len(attacker.held))
+        if earlier is not None:
+            plan = replace(plan, measured=earlier.measured, searched=earlier.searched)
+        counts = self._counts(attacker, plan, earlier)
+        self._announce(len(attacker.seen), len(to_train))
+        with interrupts() as interrupted:
+            budget = replace(self.budget, interrupted=interrupted)
+            attacker = replace(attacker, stop=budget.over)
+            self.shelf.note(counts)
+            known = attacker.train(KNOWN, budget.known_steps, plan.known_seconds, partial=True)
+            speed = replace(self.speed, step=attacker.ledger.known.seconds_per_step)
+            plan = budget.plan_again(plan, speed)
+            if earlier is not None and earlier.steps is not None:
+                plan = replace(plan, steps=earlier.steps)
+            if not interrupted.is_set():
+                self.shelf.note(replace(counts, steps=plan.steps))
+            experiments = Experiments(self.target, attacker, known, budget, plan, speed)
+            found = experiments.run()
+            seconds = budget.passed
+            mitigations, untried = try_mitigations(
+                self.target, experiments.attacker, known, budget, speed, metric, metric_seconds
+            )
+            found.left_out += untried
+        return self._result(found, attacker, plan, len(to_train), mitigations, seconds, interrupted.is_set())
+
+    def _attacker(self, to_train: Pixels, to_measure: Pixels, earlier: Counts | None) -> Attacker:
+        """An attacker with the switches of as many of the photographs as the time can use."""
+        config, seconds = self.budget.config, self.budget.seconds
+        trained, held = len(to_train), len(to_measure)
+        if config.steps is None:
+            trained = max(8, min(trained, self.budget.usable(self.speed)))
+        most, most_held = CAPTURE * seconds, HELD_CAPTURE * seconds
+        if earlier is not None:
+            trained, held, most, most_held = earlier.trained, earlier.held, float("inf"), float("inf")
+        seen = sample(self.target, to_train[:trained], most, on_progress=self.on_progress)
+        held_samples = sample(
+            self.target,
+            to_measure[:held],
+            most_held,
+            rms=seen.rms,
+            on_progress=self.on_progress,
+            phase="capture held-out",
+        )
+        return Attacker(
+            seen, held_samples, mean_image(seen.pixels), config.width, config.seed, config.images,
+            shelf=self.shelf, on_progress=self.on_progress,
+        )  # fmt: skip
+
+    def _counts(self, attacker: Attacker, plan: Plan, earlier: Counts | None) -> Counts:
+        """The photographs taken; they must be those of the audit that is resumed."""
+        config = self.budget.config
+        pixels = [("seen", attacker.seen.pixels), ("held", attacker.held.pixels)]
+        codes = [*enumerate(attacker.held.packed)]
+        told = (self.weights, config.seed, config.width, config.levels, config.steps)
+        key = hash_of_tensors([(str(told), None), *pixels, *((str(n), code) for n, code in codes)])
+        if earlier is not None and earlier.key != key:
+            raise ValueError(
+                "the audit to go on with was of another model, other photographs, `levels`, `seed`, `width` "
+                "or `steps`: give the same, or leave `resume` out"
+            )
+        return Counts(
+            *self.read, len(attacker.seen), len(attacker.held), plan.measured, plan.searched,
+            None if earlier is None else earlier.steps, key,
+        )  # fmt: skip
+
+    def _announce(self, used: int, there: int) -> None:
+        """Say what is to be expected before the time is spent."""
+        config, speed = self.budget.config, self.speed
+        enough = readable_minutes(self.budget.enough_minutes(speed))
+        short = config.steps is None and config.minutes < self.budget.enough_minutes(speed)
+        self.on_progress(
+            "plan",
+            1,
+            1,
+            f"a step of a decoder takes {speed.step:.2g} s here, so `minutes` makes sense from {enough} on"
+            f"{'; with less, much is left out or withheld' if short else ''}; "
+            f"{used:,} of {there:,} photographs are trained on",
+        )
+
+    def _result(
+        self,
+        found: Found,
+        attacker: Attacker,
+        plan: Plan,
+        there: int,
+        mitigations: tuple[MitigationResult, ...],
+        seconds: float,
+        interrupted: bool,
+    ) -> AuditResult:
+        facts, held = self.facts, attacker.held
+        measured = min(plan.measured, len(held))
+        return AuditResult(
+            target=self.target.name,
+            size=held.template.image_size,
+            images={
+                "given": there, "trained": len(attacker.seen), "measured": measured, "searched": plan.searched
+            },
+            rows=found.rows,
+            levels=found.levels,
+            shares=found.shares,
+            identified=found.identified,
+            transplant=found.transplant,
+            decoders=tuple(attacker.ledger),
+            mitigations=mitigations,
+            left_out=tuple(found.left_out),
+            untrained=found.untrained,
+            untrained_note=found.untrained_note,
+            returned=tuple(facts.returned),
+            returning=facts.returning,
+            unpooling=facts.unpooling,
+            unpoolings=facts.unpoolings,
+            not_covered=tuple(facts.not_covered),
+            unseen=tuple(facts.unseen),
+            config=self.budget.config,
+            enough_minutes=self.budget.enough_minutes(
+                replace(self.speed, step=attacker.ledger.known.seconds_per_step)
+            ),
+            interrupted=interrupted,
+            seconds=seconds,
+            record=self._record(attacker),
+            versions=_versions(),
+            pictures=found.pictures,
+        )  # fmt: skip
+
+    def _record(self, attacker: Attacker) -> AuditRecord:
+        observed = attacker.seen.numbers
+        names = dict.fromkeys(range(1, self.facts.ran + 1), "")
+        if len(observed) < len(names):
+            # A pass with all levels, for the names of those that the observer does not get.
+            with suppress(ValueError):
+                images = to_float(attacker.held.pixels[: self.target.batch or 1])
+                whole = replace(self.target, levels=None).record(images)
+                names |= {level.number: f" ({level.switches.name})" for level in whole.levels}
+        return AuditRecord(
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            origin=self.origin,
+            weights_sha256=self.weights,
+            observed=observed,
+            withheld=tuple(f"{number}{name}" for number, name in names.items() if number not in observed),
+            seconds_per_step=attacker.ledger.known.seconds_per_step,
+        )
+
+
+def _versions() -> dict[str, str]:
+    return {"maxtunnel": __version__, "torch": torch.__version__, "python": platform.python_version()}
