@@ -132,8 +132,8 @@ class Unrelated(nn.Module):
         return [F.max_pool2d(F.interpolate(x, size), kernel) for size, kernel in windows.items()]
 
 
-# Those whose levels were read as less before they were joined side by side; with the steps after which a decoder of
-# one level has learned something.
+# Those whose levels were read as less before they were joined side by side; with the steps after which a
+# decoder of one level has learned something.
 HIDDEN = {Branches: 250, Unrelated: 150}
 
 
@@ -205,7 +205,7 @@ def changes_of(network, moved):
     ("network", "level"),
     [
         (network, level)
-        for network, count in zip(NETWORKS, (2, 2, 3, 3), strict=True)
+        for network, count in ((GlobalAttention, 2), (Branches, 2), (Pyramid, 3), (Unrelated, 3))
         for level in range(1, count + 1)
     ],
 )
