@@ -126,7 +126,7 @@ def _levels(result: AuditResult, conclusions: Conclusions) -> Html:
             Cell(
                 element("b", level.name),
                 f"{level.window}, {level.channels} channels, "
-                f"{level.size[0]}x{level.size[1]} to {level.pooled[0]}x{level.pooled[1]}",
+                f"{level.size[1]}x{level.size[0]} to {level.pooled[1]}x{level.pooled[0]} (width x height)",
             ),
             number(level.nominal_bits, ",.0f"),
             number(level.coded_bits, ",.0f"),

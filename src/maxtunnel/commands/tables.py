@@ -292,8 +292,10 @@ def print_manifest(store: Path, manifest: "Manifest") -> None:
     """What a store holds, and on standard error what it could not take in."""
     classes = f", {counted(len(manifest.class_names), 'class')}" if manifest.class_names else ""
     say(f"{store}: {counted(manifest.images, 'image')} of {manifest.size}x{manifest.size}{classes}")
-    if manifest.skipped:
-        finish_with_skipped([(Path(name), reason) for name, reason in manifest.skipped])
+    account = manifest.account()
+    if account:
+        say(account)
+    finish_with_skipped([(Path(name), f"{name} {reason}") for name, reason in manifest.skipped])
 
 
 def print_summary(architecture: "Architecture", size: int) -> None:
