@@ -26,6 +26,12 @@ def test_switch_code_counts_bits():
     assert level.nominal_bits == pytest.approx(9 * 3.169925)
 
 
+def test_switch_code_names_both_sides_of_its_images():
+    level = SwitchLevel(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), Window(), (8, 10))
+    text = "SwitchCode(2 images of height 8, width 10: (3, 4, 5) of 2x2 window with stride 2x2)"
+    assert repr(SwitchCode((level,), (8, 10))) == text
+
+
 def test_switch_code_slices_compares_and_moves():
     code = make_code()
     assert len(code) == 3

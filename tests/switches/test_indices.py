@@ -23,3 +23,18 @@ def test_codes_beside_padding_are_checked_piece_by_piece(monkeypatch):
     codes[4, 2, 0, 1] = 0
     with pytest.raises(ValueError, match="outside its plane"):
         check_codes(codes, window, (8, 8))
+
+
+def test_names_both_sides_of_planes():
+    window, size = Window(3, 2, 1), (7, 9)
+    codes = pool(torch.randn(1, 1, *size), window)[1]
+    with pytest.raises(
+        ValueError, match=r"codes have height 4, width 5, .* height 9, width 7 gives height 5, width 4"
+    ):
+        to_indices(codes, window, size[::-1])
+    with pytest.raises(ValueError, match="plane of height 7, width 9 has 0 to 62"):
+        from_indices(torch.full((1, 1, 4, 5), 63), window, size)
+    with pytest.raises(ValueError, match=r"outside its own .* over a plane of height 7, width 9"):
+        from_indices(torch.zeros(1, 1, 4, 5, dtype=torch.int64), window, size)
+    with pytest.raises(ValueError, match="outside its plane of height 7, width 9"):
+        check_codes(torch.zeros_like(codes), window, size)

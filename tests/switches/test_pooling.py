@@ -142,7 +142,7 @@ def test_refuses_codes_that_no_pooling_gives():
 
 def test_refuses_shapes_that_disagree():
     codes = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="gives 3x3"):
+    with pytest.raises(ValueError, match="gives height 3, width 3"):
         unpool(torch.ones(1, 1, 4, 4), codes, size=(6, 6))
 
 

@@ -82,6 +82,22 @@ def test_overlap(window, overlaps):
 
 def test_says_itself_in_words():
     assert str(Window(3, 2, 1)) == "3x3 window with stride 2x2, padding 1x1"
+    # As people say sizes, the other way round than its fields.
+    tall = Window(kernel=(3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), ceil_mode=True)
+    said = "2x3 window with stride 1x2, padding 0x1, dilation 2x1, ceil_mode (width x height)"
+    assert str(tall) == said
+
+
+@pytest.mark.parametrize(
+    ("window", "size", "message"),
+    [
+        (Window((5, 1)), (4, 9), r"no 1x5 window .* \(width x height\) fits into .* height 4, width 9"),
+        (Window(2, 1, 1, 3), (2, 7), "plane of height 2, width 7 has windows with no cell in the plane"),
+    ],
+)
+def test_names_both_sides_of_a_plane(window, size, message):
+    with pytest.raises(ValueError, match=message):
+        window.output_size(size)
 
 
 def test_large_planes_take_no_longer():

@@ -9,7 +9,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from maxtunnel.switches.indices import check_codes, plane_size, to_indices
-from maxtunnel.switches.window import Pair, Window
+from maxtunnel.switches.window import Pair, Window, sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class SwitchLevel:
         if self.codes.dtype != torch.uint8 or self.codes.ndim != 4:
             raise ValueError(
                 f"codes are {self.codes.dtype} of shape {tuple(self.codes.shape)}: "
-                "expected uint8 of shape (n, c, h, w)"
+                "expected uint8 of shape (n, c, height, width)"
             )
         plane_size(self.codes, self.window, self.size)
 
@@ -141,4 +141,4 @@ class SwitchCode:
     def __repr__(self) -> str:
         levels = ", ".join(f"{tuple(level.codes.shape[1:])} of {level.window}" for level in self.levels)
         images = "1 image" if len(self) == 1 else f"{len(self)} images"
-        return f"SwitchCode({images} of {self.image_size[0]}x{self.image_size[1]}: {levels})"
+        return f"SwitchCode({images} of {sides(self.image_size)}: {levels})"

@@ -38,6 +38,13 @@ def _attribute(place: Any, name: str) -> _Setting:
     return lambda: getattr(place, name), lambda value: setattr(place, name, value)
 
 
+def _autocast(device: str) -> _Setting:
+    return (
+        lambda: torch.is_autocast_enabled(device),
+        lambda value: torch.set_autocast_enabled(device, value),
+    )
+
+
 def _deterministic() -> tuple[bool, bool]:
     return (
         torch.are_deterministic_algorithms_enabled(),
@@ -63,10 +70,10 @@ _OURS: dict[str, _Setting] = {
         lambda both: torch.use_deterministic_algorithms(both[0], warn_only=both[1]),
     ),
     "anomaly": (_anomaly, lambda both: torch.autograd.set_detect_anomaly(*both)),
-    "autocast": (
-        lambda: torch.is_autocast_enabled("cpu"),
-        lambda value: torch.set_autocast_enabled("cpu", value),
-    ),
+    **{f"autocast of {device}": _autocast(device) for device in ("cpu", "cuda")},
+    # What convolutions of a GPU round to: in TF32 an encoder would give other switches.
+    "precision of convolutions": _attribute(torch.backends.cudnn.conv, "fp32_precision"),  # type: ignore[attr-defined]
+    "precision of products": _attribute(torch.backends.cuda.matmul, "fp32_precision"),
     **{
         f"cudnn.{name}": _attribute(torch.backends.cudnn, name)
         for name in ("benchmark", "deterministic", "enabled")

@@ -12,7 +12,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from maxtunnel.switches.window import PAPER_WINDOW, Pair, Window
+from maxtunnel.switches.window import PAPER_WINDOW, Pair, Window, sides
 
 # Codes that are looked at together beside padding, where each costs 40 bytes for a moment.
 _PIECE = 1 << 20
@@ -36,7 +36,7 @@ def from_indices(
     if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < math.prod(size):
         raise ValueError(
             f"indices go from {int(indices.min())} to {int(indices.max())}; "
-            f"a plane of {size[0]}x{size[1]} has 0 to {math.prod(size) - 1}"
+            f"a plane of {sides(size)} has 0 to {math.prod(size) - 1}"
         )
     starts = _starts(indices, window)
     steps = (indices // size[1] - starts[0], indices % size[1] - starts[1])
@@ -44,7 +44,7 @@ def from_indices(
     for step, dilation, kernel in zip(steps, window.dilation, window.kernel, strict=True):
         inside &= (step >= 0) & (step % dilation == 0) & (step < kernel * dilation)
     if not bool(inside.all()):
-        raise ValueError(f"an index lies outside its own {window} over a plane of {size[0]}x{size[1]}")
+        raise ValueError(f"an index lies outside its own {window} over a plane of {sides(size)}")
     down, right = steps[0] // window.dilation[0], steps[1] // window.dilation[1]
     return (down * window.kernel[1] + right).to(torch.uint8)
 
@@ -65,7 +65,7 @@ def check_codes(codes: UInt8[Tensor, "n c oh ow"], window: Window, size: Pair) -
     planes = codes.flatten(0, 1)
     for piece in planes.split(max(1, _PIECE // planes[0].numel())):
         if not bool(_inside(piece, window, size).all()):
-            raise ValueError(f"a code of a {window} points outside its plane of {size[0]}x{size[1]}")
+            raise ValueError(f"a code of a {window} points outside its plane of {sides(size)}")
 
 
 def is_traced(values: Tensor) -> bool:
@@ -83,10 +83,9 @@ def plane_size(codes: Tensor, window: Window, size: Pair | None) -> Pair:
     if size is None:
         size = window.smallest_plane(pooled)
     if window.output_size(size) != pooled:
-        height, width = window.output_size(size)
         raise ValueError(
-            f"codes are {pooled[0]}x{pooled[1]}, but a {window} "
-            f"over a plane of {size[0]}x{size[1]} gives {height}x{width}"
+            f"codes have {sides(pooled)}, but a {window} over a plane of {sides(size)} "
+            f"gives {sides(window.output_size(size))}"
         )
     return size
 

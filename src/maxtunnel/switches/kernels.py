@@ -1,12 +1,18 @@
 """The three operations on planes that everything else stands on: `pool`, `put` and `take`.
 
 `put` is the adjoint of `take`, and `take` reads what `pool` chose, so each is the other's gradient.
-The plain versions hold for every window, dtype and device and are the oracle of the native ones, which take
-over for 2x2 windows in float32 and bfloat16 on a CPU where a C++ compiler is at hand.
+2x2 windows are done natively on a CPU with a C++ compiler, all windows in one launch on a GPU with Triton.
+Anything else is a few of PyTorch's own operations, however many cells a window has: none of them waits for a
+device, and all give the same in every run.
 """
 
+import logging
+from functools import cache
+from subprocess import SubprocessError
+from types import ModuleType
+
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,13 +20,24 @@ from maxtunnel.native import pooling
 from maxtunnel.native.arguments import memory_format
 from maxtunnel.switches.window import Pair, Window
 
+# One value a cell of every window is held at a time for at most so many values.
+_PIECE = 1 << 26
+
 
 def pool(
     x: Float[Tensor, "n c h w"], window: Window
 ) -> tuple[Float[Tensor, "n c oh ow"], UInt8[Tensor, "n c oh ow"]]:
-    """Largest value of each window and the code of its first occurrence; NaN spreads to the value."""
-    window.output_size((x.shape[-2], x.shape[-1]))
-    return pooling.pool(x) if window.tiles(x.shape) and pooling.supported(x) else pool_plain(x, window)
+    """Largest value of each window and the code of its first occurrence.
+
+    NaN spreads to the value; the code is then any of the window's cells.
+    """
+    window.output_size(_size(x))
+    if window.tiles(x.shape) and pooling.supported(x):
+        return pooling.pool(x)
+    fused = _fused_for(x)
+    if fused is not None:
+        return fused.pool(x, window)
+    return pool_stock(x, window) if x.numel() else pool_plain(x, window)
 
 
 def put(
@@ -32,7 +49,8 @@ def put(
     """Add each value to the cell that its code names, in a plane of zeros of `size`."""
     if window.tiles(size) and pooling.supported(values):
         return pooling.put(values, codes)
-    return put_plain(values, codes, window, size)
+    fused = _fused_for(values, size)
+    return put_plain(values, codes, window, size) if fused is None else fused.put(values, codes, window, size)
 
 
 def take(
@@ -41,16 +59,37 @@ def take(
     """The value of `plane` at the cell that each code names; 0 where that lies outside."""
     if window.tiles(plane.shape) and pooling.supported(plane):
         return pooling.take(plane, codes)
-    return take_plain(plane, codes, window)
+    fused = _fused_for(plane)
+    return take_plain(plane, codes, window) if fused is None else fused.take(plane, codes, window)
+
+
+def pool_stock(
+    x: Float[Tensor, "n c h w"], window: Window
+) -> tuple[Float[Tensor, "n c oh ow"], UInt8[Tensor, "n c oh ow"]]:
+    """`pool` by PyTorch's own, for every window over a plane that is not empty."""
+    x = _in_order(x)
+    values, indices = F.max_pool2d(
+        x, window.kernel, window.stride, window.padding, window.dilation, window.ceil_mode,
+        return_indices=True,
+    )  # fmt: skip
+    if window.tiles(x.shape):
+        # The codes of two rows of cells are those of all, and a table is one operation where sums are many.
+        table = _two_rows(x.shape[-1], x.device).expand(x.shape[-2] // 2, -1)
+        if memory_format(indices) == torch.channels_last:
+            return values, torch.take(table, indices.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return values, torch.take(table, indices)
+    first_row, first_column = _starts(window, _size(values), x.device)
+    down = (indices // x.shape[-1] - first_row[:, None]) // window.dilation[0]
+    right = (indices % x.shape[-1] - first_column) // window.dilation[1]
+    return values, (down * window.kernel[1] + right).to(torch.uint8)
 
 
 def pool_plain(
     x: Float[Tensor, "n c h w"], window: Window
 ) -> tuple[Float[Tensor, "n c oh ow"], UInt8[Tensor, "n c oh ow"]]:
-    """`pool`, for every window."""
-    size = (x.shape[-2], x.shape[-1])
-    out = window.output_size(size)
-    padded = _frame(x, window, size, out, float("-inf"))
+    """`pool` cell by cell, the oracle of all others; with a NaN, the largest cell before it has the code."""
+    out = window.output_size(_size(x))
+    padded = _frame(x, window, out, float("-inf"))
     values = torch.full_like(_at(padded, window, out, 0, 0), float("-inf"))
     # A window of nothing but -inf names its first cell inside the plane, as PyTorch does.
     codes = first_inside(window, out, x.device).expand(values.shape).clone()
@@ -68,52 +107,160 @@ def put_plain(
     size: Pair,
 ) -> Float[Tensor, "n c h w"]:
     """`put`, for every window."""
-    out = (codes.shape[-2], codes.shape[-1])
-    framed = _framed_size(window, size, out)
-    padded = values.new_zeros(*codes.shape[:2], *framed).contiguous(memory_format=memory_format(codes))
-    for code, down, right in window.cell_offsets():
-        cell = _at(padded, window, out, down, right)
-        cell += torch.where(codes == code, values, 0)
-    return _unframe(padded, window, size)
-
-
-def put_last(
-    values: Float[Tensor, "n c oh ow"],
-    codes: UInt8[Tensor, "n c oh ow"],
-    window: Window,
-    size: Pair,
-) -> Float[Tensor, "n c h w"]:
-    """As `put`, but a cell that several windows chose keeps the value of the last one, row by row."""
-    out = (codes.shape[-2], codes.shape[-1])
-    padded = values.new_zeros(*codes.shape[:2], *_framed_size(window, size, out))
-    # A later window reaches the same cell with a smaller code, so it is written after the others.
-    for code, down, right in reversed(list(window.cell_offsets())):
-        cell = _at(padded, window, out, down, right)
-        cell.copy_(torch.where(codes == code, values, cell))
-    return _unframe(padded, window, size)
+    if window.tiles(size):
+        tiles = _Tiles(codes)
+        return tiles.to_plane(_only(tiles.chosen, tiles.of_pooled(values)))
+    framed = _framed_size(window, size, _size(codes))
+    cells = torch.arange(window.cells, dtype=torch.uint8, device=codes.device)[:, None]
+    flat, where = values.flatten(0, 1).flatten(1), codes.flatten(0, 1).flatten(1)
+    each = max(1, _PIECE // (window.cells * max(1, where.shape[1])))
+    # One plane for each cell of the windows, all added up where windows overlap.
+    planes = [
+        F.fold(
+            _only(some[:, None] == cells, given[:, None]),
+            framed, window.kernel, window.dilation, 0, window.stride,
+        )
+        for given, some in zip(flat.split(each), where.split(each), strict=True)
+    ]  # fmt: skip
+    plane = (planes[0] if len(planes) == 1 else torch.cat(planes)).view(*codes.shape[:2], *framed)
+    top, left = window.padding
+    return plane[..., top : top + size[0], left : left + size[1]]
 
 
 def take_plain(
     plane: Float[Tensor, "n c h w"], codes: UInt8[Tensor, "n c oh ow"], window: Window
 ) -> Float[Tensor, "n c oh ow"]:
     """`take`, for every window."""
-    out = (codes.shape[-2], codes.shape[-1])
-    padded = _frame(plane, window, (plane.shape[-2], plane.shape[-1]), out, 0.0)
-    values = torch.zeros_like(_at(padded, window, out, 0, 0))
-    for code, down, right in window.cell_offsets():
-        values = torch.where(codes == code, _at(padded, window, out, down, right), values)
-    return values
+    if window.tiles(plane.shape):
+        tiles = _Tiles(codes)
+        # Of the four one is chosen at most, so that their sum is that one.
+        chosen = tiles.to_plane(_only(tiles.chosen, tiles.of_plane(plane)))
+        return F.avg_pool2d(chosen, 2, divisor_override=1)
+    padded = _frame(plane, window, _size(codes), 0.0)
+    places = _places(codes, window, padded.shape[-1]).flatten(2)
+    found = padded.flatten(2).gather(2, places.clamp(min=0))
+    return _only(places >= 0, found).view(codes.shape)
+
+
+def lasting(codes: UInt8[Tensor, "n c oh ow"], window: Window, size: Pair) -> Bool[Tensor, "n c oh ow"]:
+    """Which windows are the last, row by row, to choose their cell."""
+    width = _framed_size(window, size, _size(codes))[1]
+    places, order = _places(codes, window, width).flatten(2).sort(stable=True)
+    last = F.pad(places[..., 1:] != places[..., :-1], (0, 1), value=True)
+    return torch.empty_like(last).scatter_(2, order, last).view(codes.shape)
 
 
 def first_inside(window: Window, out: Pair, device: torch.device) -> UInt8[Tensor, "oh ow"]:
     """The code of each window's first cell inside the plane; padding lies above and to the left."""
     rows, columns = (
         # Cells needed to get past the padding, rounded up.
-        ((window.padding[axis] - torch.arange(out[axis], device=device) * window.stride[axis]).clamp(min=0)
-         + window.dilation[axis] - 1) // window.dilation[axis]
-        for axis in (0, 1)
-    )  # fmt: skip
+        ((-start).clamp(min=0) + dilation - 1) // dilation
+        for start, dilation in zip(_starts(window, out, device), window.dilation, strict=True)
+    )
     return (rows[:, None] * window.kernel[1] + columns).to(torch.uint8)
+
+
+class _Tiles:
+    """2x2 windows that cover a plane, in views with an axis each for the row and the column of a cell."""
+
+    def __init__(self, codes: UInt8[Tensor, "n c oh ow"]) -> None:
+        codes = _in_order(codes)
+        self._shape, self._last = codes.shape, codes.is_contiguous(memory_format=torch.channels_last)
+        cells = _cells(codes.device)
+        # The first of both decides the order in memory, so that no cell is moved afterwards.
+        self.chosen = self.of_pooled(codes) == (cells[..., None] if self._last else cells)
+
+    def of_pooled(self, x: Tensor) -> Tensor:
+        """One value a window."""
+        n, c, h, w = self._shape
+        return x.permute(0, 2, 3, 1).reshape(n, h, 1, w, 1, c) if self._last else x.reshape(n, c, h, 1, w, 1)
+
+    def of_plane(self, x: Tensor) -> Tensor:
+        """One value a cell."""
+        n, c, h, w = self._shape
+        return x.permute(0, 2, 3, 1).reshape(n, h, 2, w, 2, c) if self._last else x.reshape(n, c, h, 2, w, 2)
+
+    def to_plane(self, cells: Tensor) -> Tensor:
+        """Undo `of_plane`."""
+        n, c, h, w = self._shape
+        if self._last:
+            return cells.reshape(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
+        return cells.reshape(n, c, 2 * h, 2 * w)
+
+
+def _in_order(x: Tensor) -> Tensor:
+    """`x` as it is gone through fastest: cells of a window lie apart, so a CPU takes channels together."""
+    return x.contiguous(memory_format=torch.channels_last if x.device.type == "cpu" else memory_format(x))
+
+
+def _only(chosen: Tensor, x: Tensor) -> Tensor:
+    """`x` where chosen, else 0: its bits times 1 or 0, quicker than `where` and right for infinity."""
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[x.element_size()]
+    return (chosen * x.view(bits)).view(x.dtype)
+
+
+@cache
+def _fused() -> ModuleType | None:
+    """The kernels for a GPU, once one has run; None where they cannot, which a warning says."""
+    try:
+        from maxtunnel.switches import fused
+
+        fused.pool(torch.zeros(1, 1, 2, 2, device="cuda"), Window())
+    # Triton needs a compiler of its own besides, which may be missing or fail.
+    except (ImportError, AttributeError, RuntimeError, OSError, SubprocessError) as error:
+        logging.getLogger("maxtunnel").warning(
+            "Triton cannot be used here (%s): pooling and unpooling on the GPU take more memory and time",
+            (str(error).splitlines() or [repr(error)])[0],
+        )
+        return None
+    return fused
+
+
+def _fused_for(x: Tensor, size: Pair = (0, 0)) -> ModuleType | None:
+    """The kernels for a GPU, where they take `x` and planes of `size`."""
+    fused = _fused() if x.is_cuda else None
+    return fused if fused is not None and fused.supported(x, size) else None
+
+
+# What is made once lies on its device for good: a CUDA graph that has read it will look for it there.
+
+
+@cache
+def _two_rows(width: int, device: torch.device) -> UInt8[Tensor, " twice"]:
+    """The codes of the cells of two rows of a plane that 2x2 windows cover."""
+    with torch.inference_mode(False):
+        cells = torch.arange(4, dtype=torch.uint8, device=device).view(2, 1, 2)
+        return cells.expand(2, width // 2, 2).flatten()
+
+
+@cache
+def _cells(device: torch.device) -> UInt8[Tensor, "2 1 2"]:
+    """The codes of a 2x2 window, as the last axes of a plane's tiles."""
+    with torch.inference_mode(False):
+        return torch.arange(4, dtype=torch.uint8, device=device).view(2, 1, 2)
+
+
+def _starts(
+    window: Window, out: Pair, device: torch.device
+) -> tuple[Int64[Tensor, " oh"], Int64[Tensor, " ow"]]:
+    """Row and column of each window's first cell in the plane; negative inside the padding."""
+    rows, columns = (
+        torch.arange(out[axis], device=device) * window.stride[axis] - window.padding[axis] for axis in (0, 1)
+    )
+    return rows, columns
+
+
+def _places(codes: UInt8[Tensor, "n c oh ow"], window: Window, width: int) -> Int64[Tensor, "n c oh ow"]:
+    """Where each code's cell lies in a framed plane of `width`, row by row; -1 for a code of no window."""
+    rows, columns = _starts(window, _size(codes), codes.device)
+    first = (rows[:, None] + window.padding[0]) * width + columns + window.padding[1]
+    code = codes.long()
+    down, right = code // window.kernel[1] * window.dilation[0], code % window.kernel[1] * window.dilation[1]
+    return torch.where(code < window.cells, first + down * width + right, -1)
+
+
+def _size(x: Tensor) -> Pair:
+    return x.shape[-2], x.shape[-1]
 
 
 def _framed_size(window: Window, size: Pair, out: Pair) -> Pair:
@@ -128,17 +275,13 @@ def _framed_size(window: Window, size: Pair, out: Pair) -> Pair:
     return height, width
 
 
-def _frame(x: Tensor, window: Window, size: Pair, out: Pair, fill: float) -> Tensor:
+def _frame(x: Tensor, window: Window, out: Pair, fill: float) -> Tensor:
+    size = _size(x)
     height, width = _framed_size(window, size, out)
     top, left = window.padding
     if (height, width) == size:
         return x
     return F.pad(x, (left, width - left - size[1], top, height - top - size[0]), value=fill)
-
-
-def _unframe(padded: Tensor, window: Window, size: Pair) -> Tensor:
-    top, left = window.padding
-    return padded[..., top : top + size[0], left : left + size[1]]
 
 
 def _at(padded: Tensor, window: Window, out: Pair, down: int, right: int) -> Tensor:

@@ -1,6 +1,5 @@
 """`pool` and `unpool`: planes to values and switches, and values back to where the switches say."""
 
-import math
 from typing import Literal
 
 import torch
@@ -81,7 +80,7 @@ def unpool(
         return operators.put(values, codes, window, size) / chosen.clamp(min=1)
     if overlap == "last":
         # Only the winners' values may reach the plane or carry a gradient; 0 x infinity would be NaN.
-        winners = torch.where(_stays(codes, window, size), values, 0)
+        winners = torch.where(kernels.lasting(codes, window, size), values, 0)
         return operators.put(winners, codes, window, size)
     raise ValueError(f"overlap is {overlap!r}: expected 'sum', 'mean' or 'last'")
 
@@ -93,10 +92,3 @@ def refuse_nan(values: Float[Tensor, "..."]) -> None:
         torch._assert_async(~found, _NAN)
     elif bool(found):
         raise ValueError(_NAN)
-
-
-def _stays(codes: Tensor, window: Window, size: Pair) -> Tensor:
-    """Which windows are the last, row by row, to choose their cell."""
-    number = torch.arange(1, math.prod(codes.shape[-2:]) + 1, device=codes.device, dtype=torch.float64)
-    number = number.view(codes.shape[-2:]).expand(codes.shape)
-    return operators.take(kernels.put_last(number, codes, window, size), codes, window) == number

@@ -84,9 +84,9 @@ class Window:
     def _output_size(self, size: Pair) -> Pair:
         height, width = (self.positions(axis, size[axis]) for axis in (0, 1))
         if height < 1 or width < 1:
-            raise ValueError(f"no {self} fits into a plane of {size[0]}x{size[1]}")
+            raise ValueError(f"no {self} fits into a plane of {sides(size)}")
         if not all(self._touches(axis, size[axis], count) for axis, count in ((0, height), (1, width))):
-            raise ValueError(f"a {self} over {size[0]}x{size[1]} has windows with no cell in the plane")
+            raise ValueError(f"a {self} over a plane of {sides(size)} has windows with no cell in the plane")
         return height, width
 
     def _touches(self, axis: int, length: int, count: int) -> bool:
@@ -123,10 +123,18 @@ class Window:
             yield code, down * self.dilation[0], right * self.dilation[1]
 
     def __str__(self) -> str:
+        """Each pair as people say a size: width x height, which is named where it makes a difference."""
         text = f"{_short(self.kernel)} window with stride {_short(self.stride)}"
         text += f", padding {_short(self.padding)}" if self.padding != (0, 0) else ""
         text += f", dilation {_short(self.dilation)}" if self.dilation != (1, 1) else ""
-        return text + (", ceil_mode" if self.ceil_mode else "")
+        text += ", ceil_mode" if self.ceil_mode else ""
+        pairs = self.kernel, self.stride, self.padding, self.dilation
+        return text if all(down == right for down, right in pairs) else f"{text} (width x height)"
+
+
+def sides(size: Pair) -> str:
+    """A (height, width) in messages about an argument: both are named, as people say them the other way."""
+    return f"height {size[0]}, width {size[1]}"
 
 
 def _pair(name: str, value: int | Pair, least: int) -> Pair:
@@ -137,7 +145,7 @@ def _pair(name: str, value: int | Pair, least: int) -> Pair:
 
 
 def _short(pair: Pair) -> str:
-    return f"{pair[0]}x{pair[1]}"
+    return f"{pair[1]}x{pair[0]}"
 
 
 PAPER_WINDOW = Window()
