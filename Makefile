@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-gpu lint clean
 
 demo: .venv/installed
 	@echo "Rebuilding the photographs in the package by every network that ships: usually under a minute."
@@ -14,6 +14,10 @@ test: .venv/developing
 	@echo "Running all tests: some minutes, longer on a busy machine. What needs the reference data says so and"
 	@echo "is skipped, unless it lies in ../shared or where MAXTUNNEL_SHARED points."
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+
+# Also from a checkout where nothing can be installed, with the PyTorch that is there.
+test-gpu:
+	PYTHONPATH=src $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m pytest -m gpu tests $(PYTEST_ARGS)
 
 lint: .venv/developing
 	$(BIN)/ruff format --check .

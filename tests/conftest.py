@@ -1,19 +1,59 @@
-"""Shapes and types are checked at run time in all tests; data outside the repository is found here."""
+"""Shapes and types are checked at run time in all tests; data outside the repository is found here.
+
+Tests of a GPU are marked `gpu`. With `-m gpu` nothing else is imported, so that they can be run from a
+checkout where no more than the package's own requirements and pytest are installed.
+"""
 
 import os
+import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 from jaxtyping import install_import_hook
 
 # Before anything of the package is imported.
-install_import_hook("maxtunnel", "beartype.beartype")
+if find_spec("beartype"):
+    install_import_hook("maxtunnel", "beartype.beartype")
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from PIL import Image  # noqa: E402
+with warnings.catch_warnings():
+    # What libraries of other versions say of each other is no fault of ours.
+    warnings.simplefilter("ignore")
+    import numpy as np
+    import torch
+    from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+
+
+def _only_gpu(config: pytest.Config) -> bool:
+    return config.getoption("markexpr").strip() == "gpu"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For trying the tests of a GPU out where there is none."""
+    parser.addoption("--device", default="cuda", help="Where tests that are marked `gpu` run: cuda or cpu.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Elsewhere other versions are installed, whose warnings say nothing about the GPU."""
+    if _only_gpu(config):
+        config.addinivalue_line("filterwarnings", "default")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Whether a file is passed over."""
+    if not _only_gpu(config):
+        return None
+    files = collection_path.rglob("*.py") if collection_path.is_dir() else [collection_path]
+    return None if any("pytest.mark.gpu" in file.read_text(encoding="utf-8") for file in files) else True
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests of a GPU where there is none."""
+    asked = item.config.getoption("--device")
+    if item.get_closest_marker("gpu") and asked == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU is at hand")
 
 
 @pytest.fixture

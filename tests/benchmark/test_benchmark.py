@@ -1,18 +1,21 @@
 import json
 import math
-import os
 import subprocess
 import sys
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 
-from maxtunnel.benchmark import run
-from maxtunnel.benchmark.floors import Ceilings, floor
+from maxtunnel.benchmark import run, ways
+from maxtunnel.benchmark.floors import Ceilings, floor, measure_ceilings
 from maxtunnel.benchmark.run import Benchmark, run_benchmark
-from maxtunnel.benchmark.stock import StockNetwork
+from maxtunnel.benchmark.stock import Graphed, StockNetwork
 from maxtunnel.benchmark.tables import markdown
-from maxtunnel.benchmark.turns import in_own_process, take_turns
+from maxtunnel.benchmark.turns import in_own_process
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 
@@ -58,38 +61,6 @@ def test_operations_are_counted_from_the_architecture():
         assert least.seconds >= max(least.operations, least.bytes) / 1e9
 
 
-def _fails(way):
-    raise ValueError(f"no {way}")
-
-
-def _sleeps(seconds, way):
-    return lambda: torch.ones(1) * seconds
-
-
-def _raises():
-    raise ValueError("nothing")
-
-
-def _dies(way):
-    os._exit(1)
-
-
-def test_turns():
-    slow, fast = take_turns([(1, "stock"), (2, "ours")], _sleeps, 2)
-    assert min(len(slow.seconds), len(fast.seconds)) >= 6
-    assert slow.peak is None or slow.peak >= 0
-    with pytest.raises(RuntimeError, match="no stock"):
-        take_turns([("stock",)], _fails, 1)
-    with pytest.raises(RuntimeError, match="died"):
-        take_turns([("stock",)], _dies, 1)
-
-
-def test_work_in_a_process_of_its_own():
-    assert in_own_process(os.getpid) != os.getpid()
-    with pytest.raises(RuntimeError, match="timing failed"):
-        in_own_process(_raises)
-
-
 def test_timing_processes_come_from_one_that_never_asked_for_a_gpu():
     """CUDA refuses to work in a process that was forked from one that did."""
     code = """
@@ -113,22 +84,144 @@ def test_the_optimiser_of_stock_lies_where_its_network_lies():
     assert sums == ["meta"] * (1 + 2 * len(network.decoder))
 
 
-def test_a_run_end_to_end(tmp_path, monkeypatch):
-    some = {operation: ways for operation, ways in run.WAYS.items() if operation in ("train", "decode")}
-    monkeypatch.setattr(run, "WAYS", some | {run.POOLING: ("stock", "ours")})
+def quick_ceilings():
+    """In their own process as the real ones, which take longer than all the rest."""
+    return Ceilings(1e11, 1e11, 1e10)
+
+
+def test_ceilings_are_measured_in_a_process_of_their_own():
+    if torch.cuda.is_available():
+        pytest.skip("tests/gpu has this one")
+    found = in_own_process(partial(measure_ceilings, repeats=1))
+    assert min(found.float32, found.bfloat16, found.copy) > 1e8
+    assert found.tf32 is None
+
+
+def some_ways(monkeypatch, **ways):
+    """Let a run have these operations and ways, and no other."""
+    monkeypatch.setattr(run, "WAYS", ways)
+    monkeypatch.setattr(run, "GPU_WAYS", ways)
+    monkeypatch.setattr(run, "measure_ceilings", quick_ceilings)
     # Compiling everything anew takes longer than all the rest; tests/native has tests of it.
     monkeypatch.setattr(run, "_compile_seconds", lambda: 12.5)
-    result = run_benchmark(["2-2-2"], repeats=1, json_file=tmp_path / "b.json")
+
+
+def test_a_run_end_to_end(tmp_path, monkeypatch):
+    train, decode = (run.WAYS[operation] for operation in ("train", "decode"))
+    some_ways(monkeypatch, train=train, decode=decode, **{run.POOLING: ("stock", "ours")})
+    parts = []
+    result = run_benchmark(["2-2-2"], 1, batches=[4], json_file=tmp_path / "b.json", on_part=parts.append)
     assert isinstance(result, Benchmark)
     stored = json.loads((tmp_path / "b.json").read_text())
     assert len(stored["timings"]) == len(result.timings) == 9
+    assert [len(part.timings) for part in parts] == [4, 7, 9, 9]
+    assert [part.finished for part in parts] == [False, False, False, True]
     for timing in result.timings:
         low, high = timing.seconds[1:]
         assert 0 < low <= timing.seconds[0] <= high
         assert timing.way != "stock" or math.isclose(timing.ratio, 1)
+        assert timing.best <= timing.ratio
+        assert timing.batch == 4
         assert (timing.floor is not None) == timing.way.startswith("ours")
     text = markdown(result)
     assert text.count("\n| 2-2-2 ") == 7
     assert "12.5 s" in text
     with pytest.raises(ValueError, match="no architecture"):
         run_benchmark(["8x8"])
+    with pytest.raises(ValueError, match="`batches` are"):
+        run_benchmark(["2-2-2"], batches=[0])
+
+
+def test_what_matters_most_comes_first():
+    parts = list(run._parts(["8-8-8", "64-64-64"], [16, 256]))
+    assert parts[:4] == [(m, "train", b) for b in (16, 256) for m in ("8-8-8", "64-64-64")]
+    assert parts[4] == ("8-8-8", "reconstruct", 16)
+    assert parts[-1] == ("256x64x128x128", run.POOLING, 256)
+
+
+@pytest.fixture
+def gpu_in_this_process(monkeypatch):
+    """A GPU that only this process has: those that it starts compute on the CPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a stand-in")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, 8 * 10**9))
+
+
+@pytest.mark.usefixtures("gpu_in_this_process")
+def test_a_run_on_a_gpu_as_far_as_a_stand_in_goes(tmp_path, monkeypatch):
+    """Processes that start anew and stay for all operations, and ways that fail among those that do not."""
+    train, decode = (ways.STOCK, ways.GRAPH, ways.KEPT), (ways.STOCK, ways.GRAPH)
+    some_ways(monkeypatch, train=train, decode=decode)
+    result = run_benchmark(["2-2"], 1, batches=[2], json_file=tmp_path / "b.json")
+    assert result.machine.device == "a stand-in"
+    assert result.machine.kernels_compile_seconds is None
+    found = [(timing.operation, timing.way) for timing in result.timings]
+    assert found == [("train", ways.STOCK), ("train", ways.KEPT), ("decode", ways.STOCK)]
+    assert [(f.operation, f.way) for f in result.failures] == [("train", ways.GRAPH), ("decode", ways.GRAPH)]
+    assert json.loads((tmp_path / "b.json").read_text())["failures"][0]["error"]
+    assert result.finished
+
+
+@pytest.mark.usefixtures("gpu_in_this_process")
+def test_ways_that_do_not_fit_the_gpus_memory_take_no_turns_together():
+    assert run._together("8-8-8", "train", 16) > len(run._ways("train"))
+    assert run._together("64-64-64", "train", 256) == 1
+
+
+def test_every_form_of_stock_computes_the_same_and_learns():
+    images = torch.rand(2, 3, 16, 16)
+    outputs = []
+    for name, form in ways.FORMS.items():
+        torch.manual_seed(0)
+        network = StockNetwork((4, 4), form)
+        before = network.bias_code.detach().clone()
+        outputs.append(network.decode(network.encode(images)).detach())
+        torch.testing.assert_close(outputs[-1], outputs[0], atol=0.01, rtol=0.01)
+        # Without a GPU nothing is recorded, and no optimiser can be.
+        optimizer = replace(form, graph=False, fused=form.fused or form.graph)
+        network.form = optimizer
+        network.train_step(images, network.make_optimizer())
+        assert not torch.equal(before, network.bias_code), name
+
+
+def test_all_ways_of_a_gpu_have_a_form_or_are_ours():
+    for operation, names in ways.GPU_WAYS.items():
+        assert set(ways.WAYS[operation]) <= set(names)
+        assert all(name in ways.FORMS or name.startswith("ours") for name in names)
+
+
+class FakeGraph(torch.cuda.CUDAGraph):
+    """Replays nothing, and counts."""
+
+    def __new__(cls):
+        graph = object.__new__(cls)
+        graph.replayed = 0
+        return graph
+
+    def __init__(self):
+        pass
+
+    def replay(self):
+        self.replayed += 1
+
+
+def test_a_graph_is_recorded_once_after_calls_to_warm_up(monkeypatch):
+    stream, recording = MagicMock(), []
+
+    @contextmanager
+    def record(graph):
+        recording.append(graph)
+        yield
+
+    for name, fake in {
+        "Stream": lambda: stream, "current_stream": lambda: stream, "stream": lambda _: nullcontext(),
+        "CUDAGraph": FakeGraph, "graph": record,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, fake)
+    calls = []
+    graphed = Graphed(lambda: calls.append(len(recording)) or len(calls))
+    results = [graphed() for _ in range(3)]
+    # Three to warm up, and one that is recorded; the others are replayed.
+    assert calls == [0, 0, 0, 1]
+    assert results == [4, 4, 4]
+    assert recording[0].replayed == 3

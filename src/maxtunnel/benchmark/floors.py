@@ -16,11 +16,13 @@ class Ceilings:
     Attributes:
         float32, bfloat16: operations a second in a large matrix product.
         copy: bytes a second, read and written, of a large copy into memory that is there already.
+        tf32: as `float32` with the products in TF32; None on a CPU, which has none.
     """
 
     float32: float
     bfloat16: float
     copy: float
+    tf32: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,22 @@ class Floor:
 
 def measure_ceilings(repeats: int = 7) -> Ceilings:
     """Time large matrix products and a large copy; the best of `repeats`."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    side = 8192 if device.type == "cuda" else 2048
-    rates = []
-    for dtype in (torch.float32, torch.bfloat16):
-        a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-        rates.append(2 * side**3 / _fastest(lambda a=a, b=b: a @ b, repeats))  # type: ignore[misc]
-    source = torch.ones(1 << 26, device=device)
+    cuda = torch.cuda.is_available()
+    device, side = torch.device("cuda" if cuda else "cpu"), 8192 if cuda else 2048
+    float32 = _product(torch.float32, side, device, repeats)
+    bfloat16 = _product(torch.bfloat16, side, device, repeats)
+    tf32 = None
+    if cuda:
+        before = torch.backends.cuda.matmul.fp32_precision
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        tf32 = _product(torch.float32, side, device, repeats)
+        torch.backends.cuda.matmul.fp32_precision = before
+    # So large that starting the copy takes no time beside it.
+    source = torch.ones(1 << (28 if cuda else 26), device=device)
     target = torch.zeros_like(source)
     copied = 2 * source.numel() * source.element_size()
-    return Ceilings(rates[0], rates[1], copied / _fastest(lambda: target.copy_(source), repeats))
+    copy = copied / _fastest(lambda: target.copy_(source), repeats)
+    return Ceilings(float32, bfloat16, copy, tf32)
 
 
 def floor(
@@ -114,6 +122,12 @@ def _convolution(a: int, b: int, pixels: int, size: int, passes: int, ceilings: 
 
 def _moved(count: float, ceilings: Ceilings) -> Floor:
     return Floor(0.0, count, count / ceilings.copy)
+
+
+def _product(dtype: torch.dtype, side: int, device: torch.device, repeats: int) -> float:
+    """Operations a second of a product of two square matrices."""
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    return 2 * side**3 / _fastest(lambda: a @ b, repeats)
 
 
 def _fastest(call: Callable[[], object], repeats: int) -> float:

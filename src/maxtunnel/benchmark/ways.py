@@ -3,13 +3,14 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maxtunnel.benchmark.stock import StockNetwork
+from maxtunnel.benchmark.stock import Form, Graphed, StockNetwork
 from maxtunnel.data.batches import Order
 from maxtunnel.data.images import to_float
 from maxtunnel.data.photographs import demo_photographs
@@ -18,11 +19,11 @@ from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.switches.pooling import pool, unpool
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.feeds import KeptSwitches, SwitchFeed
-from maxtunnel.training.loop import Session
+from maxtunnel.training.loop import ROW, Session
 from maxtunnel.training.phases import Reconstruction
 from maxtunnel.training.recipes import FAST
 
-BATCH, SIDE = 16, 128
+SIDE = 128
 POOL_CHANNELS = 64
 POOLING = "pool and unpool"
 
@@ -34,41 +35,68 @@ EVERY_STEP = "ours, encoder every step"
 LAST = "stock, channels-last"
 OURS_LAST = "ours, channels-last"
 MAKING = "making the switches that are kept"
+MADE_IMAGES = 64  # of one call of MAKING
+
+# Of a GPU alone.
+EXACT = "stock, float32 without TF32"
+FUSED = "stock, fused optimiser"
+GRAPH = "stock, graph"
+LAST_GRAPH = "stock, channels-last, graph"
+TUNED_GRAPH = "stock, all of these, graph"
+
+FORMS = {
+    STOCK: Form(),
+    LAST: Form(channels_last=True),
+    TUNED: Form(channels_last=True, bfloat16=True),
+    EXACT: Form(exact=True),
+    FUSED: Form(fused=True),
+    GRAPH: Form(graph=True),
+    LAST_GRAPH: Form(channels_last=True, graph=True),
+    TUNED_GRAPH: Form(channels_last=True, bfloat16=True, graph=True, autotune=True),
+}
 
 WAYS = {
     "train": (STOCK, TUNED, KEPT, EVERY_STEP),
+    "reconstruct": (STOCK, TUNED, OURS),
     "encode": (STOCK, TUNED, OURS),
     "decode": (STOCK, TUNED, OURS),
-    "reconstruct": (STOCK, TUNED, OURS),
     POOLING: (STOCK, LAST, OURS, OURS_LAST),
+}
+# On a GPU a graph is what saves most at small batches, so stock has its forms with one too.
+GPU_WAYS = {
+    "train": (STOCK, EXACT, TUNED, FUSED, GRAPH, LAST_GRAPH, TUNED_GRAPH, KEPT, EVERY_STEP),
+    "reconstruct": (STOCK, EXACT, TUNED, GRAPH, LAST_GRAPH, TUNED_GRAPH, OURS),
+    "encode": (STOCK, EXACT, TUNED, GRAPH, TUNED_GRAPH, OURS),
+    "decode": (STOCK, EXACT, TUNED, GRAPH, TUNED_GRAPH, OURS),
+    POOLING: (STOCK, LAST, GRAPH, OURS, OURS_LAST),
 }
 
 
-def build(model: str, operation: str, way: str) -> Callable[[], object]:
-    """What one call of an operation does to a batch of 16 images of 128x128.
+def build(model: str, operation: str, batch: int, way: str) -> Callable[[], object]:
+    """What one call of an operation does to a batch of images of 128x128, on the GPU if there is one.
 
     Args:
         model: architecture; not looked at for pooling alone, which is of 64 channels.
         operation: a key of WAYS.
+        batch: images.
         way: one of its values, or for `train`, MAKING: of 64 images.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
     if operation == POOLING:
-        return _pooling(way, device)
-    architecture, pixels = Architecture.parse(model), _photographs()
-    mean = to_float(pixels).mean(0)
-    if way in (STOCK, TUNED):
-        return _stock(
-            architecture, operation, way == TUNED, (to_float(pixels[:BATCH]) - mean).to(device) * 255
-        )
+        return _pooling(way, batch, device)
+    architecture, pixels = Architecture.parse(model), _photographs(4 * batch)
+    mean = to_float(pixels[:MADE_IMAGES]).mean(0)
+    if way in FORMS:
+        x = (to_float(pixels[:batch]) - mean).to(device) * 255
+        return _stock(StockNetwork(architecture.widths, FORMS[way]).to(device), operation, x)
     network = TunnelNetwork(architecture, mean, FAST.scale).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if operation == "train":
         if way == MAKING:
-            return lambda: KeptSwitches(network, pixels)
-        return _training_step(network, pixels, 10**9 if way == KEPT else 0)
-    images = to_float(pixels[:BATCH]).to(device)
+            return lambda: KeptSwitches(network, pixels[:MADE_IMAGES])
+        return _training_step(network, pixels, batch, 10**9 if way == KEPT else 0)
+    images = to_float(pixels[:batch]).to(device)
     code = network.encode(images)
     return {
         "encode": lambda: network.encode(images),
@@ -77,48 +105,55 @@ def build(model: str, operation: str, way: str) -> Callable[[], object]:
     }[operation]
 
 
-def _stock(architecture: Architecture, operation: str, fast: bool, x: Tensor) -> Callable[[], object]:
-    network = StockNetwork(architecture.widths, fast).to(x.device)
+def _stock(network: StockNetwork, operation: str, x: Tensor) -> Callable[[], object]:
+    network.form.settle()
     if operation == "train":
         optimizer = network.make_optimizer()
-        return lambda: network.train_step(x, optimizer)
+        return _graphed(network.form, lambda: network.train_step(x, optimizer))
     indices = network.encode(x)
-    return torch.no_grad()(
+    call = torch.no_grad()(
         {
             "encode": lambda: network.encode(x),
             "decode": lambda: network.decode(indices),
             "reconstruct": lambda: network.decode(network.encode(x)),
         }[operation]
     )
+    return _graphed(network.form, call)
 
 
-def _training_step(network: TunnelNetwork, pixels: Tensor, steps: int) -> Callable[[], object]:
+def _graphed(form: Form, call: Callable[[], object]) -> Callable[[], object]:
+    return Graphed(call) if form.graph else call
+
+
+def _training_step(network: TunnelNetwork, pixels: Tensor, batch: int, steps: int) -> Callable[[], object]:
     """A step of `maxtunnel train --recipe fast`, in a run so long that switches are kept, or of none."""
     with tempfile.TemporaryDirectory() as run:
-        config = TrainingConfig(recipe=replace(FAST, batch=BATCH))
+        config = TrainingConfig(recipe=replace(FAST, batch=batch))
         session = Session(network, Reconstruction(network.decoder, network.scale), Path(run), config)
     feed = SwitchFeed(network, pixels.to(network.device), session.order(len(pixels)), steps)
     numbers = iter(range(10**9))
 
     def step() -> object:
         number = next(numbers)
-        # A person's run looks at every loss, too.
-        return session.step(number % FAST.steps, feed.at(number)).tolist()
+        done = session.step(number % FAST.steps, feed.at(number))
+        # As in a person's run, which looks at the losses of a row of steps together.
+        return done.tolist() if (number + 1) % ROW == 0 else done
 
     return step
 
 
-def _pooling(way: str, device: torch.device) -> Callable[[], object]:
-    x = torch.randn(BATCH, POOL_CHANNELS, SIDE, SIDE, device=device).relu()
+def _pooling(way: str, batch: int, device: torch.device) -> Callable[[], object]:
+    x = torch.randn(batch, POOL_CHANNELS, SIDE, SIDE, device=device).relu()
     if way in (LAST, OURS_LAST):
         x = x.contiguous(memory_format=torch.channels_last)
-    if way in (STOCK, LAST):
-        return lambda: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), [2, 2])
+    if way in FORMS:
+        return _graphed(FORMS[way], lambda: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), [2, 2]))
     # As in the network, which looks for NaN once, at its end.
     return lambda: unpool(*pool(x, check=False), check=False)
 
 
-def _photographs() -> Tensor:
+@cache
+def _pieces() -> Tensor:
     """64 pieces of 128x128 of the photographs in the package, uint8."""
     pieces = [
         photograph[:, y : y + SIDE, x : x + SIDE]
@@ -128,3 +163,8 @@ def _photographs() -> Tensor:
     ]
     order, _ = Order(len(pieces), 64, 0, True, False).at(0)
     return torch.stack([pieces[i] for i in order.tolist()])
+
+
+def _photographs(count: int) -> Tensor:
+    """At least so many pieces, and at least 64; they repeat, as there are no more."""
+    return _pieces().repeat(max(1, -(-count // MADE_IMAGES)), 1, 1, 1)

@@ -1,7 +1,7 @@
 """The command that times everything."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,11 +10,17 @@ from maxtunnel.commands.options import CsvFile, JsonFile, LatexFile
 from maxtunnel.commands.tables import print_benchmark
 from maxtunnel.support.tables import write_tables
 
+if TYPE_CHECKING:
+    from maxtunnel.benchmark.run import Benchmark
+
 
 def bench(
     models: Annotated[
         str, typer.Option(help="Architectures, separated by commas.", metavar="ARCH,...")
     ] = "8-8-8,16-16-16,24-48-96,64-64-64",
+    batches: Annotated[
+        str, typer.Option(help="Photographs that an operation is done to.", metavar="N,...")
+    ] = "16",
     large: Annotated[
         str,
         typer.Option(help="Architectures that rebuild 1, 12 and 48 megapixels.", metavar="ARCH,..."),
@@ -25,20 +31,38 @@ def bench(
     csv_file: CsvFile = None,
     latex_file: LatexFile = None,
 ) -> None:
-    """Time every operation against stock PyTorch and against the limits of the machine."""
+    """Time every operation against stock PyTorch and against the limits of the machine.
+
+    Runs on the GPU if there is one. Files are written after every part anew, so a run that is cut short
+    leaves what it had.
+    """
     from maxtunnel.benchmark.run import run_benchmark
     from maxtunnel.benchmark.tables import markdown as to_markdown
     from maxtunnel.benchmark.tables import tabulate
     from maxtunnel.support.files import replacing
 
+    def write(result: "Benchmark") -> None:
+        if markdown is not None:
+            with replacing(markdown) as temporary:
+                temporary.write_text(to_markdown(result))
+        write_tables([tabulate(result)], csv_file, latex_file)
+
+    numbers = _numbers(batches)
     with progress() as on_progress:
-        result = run_benchmark(_names(models), repeats, _names(large), json_file, on_progress)
-    if markdown is not None:
-        with replacing(markdown) as temporary:
-            temporary.write_text(to_markdown(result))
-    write_tables([tabulate(result)], csv_file, latex_file)
+        result = run_benchmark(
+            _names(models), repeats, _names(large), numbers, json_file, on_progress, on_part=write
+        )
     print_benchmark(result)
+    if result.failures:
+        raise typer.Exit(1)
 
 
 def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in _names(text)]
+    except ValueError:
+        raise ValueError(f"`batches` is {text!r}: give whole numbers, separated by commas") from None

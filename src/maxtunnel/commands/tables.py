@@ -27,6 +27,11 @@ _NOMINAL = Column("bits_nominal", "nominal", ".4g")
 _STORED = Column("bits_stored", "stored", ".3f")
 _RMSE = Column("rmse", "RMSE", ".4f")
 _INTERVAL = Column("rmse", "95 % interval", ".4f", interval=True)
+_STRONG = (
+    Column("strong_rmse", "strong", ".4f"),
+    Column("strong_lower_by", "lower by", ".4f"),
+    Column("strong_lower_by", "95 % interval", ".4f", interval=True),
+)
 _PSNR = Column("psnr_db", "PSNR, dB", ".2f")
 _SSIM = Column("ssim", "SSIM", ".3f")
 
@@ -153,7 +158,14 @@ def _leak(row: "Row | None") -> tuple[float | None, float | None]:
 
 
 def tabulate_table2(lines: "Sequence[TableRow]") -> Table:
-    """Table II with ours beside the paper's; a row without a network says so."""
+    """Table II with ours beside the paper's; a row without a network says so.
+
+    The strong decoder has columns of its own as soon as there is one: its RMSE and, where it reads the
+    switches of ours, by how much that is lower on the same photographs.
+    """
+    from maxtunnel.paper.comparisons import strong_gain
+
+    strong = any(line.strong is not None for line in lines)
     columns = (
         _NETWORK,
         Column("bits", "bits", "g"),
@@ -162,10 +174,16 @@ def tabulate_table2(lines: "Sequence[TableRow]") -> Table:
         Column("from", "ours from", text=True),
         Column("seeds", "seeds"),
         Column("snapshot_rmse", "snapshot", ".4f"),
+        *(_STRONG if strong else ()),
     )
     rows = []
     for line in lines:
         spread = None if line.spread is None else f"{line.spread[0]:.4f}±{line.spread[1]:.4f}"
+        gain = strong_gain(line)
+        read = (
+            None if line.strong is None else line.strong.evaluation.rmse,
+            *((None, None) if gain is None else (gain.mean, gain.interval)),
+        )
         rows.append(
             (
                 line.row.name,
@@ -175,15 +193,17 @@ def tabulate_table2(lines: "Sequence[TableRow]") -> Table:
                 None if line.ours is None else line.ours.origin,
                 spread,
                 None if line.snapshot is None else line.snapshot.evaluation.rmse,
+                *(read if strong else ()),
             )
         )
     return Table("Table II, RMSE (–: not trained, shipped or asked for)", columns, tuple(rows))
 
 
 def tabulate_models(models: "Sequence[Shipped]") -> Table:
-    """The networks that ship."""
+    """The networks that ship; those whose names differ in `-strong` alone decode the same switches."""
     columns = (
         _NETWORK,
+        Column("decoder", "decoder", text=True),
         Column("parameters", "parameters", ","),
         Column("file_megabytes", "file, MB", ".2f"),
         *(_NOMINAL, _STORED, _RMSE),
@@ -191,6 +211,7 @@ def tabulate_models(models: "Sequence[Shipped]") -> Table:
     rows = tuple(
         (
             model.name,
+            model.decoder,
             model.parameters,
             model.file_bytes / 1e6,
             model.bits_per_pixel,
@@ -211,17 +232,23 @@ def print_sources(models: "Sequence[Shipped]") -> None:
 
 
 def print_benchmark(benchmark: "Benchmark") -> None:
-    """One table an operation."""
-    from maxtunnel.benchmark.tables import tabulate_operation
+    """One table an operation and batch, and what could not be timed."""
+    from maxtunnel.benchmark.tables import tabulate_part
 
     ceilings = benchmark.ceilings
+    tf32 = "" if ceilings.tf32 is None else f", {ceilings.tf32 / 1e9:.0f} in TF32"
     say(
         f"{benchmark.machine.device}, {counted(benchmark.machine.threads, 'thread')}: "
-        f"{ceilings.float32 / 1e9:.0f} GFLOP/s in float32, {ceilings.bfloat16 / 1e9:.0f} in bfloat16, "
+        f"{ceilings.float32 / 1e9:.0f} GFLOP/s in float32{tf32}, {ceilings.bfloat16 / 1e9:.0f} in bfloat16, "
         f"{ceilings.copy / 1e9:.0f} GB/s"
     )
-    for operation in dict.fromkeys(timing.operation for timing in benchmark.timings):
-        print_table(tabulate_operation(benchmark, operation))
+    for part in dict.fromkeys((timing.operation, timing.batch) for timing in benchmark.timings):
+        print_table(tabulate_part(benchmark, *part))
+    for failure in benchmark.failures:
+        say(
+            f"not timed: {failure.operation} {failure.model}, batch of {failure.batch}, {failure.way}: "
+            f"{failure.error}"
+        )
     for large in benchmark.large:
         peak = "" if large.peak is None else f", {large.peak / 1e6:.0f} MB beyond the photograph"
         say(f"{large.model}, {large.megapixels:g} megapixels: {large.seconds:.1f} s{peak}")
