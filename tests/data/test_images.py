@@ -286,7 +286,7 @@ def test_both_resizes_of_photographs(name, size):
 def test_resize_keeps_an_image_of_that_size_and_refuses_nonsense(method):
     image = torch.from_numpy(RGB).permute(2, 0, 1)
     assert torch.equal(resize(image, (13, 17), method), image)
-    with pytest.raises(ValueError, match="0x5"):
+    with pytest.raises(ValueError, match="height 0, width 5"):
         resize(image, (0, 5), method)
 
 

@@ -111,6 +111,14 @@ def test_a_second_run_at_the_same_time_is_refused(classes, tmp_path):
     one_line(error, tmp_path / ".out.partial")
 
 
+def test_where_files_cannot_be_locked_it_says_so_and_goes_on(classes, tmp_path, monkeypatch, caplog):
+    prepare(classes, tmp_path / "whole", size=SIZE)
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    prepare(classes, tmp_path / "out", size=SIZE)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert f"{tmp_path / '.out.partial' / 'lock'} cannot be locked here" in caplog.text
+
+
 def test_what_is_there_is_not_made_again(classes, tmp_path, monkeypatch):
     first = prepare(classes, tmp_path / "out", size=SIZE)
     monkeypatch.setattr(preparation, "read_image", None)

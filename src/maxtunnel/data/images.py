@@ -138,7 +138,7 @@ def resize(
             area that a new pixel covers: Pillow's BILINEAR.
     """
     if min(size) < 1:
-        raise ValueError(f"`size` is {size[0]}x{size[1]}: expected at least 1x1 pixels")
+        raise ValueError(f"`size` is height {size[0]}, width {size[1]}: expected at least 1 pixel each")
     if pixels.shape[1:] == size:
         return pixels
     if method == "bilinear":

@@ -25,6 +25,7 @@ from maxtunnel.data.survey import HIDDEN, Ignored, count_kinds, kind_of
 from maxtunnel.data.tars import TarSource, list_tars
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import FormatError, replacing
+from maxtunnel.support.locks import take
 from maxtunnel.support.progress import OnProgress, silent
 
 # A shard is held in memory while it is made: 201 MB at 128x128, 268 MB at most.
@@ -52,12 +53,14 @@ def prepare(
 
     The work happens in `.STORE.partial` beside the store. After an interruption at any moment, the same call
     goes on after the last whole shard; the store itself appears in one step when all is done. If it is there
-    already, made with the same settings from the same files, nothing is done.
+    already, made with the same settings from the same files, nothing is done. A second run at the same time
+    is refused, unless files cannot be locked there (Windows, some network folders), which a warning says.
 
     Args:
         source: a folder of class folders, a flat folder, a `.parquet` file or a folder of them (Hugging Face
-            image layout), or a `.tar` file or a folder of them (WebDataset, img2dataset). All that is found
-            is used, skipped with a reason, or ignored and counted: `Manifest.account` tells how much of each.
+            image layout), or a `.tar` file or a folder of them (WebDataset; what img2dataset writes, as it
+            is). Linked folders are followed, each folder once (see `survey`). All that is found is used,
+            skipped with a reason, or ignored and counted: `Manifest.account` tells how much of each.
         store: the folder to make.
         size: side of the square images in pixels.
         resize: how to warp them to it.
@@ -333,13 +336,9 @@ def _full_disk_explained(store: Path, partial: Path) -> Iterator[None]:
 
 @contextmanager
 def _alone(partial: Path) -> Iterator[None]:
-    """Keeps a second run out; the lock ends with its process, however that ends."""
-    import fcntl  # only POSIX has it, and nothing else in the package needs it
-
+    """Keeps a second run out where files can be locked (`support.locks`)."""
     partial.mkdir(parents=True, exist_ok=True)
     with open(partial / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{partial} is being written by another run: wait for it") from None
+        if not take(lock):
+            raise ValueError(f"{partial} is being written by another run: wait for it")
         yield

@@ -16,7 +16,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,9 +23,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 from maxtunnel.support.files import replacing
+from maxtunnel.support.locks import take
 
 SOURCES = ("pooling", "convolution", "planar", "codec")
 # Seconds that a compilation, or waiting for another process's, may take. Some ten are usual.
@@ -158,31 +157,15 @@ def _run(command: list[str]) -> str:
 def _lock(folder: Path) -> Iterator[None]:
     """Within it, no other process compiles into `folder`."""
     with (folder / "lock").open("w") as file:
-        if not _taken(file):
+        if not take(file):
             _warn(f"native code is being compiled into {folder} already: waiting for that")
             until = time.monotonic() + LONGEST
-            while not _taken(file):
+            while not take(file):
                 if time.monotonic() > until:
                     _warn(f"that takes more than {LONGEST:g} seconds: compiling here too")
                     break
                 time.sleep(0.1)
         yield
-
-
-def _taken(file: IO[str]) -> bool:
-    """Whether the lock on this open file is ours now; closing the file gives it back."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        # A file system without locks: two processes may then do the same work, which is only slower.
-        return True
-    return True
 
 
 def _check_writable(folder: Path) -> None:
