@@ -7,6 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 from maxtunnel.auditing import AuditConfig, audit, load_target
+from maxtunnel.auditing.readers import READERS
 from maxtunnel.commands.app import app, spellings_of
 from maxtunnel.commands.console import explain
 
@@ -75,11 +76,11 @@ def call(*arguments):
 @pytest.mark.parametrize(
     ("target", "more", "message"),
     [
-        ("models.py:size", [], "size fails on 1x3x16x16 photographs"),
+        ("models.py:size", [], "size fails on photographs of 16x16 pixels, width x height, 1 at a time"),
         ("models.py:raising", [], "raising fails"),
         ("models.py:stop", [], "models.py:stop() fails (RuntimeError: no weights here)"),
         ("models.py:leave", [], "models.py:leave() fails (SystemExit: bye)"),
-        ("models.py:leaving", [], "leaving fails on 1x3x16x16 photographs (SystemExit: bye)"),
+        ("models.py:leaving", [], "width x height, 1 at a time (SystemExit: bye)"),
         ("script.py:build", [], "script.py cannot be imported (SystemExit: 2)"),
         ("models.py:dictionary", [], "gave a dict: expected a torch.nn.Module"),
         ("models.py:number", [], "gave a int"),
@@ -177,7 +178,22 @@ def test_an_exported_program_of_a_fixed_batch(models, photographs_folder, tmp_pa
     plain = audit(build, images, holdout=images[:9], config=config)
     assert plain.rows["known"].rmse == pytest.approx(found.rows["known"].rmse)
     call("audit", "model.pt2", "--data", photographs_folder, "--size", 32, "--out", "out")
-    assert "exported for images of 3x16x16: give that --size" in capsys.readouterr().err
+    assert (
+        "exported for images of 3 channels and 16x16 pixels, width x height: give that --size"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("decoder", ["strong", "mirrored"])
+def test_the_decoder_is_chosen_by_its_kind(models, photographs_folder, tmp_path, decoder):
+    data = many(photographs_folder, tmp_path)
+    arguments = ("--data", data, "--size", 16, "--steps", 2, "--out", tmp_path / "out", "--decoder", decoder)
+    status, output = call("audit", "models.py:build", *arguments)
+    assert status == 0, output
+    config = json.loads((tmp_path / "out" / "audit.json").read_text())["config"]
+    assert (config["decoder"], config["width"]) == (decoder, READERS[decoder].width)
+    page = (tmp_path / "out" / "audit.html").read_text()
+    assert [kind for kind, reader in READERS.items() if reader.title in page] == [decoder]
 
 
 def test_levels_are_chosen_by_number(models, photographs_folder, tmp_path):

@@ -1,12 +1,16 @@
 """The report of an audit: one page, audit.json and the pictures."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from specimens import convolutions, photographs, small_result
 
 from maxtunnel.auditing import AuditConfig, Conclusions, Target, audit, write_report
+from maxtunnel.auditing.page import audit_page
+from maxtunnel.auditing.readers import READERS
+from maxtunnel.report.svg import COLOURS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,6 +52,49 @@ def test_the_page_is_whole_and_asks_nobody_for_anything(tmp_path):
         assert heading in text
 
 
+def test_the_page_shows_the_curve_of_every_reader_against_time_and_says_which_still_fall():
+    result = small_result()
+    page = audit_page(result)
+    assert len(result.decoders) > len(COLOURS)
+    assert page.count("<polyline") == len(result.decoders)
+    assert page.count('aria-label="RMSE while training against seconds of training"') == 3
+    assert "counter-measure" not in page
+    calm = tuple(replace(training, still_falling=False) for training in result.decoders)
+    done = calm[-1]
+    falling = replace(result, decoders=(*calm[:-1], replace(done, still_falling=True)))
+    text = f"the error was still falling for: {done.name}. In more time these would have rebuilt more: "
+    assert f"{text}what they say of the leak is a lower bound" in audit_page(falling)
+    assert "No error was still falling" in audit_page(replace(result, decoders=calm))
+
+
+def test_the_page_names_the_kind_of_its_decoders():
+    for kind, reader in READERS.items():
+        result = replace(small_result(), config=replace(small_result().config, decoder=kind))
+        page = audit_page(result)
+        # In the verdict, in how it was done and in the record.
+        assert page.count(reader.title) == 3
+        assert f"lower bound of the leak, read by {reader.title}" in Conclusions(result).verdict
+
+
+def test_a_level_that_was_read_less_with_others_than_without_is_not_put_in_numbers():
+    first, second = small_result().levels
+    result = replace(small_result(), levels=(replace(first, surpassed_by="5 alone"), second))
+    page = audit_page(result)
+    assert "not enough steps to say<small>less was read than of 5 alone</small>" in page
+    assert "less was read of them than of 5 alone" in page
+    assert "2 and all coarser levels</figcaption>" not in page
+    sound = audit_page(small_result())
+    assert "not enough steps to say" not in sound
+    assert "2 and all coarser levels</figcaption>" in sound
+
+
+def test_what_stands_out_has_one_colour():
+    page = audit_page(small_result())
+    assert page.count("--mark:") == 1
+    assert f"--mark: {COLOURS[0]};" in page
+    assert f'stroke="{COLOURS[0]}"' in page
+
+
 def test_the_json_holds_every_field_but_the_pictures(tmp_path):
     result = small_result()
     write_report(result, tmp_path / "out")
@@ -63,6 +110,7 @@ def test_the_json_holds_every_field_but_the_pictures(tmp_path):
         "width": 12,
         "least_steps": 30,
         "seed": 0,
+        "decoder": "strong",
     }
     assert [level["number"] for level in content["levels"]] == [1, 2]
     assert set(content) == {

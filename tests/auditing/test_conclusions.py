@@ -8,6 +8,7 @@ from specimens import convolutions, photographs, small_result
 
 from maxtunnel.auditing import AuditConfig, Conclusions, audit, write_report
 from maxtunnel.auditing.conclusions import readable_minutes
+from maxtunnel.auditing.ledger import EVERY_LEVEL, KNOWN
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -132,6 +133,29 @@ def test_levels_that_hide_one_another_are_withheld():
         replace(second, alone=explaining(second.alone, 0.5)),
     )
     assert "all levels together 10%" in withheld(levels=hidden)["levels"][0]
+
+
+def test_a_row_of_more_switches_that_says_less_than_one_of_fewer_is_withheld(tmp_path):
+    first, second = small_result().levels
+    result = changed(levels=(replace(first, surpassed_by="5 alone"), second))
+    conclusions = Conclusions(result)
+    assert conclusions.withheld == {}
+    (warning,) = [text for text in conclusions.warnings() if text.startswith("not enough steps to say")]
+    assert "what 2 gives away with all coarser levels: less was read of them than of 5 alone" in warning
+    write_report(result, tmp_path)
+    levels = json.loads((tmp_path / "audit.json").read_text())["levels"]
+    assert [level["from_deepest"] is None for level in levels] == [True, False]
+    assert [level["surpassed_by"] for level in levels] == ["5 alone", ""]
+
+
+def test_a_single_level_needs_no_decoder_of_levels():
+    config = AuditConfig(steps=8, images=8, width=4, least_steps=2)
+    found = audit(convolutions(2), photographs(16), holdout=photographs(8), config=config)
+    assert EVERY_LEVEL not in [training.name for training in found.decoders]
+    (level,) = found.levels
+    assert level.alone.rmse == level.from_deepest.rmse == found.rows["known"].rmse
+    assert level.alone.decoder == KNOWN.name
+    assert not any(EVERY_LEVEL in reason for reason in Conclusions(found).withheld.get("levels", ()))
 
 
 def test_levels_that_were_withheld_from_the_observer_are_told(tmp_path):

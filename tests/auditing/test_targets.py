@@ -33,17 +33,26 @@ def test_an_early_exit_ends_in_one_line():
         return F.max_pool2d(x, 2) if x.mean() < 0.9 else x
 
     target = Target(Model(forward), "a model")
-    target.record(images())
+    pixels = torch.rand(2, 3, 24, 16, generator=torch.Generator().manual_seed(0))
+    target.record(pixels)
     message = (
-        r"a model: pools max_pool2d \(3 channels, 16x16\), max_pool2d#2 .* for some photographs but "
-        r"max_pool2d \(3 channels, 16x16\) for others, as with an early exit: give `levels` 1, which are "
-        r"the same"
+        r"a model: pools max_pool2d \(3 channels, 16x24, width x height\), max_pool2d#2 .* for some "
+        r"photographs but max_pool2d \(3 channels, 16x24, width x height\) for others, as with an early "
+        r"exit: give `levels` 1, which are the same"
     )
     with pytest.raises(ValueError, match=message):
-        target.record(images() / 10 + 0.9)
+        target.record(pixels / 10 + 0.9)
     chosen = target.observed((1,))
-    for x in (images(), images() / 10 + 0.9):
+    for x in (pixels, pixels / 10 + 0.9):
         assert [level.number for level in chosen.record(x).levels] == [1]
+
+
+def test_a_model_that_fails_is_told_of_with_the_width_before_the_height():
+    target = Target(nn.Sequential(nn.MaxPool2d(2), nn.Linear(3, 1)), "a model")
+    with pytest.raises(
+        ValueError, match=r"fails on photographs of 16x24 pixels, width x height, 2 at a time \(RuntimeError"
+    ):
+        target.record(torch.rand(2, 3, 24, 16))
 
 
 def test_photographs_of_another_size_pool_otherwise():

@@ -95,6 +95,11 @@ def test_what_was_not_measured_is_a_dash_that_sorts_last():
     assert '<td class="mt-number mt-missing" data-key="Infinity">–</td>' in html
 
 
+def test_a_page_takes_the_colour_of_its_marks():
+    assert "--mark: #123456;" in page("Title", "audit", mark="#123456")
+    assert "--mark:" not in page("Title", "audit")
+
+
 @pytest.mark.parametrize("look", ["audit", "paper"])
 def test_a_page_is_whole_and_asks_nobody_for_anything(look):
     html = page("Title", look, element("p", "text"))

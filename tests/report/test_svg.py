@@ -65,7 +65,7 @@ def test_every_point_lies_inside_the_area():
 
 
 def test_every_curve_has_a_line_and_a_name():
-    html = curves([("a & b", [(10, 0.3), (100, 0.1)]), ("c", [(20, 0.2)])], "step", "RMSE")
+    html = curves([("a & b", [(10.0, 0.3), (100.0, 0.1)]), ("c", [(20.0, 0.2)])], "step", "RMSE")
     lines = [path.split() for path in re.findall(r'points="([^"]*)"', html)]
     assert [len(line) for line in lines] == [2, 1]
     assert lines[0][0].startswith("60.0,")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from maxtunnel.auditing.config import SEARCHED, AuditConfig
-from maxtunnel.training.recipes import FAST
+from maxtunnel.auditing.readers import Reader
 
 LEAST_MEASURED = 16  # photographs that a row is measured on, however short the time
 TRYING, READING, CAPTURE, HELD_CAPTURE = 0.04, 0.08, 0.08, 0.03  # shares of the time
@@ -21,7 +21,7 @@ class Experiment:
 
     Attributes:
         name: in words.
-        decoders: that it trains.
+        decoders: of equally many steps whose time its trainings take.
         rows: that it measures.
         rows_a_level: that it measures for each level.
         captures: whether it runs another model on photographs.
@@ -35,7 +35,8 @@ class Experiment:
 
 
 CONTROL = Experiment("random control", 1, 1)
-LEVELS = Experiment("levels", 1, 0, rows_a_level=2)
+# One decoder learns all cases of levels, and takes as long as two.
+LEVELS = Experiment("levels", 2, 0, rows_a_level=2)
 EQUALS = Experiment("features against switches", 4, 5)
 COPY = Experiment("untrained copy", 1, 1, captures=True)
 # Where time is short, the last ones are left out first.
@@ -63,7 +64,7 @@ class Plan:
 
     Attributes:
         known_seconds: for the decoder of known switches; None where its steps are given.
-        steps: of every other decoder.
+        steps: of every other decoder, and twice as many of that for levels.
         measured: photographs that each row is measured on.
         searched: photographs among which the right one is searched.
         experiments: those that the time allows.
@@ -105,7 +106,7 @@ class Budget:
     @property
     def known_steps(self) -> int:
         """Of the decoder of known switches; with seconds they only shape its learning rate."""
-        return self.config.steps or FAST.steps
+        return self.config.steps or Reader.of(self.config).recipe.steps
 
     def over(self) -> bool:
         """Whether what runs must end: the time is well over, or a person wants it."""
@@ -123,7 +124,7 @@ class Budget:
             reading: seconds that it takes to read one; None where they are read, and capturing them will be
                 bounded by the clock.
         """
-        trained = FAST.batch * 0.5 * self.seconds / speed.step
+        trained = Reader.of(self.config).recipe.batch * 0.5 * self.seconds / speed.step
         if reading is None:
             return int(trained)
         captured = CAPTURE * self.seconds / max(speed.capture, 1e-6)
@@ -141,7 +142,7 @@ class Budget:
         searched = max(measured, self._photographs(held, self.seconds / 20, speed))
         for count in range(len(BY_PRIORITY), -1, -1):
             chosen = BY_PRIORITY[:count]
-            decoders = sum(each.decoders for each in chosen)
+            decoders = self._trainings(chosen)
             left = self._left_for_training(chosen, speed, measured, 3 * measured + searched)
             least = self.config.least_steps * speed.step
             if left >= (1 + decoders) * least:
@@ -155,7 +156,7 @@ class Budget:
             return plan
         for count in range(len(plan.experiments), -1, -1):
             chosen = plan.experiments[:count]
-            decoders = sum(each.decoders for each in chosen)
+            decoders = self._trainings(chosen)
             left = self._left_for_training(chosen, speed, plan.measured, 3 * plan.measured + plan.searched)
             steps = int(left / max(1, decoders) / speed.step)
             # A little too little is taken from what is kept.
@@ -167,11 +168,11 @@ class Budget:
 
     def cost(self, experiment: Experiment, steps: int, measured: int, speed: Speed) -> float:
         """Seconds that an experiment takes."""
-        return experiment.decoders * steps * speed.step + self._besides(experiment, measured, speed)
+        return self._trainings([experiment]) * steps * speed.step + self._besides(experiment, measured, speed)
 
     def enough_minutes(self, speed: Speed) -> float:
         """The least sensible `minutes`: with a tenth less, an experiment would have to be left out."""
-        decoders = 1 + sum(each.decoders for each in BY_PRIORITY)
+        decoders = 1 + self._trainings(BY_PRIORITY)
         minutes = max(0.01, decoders * self.config.least_steps * speed.step / 60)
         while True:
             config = replace(self.config, steps=None, minutes=minutes)
@@ -180,6 +181,11 @@ class Budget:
             if asked.plan(speed, SEARCHED).experiments == BY_PRIORITY:
                 return 1.1 * minutes
             minutes *= 1.1
+
+    def _trainings(self, chosen: Sequence[Experiment]) -> int:
+        """Decoders of equally many steps whose time some experiments take."""
+        # A single level is all there is, and the decoder of known switches has read it.
+        return sum(each.decoders for each in chosen if each is not LEVELS or self.levels > 1)
 
     @property
     def _most_rows(self) -> int:

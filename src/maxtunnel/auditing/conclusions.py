@@ -17,6 +17,7 @@ from maxtunnel.auditing.controls import (
 )
 from maxtunnel.auditing.ledger import BOTH, EVERY_LEVEL, FIXED, RANDOM, WHAT, WHERE
 from maxtunnel.auditing.outcome import AuditResult
+from maxtunnel.auditing.readers import Reader
 from maxtunnel.auditing.rows import LITTLE, Row
 from maxtunnel.support.files import replacing
 from maxtunnel.support.records import Json, to_json
@@ -104,17 +105,32 @@ class Conclusions:
             f"no untrained copy: {result.untrained}": bool(result.untrained),
             f"of the untrained copy: {result.untrained_note}": bool(result.untrained_note),
         }
-        return [*(text for text, applies in texts.items() if applies), *result.left_out]
+        unread = [] if "levels" in self.withheld else [level for level in result.levels if level.surpassed_by]
+        return [
+            *(text for text, applies in texts.items() if applies),
+            *(
+                f"not enough steps to say what {level.name} gives away with all coarser levels: less was "
+                f"read of them than of {level.surpassed_by}"
+                for level in unread
+            ),
+            *result.left_out,
+        ]
 
     def without_withheld(self) -> AuditResult:
-        """The result without the shares and the levels' rows that are withheld."""
+        """The result without the shares and the levels' rows that are withheld.
+
+        A row that says less of more switches than another one of fewer is withheld by itself.
+        """
         result = self.of
         if "shares" in self.withheld:
             result = replace(result, shares=None)
         if "levels" in self.withheld:
             bare = tuple(replace(level, alone=None, from_deepest=None) for level in result.levels)
             result = replace(result, levels=bare)
-        return result
+        shown = tuple(
+            replace(level, from_deepest=None) if level.surpassed_by else level for level in result.levels
+        )
+        return replace(result, levels=shown)
 
     def save(self, path: str | Path) -> None:
         """Write audit.json."""
@@ -164,8 +180,8 @@ class Conclusions:
             f"{result.images['measured']:,} photographs that the decoder had never seen at RMSE "
             f"{best.rmse:.3f}{which} (95 % interval over the photographs {low:.3f} to {high:.3f}); the mean "
             f"photograph scores {result.rows['mean'].rmse:.3f}{others}. They explain {best.explained:.0%} of "
-            f"the pixels' variance. {self._found}This is a lower bound of the leak: a stronger decoder, or a "
-            "longer training, may find more."
+            f"the pixels' variance. {self._found}This is a lower bound of the leak, read by "
+            f"{Reader.of(result.config).title}: another decoder, or a longer training, may find more."
         )
 
     @property
@@ -199,10 +215,9 @@ class Conclusions:
 
     def _no_levels(self) -> list[str]:
         result = self.of
-        reasons = [
-            *self._too_short(result.rows["known"].decoder, EVERY_LEVEL),
-            *knows_too_much(result.rows),
-        ]
+        # A single level is read by the decoder of known switches.
+        readers = [result.rows["known"].decoder, *([EVERY_LEVEL] if len(result.levels) > 1 else [])]
+        reasons = [*self._too_short(*readers), *knows_too_much(result.rows)]
         alone = [level.alone for level in result.levels if level.alone]
         together = [level.from_deepest for level in result.levels if level.from_deepest]
         if reasons or not together:

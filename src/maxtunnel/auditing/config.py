@@ -2,6 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import get_args
+
+from maxtunnel.support.choices import DecoderKind
 
 SEARCHED = 1000  # most photographs to measure on, and to search the right one among
 
@@ -13,14 +16,20 @@ class AuditConfig:
     Attributes:
         minutes: for everything but the mitigations, from reading to the report; about half of it trains the
             decoder of known switches.
-        steps: of that decoder, instead of `minutes`; every other decoder takes a quarter as many. The result
-            is then the same every time.
+        steps: of that decoder, instead of `minutes`; that for levels takes half as many, every other one a
+            quarter. The result is then the same every time.
         mitigations: minutes for trying out mitigations; 0 leaves them out.
         levels: numbers of the poolings that an observer sees, in call order from 1; None for all.
         images: held-out photographs that each row is measured on; fewer where time is short, but at least 16.
-        width: most channels between the two layers of a decoder's block.
-        least_steps: of a decoder: one with fewer has hardly begun to learn, and nothing is concluded from it.
+        width: of the decoders; None for their kind's own (see `readers`). Of a strong one, the channels of
+            every scale; of a mirrored one, most channels between the two layers of a block.
+        least_steps: of a decoder: nothing is concluded from one with fewer, as it has hardly begun to learn.
+            It is there so that an audit without the time for its own controls says so, in the place of a
+            number that tells of the decoders and not of the model; the time is shared out so that every
+            decoder gets at least so many. 100 is a choice and no measurement: with so many no decoder has
+            read all it can, and what its row says is a lower bound.
         seed: draws the split of the photographs, the decoders' weights and the order of training.
+        decoder: the kind of all decoders (see `readers`).
     """
 
     minutes: float = 10.0
@@ -28,15 +37,18 @@ class AuditConfig:
     mitigations: float = 0.0
     levels: tuple[int, ...] | None = None
     images: int = 256
-    width: int = 32
+    width: int | None = None
     least_steps: int = 100
     seed: int = 0
+    decoder: DecoderKind = "strong"
 
     def __post_init__(self) -> None:
         if not 0 < self.minutes < math.inf:
             raise ValueError(f"`minutes` is {self.minutes}: expected a finite number above 0")
         if not 0 <= self.mitigations < math.inf:
             raise ValueError(f"`mitigations` is {self.mitigations}: expected minutes, or 0 for none")
+        if self.decoder not in get_args(DecoderKind):
+            raise ValueError(f"`decoder` is {self.decoder!r}: expected {' or '.join(get_args(DecoderKind))}")
         for name in ("steps", "images", "width", "least_steps"):
             value = getattr(self, name)
             if value is not None and value < 1:

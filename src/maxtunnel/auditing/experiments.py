@@ -23,14 +23,13 @@ from maxtunnel.auditing.identification import Identification, identify
 from maxtunnel.auditing.ledger import BOTH, FIXED, KNOWN, RANDOM, UNTRAINED, WHAT, WHERE, DecoderInput
 from maxtunnel.auditing.levels import CODED, audit_levels, describe_levels
 from maxtunnel.auditing.outcome import AuditedLevel, Transplant
+from maxtunnel.auditing.readers import Decoder
 from maxtunnel.auditing.rows import LITTLE, Row, Shares, shares
 from maxtunnel.auditing.samples import LEAST_CAPTURED, Samples, sample
 from maxtunnel.auditing.targets import Target
 from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.evaluation.intervals import bootstrap
-from maxtunnel.models.mirrored import MirroredDecoder
 from maxtunnel.support.files import one_line
-from maxtunnel.training.recipes import FAST
 
 SHOWN = 8  # photographs that pictures are made of
 _COMPARED = 4  # photographs on which an untrained copy's switches are compared
@@ -67,7 +66,7 @@ class Experiments:
         self,
         target: Target,
         attacker: Attacker,
-        known: MirroredDecoder,
+        known: Decoder,
         budget: Budget,
         plan: Plan,
         speed: Speed,
@@ -118,7 +117,7 @@ class Experiments:
         except Exception as error:  # noqa: BLE001
             self.found.left_out.append(f"failed: {name} ({type(error).__name__}: {one_line(error)})")
 
-    def _measure(self, key: str, decoder: MirroredDecoder, given: DecoderInput) -> None:
+    def _measure(self, key: str, decoder: Decoder, given: DecoderInput) -> None:
         self.found.rows[key], self._errors[key] = self.attacker.measure(decoder, given)
         self.found.pictures[key] = to_uint8(self.attacker.rebuild(decoder, given, self._shown))
 
@@ -135,7 +134,7 @@ class Experiments:
         rebuilt = self.attacker.rebuild(self.known, KNOWN, searched)
         self.found.identified = tuple(identify(rebuilt, self.attacker.held.images(searched)))
 
-    def _train(self, key: str, given: DecoderInput) -> MirroredDecoder:
+    def _train(self, key: str, given: DecoderInput) -> Decoder:
         """The row of one of the decoders of equally many steps."""
         decoder = self.attacker.train(given, self.plan.steps)
         self._measure(key, decoder, given)
@@ -147,7 +146,7 @@ class Experiments:
     def _levels(self) -> None:
         found = self.found
         found.levels, pictures = audit_levels(
-            self.attacker, self.known, self.plan.steps, self._shown, found.levels
+            self.attacker, self.known, LEVELS.decoders * self.plan.steps, self._shown, found.levels
         )
         found.pictures |= pictures
 
@@ -160,7 +159,7 @@ class Experiments:
             self.found.shares = shares(*(self._errors[key] for key in ("fixed", "what", "where", "both")))
         self._transplant(both)
 
-    def _transplant(self, both: MirroredDecoder) -> None:
+    def _transplant(self, both: Decoder) -> None:
         """The switches of each photograph with the features of the next one."""
         held, attacker = self.attacker.held, self.attacker
         recipients = torch.arange(attacker.measured)
@@ -197,7 +196,7 @@ class Experiments:
 
 def captured_again(attacker: Attacker, target: Target, steps: int, seconds: float) -> tuple[Samples, Samples]:
     """The attacker's photographs as another model captures them, no more than `steps` can use."""
-    pixels = attacker.seen.pixels[: steps * FAST.batch]
+    pixels = attacker.seen.pixels[: steps * attacker.reader.recipe.batch]
     seen = sample(target, pixels, seconds, LEAST_CAPTURED, None, attacker.on_progress, target.name)
     held = sample(target, attacker.held.pixels[: max(attacker.measured, SHOWN)], rms=seen.rms)
     return seen, held

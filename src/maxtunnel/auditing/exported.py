@@ -95,8 +95,11 @@ def _sized(path: Path, preprocess: Preprocess, image: Node) -> Preprocess:
         expected = image.meta["val"].shape[1:]
         wrong = [(a, b) for a, b in zip(x.shape[1:], expected, strict=True) if isinstance(b, int) and a != b]
         if wrong:
-            sizes = "x".join(map(str, expected))
-            raise ValueError(f"{path} was exported for images of {sizes}: give that `size`")
+            channels, height, width = expected
+            raise ValueError(
+                f"{path} was exported for images of {channels} channels and {width}x{height} pixels, "
+                "width x height: give that `size`"
+            )
         return x
 
     return change

@@ -31,6 +31,8 @@ class AuditedLevel:
         coded_bits: bits that they take in a switch file, entropy-coded.
         alone: the switches of this level known, all others fixed; None where it was not measured.
         from_deepest: the switches of this level and of all coarser ones known, the finer ones fixed; or None.
+        surpassed_by: the name of a row of fewer switches that explains more, beyond noise: there were not the
+            steps to say what `from_deepest` gives away. Empty where there is none.
     """
 
     number: int
@@ -43,6 +45,7 @@ class AuditedLevel:
     coded_bits: float
     alone: Row | None
     from_deepest: Row | None
+    surpassed_by: str = ""
 
 
 @dataclass(frozen=True)

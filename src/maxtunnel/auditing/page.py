@@ -5,7 +5,9 @@ from html import escape
 from pathlib import Path
 
 from maxtunnel.auditing.conclusions import Conclusions, readable_minutes
-from maxtunnel.auditing.outcome import AuditResult, MitigationResult
+from maxtunnel.auditing.ledger import Training
+from maxtunnel.auditing.outcome import AuditedLevel, AuditResult, MitigationResult
+from maxtunnel.auditing.readers import Reader
 from maxtunnel.auditing.rows import Row, Shares
 from maxtunnel.data.images import write_png
 from maxtunnel.report import svg
@@ -14,8 +16,6 @@ from maxtunnel.report.pictures import inline, jpeg, strip
 from maxtunnel.support.files import replacing
 from maxtunnel.support.records import to_json
 from maxtunnel.switches.recording import Evidence
-
-_MOST_CURVES = 8  # as many colours as there are
 
 
 def write_report(result: AuditResult, out: str | Path) -> Path:
@@ -58,6 +58,7 @@ def audit_page(result: AuditResult) -> str:
         _training(result),
         _method(result, conclusions),
         _record(result),
+        mark=svg.COLOURS[0],
     )
 
 
@@ -131,7 +132,7 @@ def _levels(result: AuditResult, conclusions: Conclusions) -> Html:
             number(level.nominal_bits, ",.0f"),
             number(level.coded_bits, ",.0f"),
             *_leak(level.alone),
-            *_leak(level.from_deepest),
+            *_together(level),
         )
         for level in result.levels
     ]
@@ -142,15 +143,18 @@ def _levels(result: AuditResult, conclusions: Conclusions) -> Html:
         for level in result.levels
         for picture in (
             _picture(result, f"alone {level.number}", f"{level.name} alone"),
-            _picture(result, f"from deepest {level.number}", f"{level.name} and all coarser levels"),
+            Html()
+            if level.surpassed_by
+            else _picture(result, f"from deepest {level.number}", f"{level.name} and all coarser levels"),
         )
     ]
     total = sum(level.nominal_bits for level in result.levels)
     text = Html(f"""<h2>Level by level</h2>
 <p>All levels: {total:,.0f} bits a photograph at log2(cells) for each switch, {result.bits_per_pixel:.3g}
 per pixel and colour channel. Coded: what they take in a switch file, entropy-coded without loss by a
-coder that learns from the file alone. One decoder, started from the known-switch decoder, learned all
-these cases, so each row is somewhat worse than a decoder of its own would be.</p>""")
+coder that learns from the file alone. What all levels together give away is what the known-switch decoder
+read. One other decoder, started from it, learned all other cases, so each of those is a lower bound, and
+somewhat lower than what a decoder of its own would read.</p>""")
     whole = table(head, lines, "What each level gives away")
     if "levels" in conclusions.withheld:
         return joined(text, _withheld(conclusions, "levels"), whole)
@@ -227,7 +231,7 @@ def _mitigations(result: AuditResult) -> Html:
     if not result.mitigations:
         return Html()
     text = Html("""<h2>What helps</h2>
-<p>Each counter-measure with a decoder retrained against it, as an attacker would: all start from the
+<p>Each mitigation with a decoder retrained against it, as an attacker would: all start from the
 known-switch decoder and take as many steps. A larger RMSE is less leak. Average pooling and strided
 convolution leave no switches; what the features then give away stands in the column beside. The model itself
 was not retrained for any of them.</p>""")
@@ -259,7 +263,7 @@ def _mitigation_table(mitigations: Sequence[MitigationResult]) -> Html:
         )
         for found in mitigations
     ]
-    return table((*head, "metric") if with_metric else head, lines, "What each counter-measure leaves")
+    return table((*head, "metric") if with_metric else head, lines, "What each mitigation leaves")
 
 
 def _training(result: AuditResult) -> Html:
@@ -273,16 +277,39 @@ def _training(result: AuditResult) -> Html:
         )
         for done in result.decoders
     ]
-    shown = [(done.name, done.curve) for done in result.decoders[:_MOST_CURVES]]
+    # As many in one chart as there are colours.
+    curves, at_once = [_against_time(training) for training in result.decoders], len(svg.COLOURS)
     head = ("decoder", "steps", "time", "last RMSE while training", "")
     return joined(
         element("h2", "How the decoders were trained"),
-        svg.curves(shown, "step", "RMSE while training"),
+        *(
+            svg.curves(curves[first : first + at_once], "seconds of training", "RMSE while training")
+            for first in range(0, len(curves), at_once)
+        ),
+        element("p", _falling(result)),
         table(head, lines, "Training of the decoders"),
     )
 
 
+def _against_time(training: Training) -> tuple[str, list[tuple[float, float]]]:
+    """The name and the curve of a training, over the seconds that it took."""
+    each = training.seconds_per_step
+    return training.name, [(max(step * each, 1e-3), value) for step, value in training.curve]
+
+
+def _falling(result: AuditResult) -> str:
+    """Whether more time would have shown more."""
+    names = [training.name for training in result.decoders if training.still_falling]
+    if not names:
+        return "No error was still falling when its training ended."
+    return (
+        f"When the training ended, the error was still falling for: {', '.join(names)}. In more time these "
+        "would have rebuilt more: what they say of the leak is a lower bound."
+    )
+
+
 def _method(result: AuditResult, conclusions: Conclusions) -> Html:
+    reader = Reader.of(result.config)
     return Html(f"""<h2>What the numbers mean</h2><ul>
 <li>RMSE: root of the mean squared error over all photographs, channels and pixels, values in [0, 1], the
 output not clipped. PSNR and SSIM: means over photographs of the clipped output.</li>
@@ -291,9 +318,9 @@ itself.</li>
 <li>Intervals: 95 %, 2,000 bootstrap draws over photographs. {conclusions.interval_note}.</li>
 <li>Withheld: a verdict, shares or levels whose decoders had fewer than
 {conclusions.of.config.least_steps} steps, or whose controls are out of order.</li>
-<li>Decoders: the captured levels mirrored, coarsest first; unpool, two 3x3 convolutions a level; a learned
-constant in the place of the features. All have the same initial weights, but those of levels and
-counter-measures, which start from the known-switch decoder. A leak found is a lower bound.</li>
+<li>Decoders: all are of one kind, {reader.title}: {reader.about}. All have the same initial weights, but
+those of levels and mitigations, which start from the known-switch decoder. A leak found is a lower
+bound.</li>
 <li>Still falling: over the last tenth of its curve a decoder's RMSE was more than 1 % below the tenth
 before.</li></ul>""")
 
@@ -318,6 +345,7 @@ def _record(result: AuditResult) -> Html:
         "levels withheld": ", ".join(record.withheld) or "none",
         "time": f"{result.seconds:,.0f} s without mitigations, {record.seconds_per_step:.3g} s a step; "
         f"the least sensible `minutes` here: {readable_minutes(result.enough_minutes)}",
+        "decoders": Reader.of(result.config).title,
         "settings": settings,
         "versions": ", ".join(f"{name} {value}" for name, value in result.versions.items()),
     }
@@ -351,6 +379,13 @@ def _leak(row: Row | None) -> tuple[Cell, Cell]:
     if row is None:
         return number(None, ".4f"), number(None, ".0%")
     return number(row.rmse, ".4f", row.rmse_ci95, between=" to "), number(row.explained, ".0%")
+
+
+def _together(level: AuditedLevel) -> tuple[Cell, Cell]:
+    """The same of a level with all coarser ones, or why nothing is said."""
+    if not level.surpassed_by:
+        return _leak(level.from_deepest)
+    return Cell("not enough steps to say", f"less was read than of {level.surpassed_by}"), number(None, ".0%")
 
 
 def _picture(result: AuditResult, key: str, caption: str) -> Html:

@@ -19,6 +19,7 @@ from maxtunnel.auditing.ledger import KNOWN
 from maxtunnel.auditing.origin import NO_ORIGIN, AuditRecord, Origin, hash_of_tensors, hash_of_weights
 from maxtunnel.auditing.outcome import AuditResult, MitigationResult
 from maxtunnel.auditing.photographs import check_photographs, split
+from maxtunnel.auditing.readers import width_of
 from maxtunnel.auditing.samples import sample
 from maxtunnel.auditing.shelf import NO_SHELF, Counts, Shelf
 from maxtunnel.auditing.speed import measure_speed
@@ -79,7 +80,8 @@ def audit(
     target = target.observed(config.levels, preprocess)
     facts = target.try_out(to_float(images[:2]))
     metric_seconds = check_metric(target, metric) if metric is not None and config.mitigations else 0.0
-    budget = Budget(replace(config, levels=target.levels), began, len(facts.levels))
+    config = replace(config, levels=target.levels, width=width_of(config))
+    budget = Budget(config, began, len(facts.levels))
     seen, held = split(images, holdout, config.seed)
     if speed is None:
         speed = measure_speed(target, seen, config, TRYING * budget.seconds)
@@ -110,10 +112,12 @@ class _Run:
     ) -> AuditResult:
         earlier = self.shelf.counts()
         attacker = self._attacker(to_train, to_measure, earlier)
+        # Before the plan, which then knows how long the hash took.
+        key = self._key(attacker, earlier)
         plan = self.budget.plan(self.speed, len(attacker.held))
         if earlier is not None:
             plan = replace(plan, measured=earlier.measured, searched=earlier.searched)
-        counts = self._counts(attacker, plan, earlier)
+        counts = self._counts(attacker, plan, earlier, key)
         self._announce(len(attacker.seen), len(to_train))
         with interrupts() as interrupted:
             budget = replace(self.budget, interrupted=interrupted)
@@ -154,22 +158,26 @@ class _Run:
             phase="capture held-out",
         )
         return Attacker(
-            seen, held_samples, mean_image(seen.pixels), config.width, config.seed, config.images,
-            shelf=self.shelf, on_progress=self.on_progress,
+            seen, held_samples, mean_image(seen.pixels), width_of(config), config.seed, config.images,
+            config.decoder, shelf=self.shelf, on_progress=self.on_progress,
         )  # fmt: skip
 
-    def _counts(self, attacker: Attacker, plan: Plan, earlier: Counts | None) -> Counts:
-        """The photographs taken; they must be those of the audit that is resumed."""
+    def _key(self, attacker: Attacker, earlier: Counts | None) -> str:
+        """A hash of all that decides the trainings; it must be that of the audit that is resumed."""
         config = self.budget.config
         pixels = [("seen", attacker.seen.pixels), ("held", attacker.held.pixels)]
         codes = [*enumerate(attacker.held.packed)]
-        told = (self.weights, config.seed, config.width, config.levels, config.steps)
+        told = (self.weights, config.seed, config.width, config.levels, config.steps, config.decoder)
         key = hash_of_tensors([(str(told), None), *pixels, *((str(n), code) for n, code in codes)])
         if earlier is not None and earlier.key != key:
             raise ValueError(
-                "the audit to go on with was of another model, other photographs, `levels`, `seed`, `width` "
-                "or `steps`: give the same, or leave `resume` out"
+                "the audit to go on with was of another model, other photographs, `levels`, `seed`, "
+                "`decoder`, `width` or `steps`: give the same, or leave `resume` out"
             )
+        return key
+
+    def _counts(self, attacker: Attacker, plan: Plan, earlier: Counts | None, key: str) -> Counts:
+        """The photographs taken."""
         return Counts(
             *self.read, len(attacker.seen), len(attacker.held), plan.measured, plan.searched,
             None if earlier is None else earlier.steps, key,

@@ -7,6 +7,7 @@ from maxtunnel.auditing.attacker import Attacker
 from maxtunnel.auditing.budget import Speed
 from maxtunnel.auditing.config import AuditConfig
 from maxtunnel.auditing.ledger import KNOWN
+from maxtunnel.auditing.readers import width_of
 from maxtunnel.auditing.samples import Samples, sample
 from maxtunnel.auditing.targets import Target
 from maxtunnel.data.batches import Pixels
@@ -36,7 +37,7 @@ def measure_speed(target: Target, pixels: Pixels, config: AuditConfig, seconds: 
 
 def speed_of_decoders(few: Samples, config: AuditConfig, seconds: float) -> Speed:
     """The same of photographs that are captured already."""
-    attacker = Attacker(few, few, mean_image(few.pixels), config.width, config.seed, FEW)
+    attacker = Attacker(few, few, mean_image(few.pixels), width_of(config), config.seed, FEW, config.decoder)
     decoder, step = attacker.try_steps(_STEPS, seconds)
     attacker.measure_mean()
     began = time.monotonic()

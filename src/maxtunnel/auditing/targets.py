@@ -79,9 +79,10 @@ class Target:
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except (Exception, SystemExit) as error:
-            shape = "x".join(map(str, images.shape))
+            count, _, height, width = images.shape
             raise ValueError(
-                f"{self.name} fails on {shape} photographs ({type(error).__name__}: {one_line(error)}): "
+                f"{self.name} fails on photographs of {width}x{height} pixels, width x height, {count} at a "
+                f"time ({type(error).__name__}: {one_line(error)}): "
                 "give a model of one batch of images, and the `size` and `preprocess` that it was made for"
             ) from error
 
@@ -176,7 +177,8 @@ def evaluating(model: nn.Module, settings: Settings | None = None) -> Iterator[N
 def _described(level: PooledLevel) -> str:
     """What must be the same for all photographs, in words."""
     height, width = level.switches.size
-    return f"{level.switches.name} ({level.switches.codes.shape[1]} channels, {height}x{width})"
+    channels = level.switches.codes.shape[1]
+    return f"{level.switches.name} ({channels} channels, {width}x{height}, width x height)"
 
 
 def _joined(levels: dict[int, str]) -> str:

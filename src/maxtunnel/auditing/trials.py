@@ -15,10 +15,10 @@ from maxtunnel.auditing.experiments import captured_again
 from maxtunnel.auditing.ledger import DecoderInput
 from maxtunnel.auditing.mitigations import UNMITIGATED, MitigatedModel, Mitigation, mitigations_for
 from maxtunnel.auditing.outcome import MitigationResult
+from maxtunnel.auditing.readers import Decoder
 from maxtunnel.auditing.rows import Row
 from maxtunnel.auditing.samples import LEAST_CAPTURED
 from maxtunnel.auditing.targets import Target, evaluating
-from maxtunnel.models.mirrored import MirroredDecoder
 from maxtunnel.support.files import one_line
 
 # A person's function, from a module that is called like the model to a number: how well it does its task.
@@ -28,7 +28,7 @@ Metric = Callable[[nn.Module], Any]
 def try_mitigations(
     target: Target,
     attacker: Attacker,
-    start: MirroredDecoder,
+    start: Decoder,
     budget: Budget,
     speed: Speed,
     metric: Metric | None,
@@ -118,7 +118,7 @@ class _Trial:
 
     target: Target
     attacker: Attacker
-    start: MirroredDecoder
+    start: Decoder
     steps: int
     seconds: float
     metric: Metric | None

@@ -10,6 +10,7 @@ import typer
 from maxtunnel.commands.console import finish_with_skipped, progress, say
 from maxtunnel.commands.options import Data, Out, Resize, Size
 from maxtunnel.commands.tables import print_audit
+from maxtunnel.support.choices import DecoderKind
 from maxtunnel.support.progress import Stopped
 
 
@@ -65,7 +66,15 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    width: Annotated[int, typer.Option(help="Most channels inside the decoders' blocks.", min=1)] = 32,
+    decoder: Annotated[
+        DecoderKind, typer.Option(help="What reads the switches; mirrored is the paper's decoder.")
+    ] = "strong",
+    width: Annotated[
+        int | None,
+        typer.Option(
+            help="Channels of the decoders; by default their kind's own.", min=1, show_default=False
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Draws split, decoders and order.", min=0)] = 0,
     out: Out = Path("audit"),
     resume: Annotated[
@@ -80,7 +89,7 @@ def audit(
     from maxtunnel.support.numbers import parse_numbers
 
     numbers = None if levels is None else parse_numbers(levels)
-    config = AuditConfig(minutes, steps, mitigations, numbers, width=width, seed=seed)
+    config = AuditConfig(minutes, steps, mitigations, numbers, width=width, seed=seed, decoder=decoder)
     with progress() as show:
 
         def on_progress(phase: str, done: int, total: int, note: str) -> None:

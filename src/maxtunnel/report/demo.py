@@ -1,4 +1,4 @@
-"""The demonstration: the photographs in the package, rebuilt by several networks, on one sheet."""
+"""The demonstration: the photographs in the package beside what decoders make of their switches."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,10 @@ from maxtunnel.support.files import check_folder, replacing
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.labels import labels as make_labels
 from maxtunnel.zoo.labels import shorten
-from maxtunnel.zoo.names import load, shipped
+from maxtunnel.zoo.names import load
+
+# The same switches, read by the paper's decoder and by a strong one.
+MODELS = ("16-16-16", "16-16-16-strong")
 
 
 def run_demo(
@@ -27,7 +30,7 @@ def run_demo(
 
     Args:
         out: folder for the picture.
-        models: what `load` takes; without any, every shipped network.
+        models: what `load` takes; without any, `MODELS`.
         labels: what to call the models, in order; those without one are called by what they are.
         on_progress: told the networks done and their total.
 
@@ -35,15 +38,22 @@ def run_demo(
         The picture, `out`/demo.png, and one evaluation a network.
     """
     check_folder(out)
-    models = models or shipped()
+    models = models or MODELS
     names = make_labels(models, labels)
     pixels = torch.stack(list(demo_photographs().values()))
     rows, evaluations = [Row("originals", "8 bits per pixel and colour channel", pixels)], []
+    before = b""
     for done, (model, name) in enumerate(zip(models, names, strict=True), 1):
         network = load(model)
         result = evaluate(network, pixels, model=name)
-        bits = result.bits_per_pixel.nominal
-        caption = f"{bits:.4g} bits per pixel and colour channel, RMSE {result.rmse:.3f}"
+        switches = (
+            "the same switches"
+            if network.identity() == before
+            else f"{result.bits_per_pixel.nominal:.4g} bits per pixel and colour channel"
+        )
+        before = network.identity()
+        by = "the paper's decoder" if network.strong_width is None else "a strong decoder"
+        caption = f"{switches}, read by {by}: RMSE {result.rmse:.3f}"
         rows.append(Row(shorten(name), caption, network.reconstruct(to_float(pixels))))
         evaluations.append(result)
         on_progress("demo", done, len(models), "")

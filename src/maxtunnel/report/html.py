@@ -43,15 +43,17 @@ def element(name: str, /, *content: str, **attributes: str | int | float | None)
     return Html(f"<{name}{written}>" if name in VOID else f"<{name}{written}>{joined(*content)}</{name}>")
 
 
-def page(title: str, look: str, *body: str) -> str:
+def page(title: str, look: str, *body: str, mark: str = "") -> str:
     """A whole page that asks the network for nothing: its style lies inside, and its pictures must.
 
     Args:
         title: of the page, and its first heading.
         look: `audit` or `paper`, the style sheet that is added to the one that all reports share.
         body: what stands below the heading.
+        mark: the colour of what stands out, where the style sheet has such: its `--mark`.
     """
     style = "".join(LOOKS.joinpath(f"{name}.css").read_text(encoding="utf-8") for name in ("report", look))
+    style += f":root {{ --mark: {mark}; }}\n" if mark else ""
     head = element(
         "head",
         element("meta", charset="utf-8"),

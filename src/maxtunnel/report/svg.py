@@ -11,6 +11,7 @@ from itertools import cycle
 
 from maxtunnel.report.html import Html, element, joined
 
+# The first is that of marks, in charts and beside them.
 COLOURS = ("#c8501e", "#777777", "#aaaaaa", "#e0a02a", "#2a7fb8", "#3a9a5c", "#8a5cc0", "#c05c94")
 
 
@@ -97,14 +98,14 @@ def apart(values: Collection[float], axis: Axis, pixels: float = 48.0) -> list[f
     return kept
 
 
-def curves(lines: Sequence[tuple[str, Sequence[tuple[int, float]]]], x_name: str, y_name: str) -> Html:
+def curves(lines: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_name: str, y_name: str) -> Html:
     """A line for each (name, points), with the names below; x, which is positive, runs logarithmically."""
     found, area = [point for _, line in lines for point in line], Area()
-    x = area.across(float(min(p[0] for p in found)), float(max(p[0] for p in found)), log=True)
+    x = area.across(min(p[0] for p in found), max(p[0] for p in found), log=True)
     y = area.up(0.0, max(p[1] for p in found))
     drawn, names = [frame(area, x, y, x_name, y_name)], []
     for (name, line), colour in zip(lines, cycle(COLOURS)):
-        path = " ".join(f"{x(float(step)):.1f},{y(value):.1f}" for step, value in line)
+        path = " ".join(f"{x(where):.1f},{y(value):.1f}" for where, value in line)
         drawn.append(element("polyline", fill="none", stroke=colour, stroke_width=2, points=path))
         names.append(element("span", element("b", "—", style=f"color:{colour}"), f" {name}"))
     legend = element("p", joined(*names, between=" \N{NO-BREAK SPACE} "), class_="mt-names")

@@ -19,3 +19,6 @@ RecipeName = Literal["fast", "paper"]
 
 # Of the arithmetic while training; weights and switches are float32 always.
 Precision = Literal["32", "bf16"]
+
+# What reads switches: the paper's decoder, or one that reads all levels in both directions.
+DecoderKind = Literal["mirrored", "strong"]
