@@ -9,31 +9,33 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "maxtunnel"
 DOCUMENT = Path(__file__).parents[1] / "docs" / "architecture.md"
 ROOMS = {
-    "support": "choices files machine markdown memory numbers progress records tables",
+    "support": "choices files locks machine markdown memory numbers progress records tables",
     "native": "arguments build coder convolution planar pooling",
     "switches": (
-        "guard packing window indices codes kernels changes operators pooling recording returned uses "
-        "recorder capture"
+        "guard packing window fused indices codes kernels changes operators pooling recording "
+        "returned uses recorder capture"
     ),
     "data": (
         "arrow formats colours images mean photographs survey folders manifest sources selection "
         "store batches image_set parquet tars preparation"
     ),
-    "models": "architecture classifier fast layers mirrored provenance checkpoint hub tunnel tiling",
+    "models": (
+        "architecture classifier fast layers encoder mirrored provenance checkpoint hub strong tunnel tiling"
+    ),
     "zoo": "caffe foreign names labels",
     "codec": "arithmetic contexts format prior consistency plain coders replacement serialisation files",
     "evaluation": "intervals metrics records evaluate comparison",
-    "training": "feeds log phases recipes config engine state loop train runs",
+    "training": "average batch feeds graph log phases recipes config engine state loop train runs",
     "report": "html pictures sheet demo svg",
     "auditing": (
-        "config budget identification ledger origin photographs rows controls outcome conclusions "
-        "page shelf untrained targets exported loading mitigations samples attacker levels "
-        "experiments speed trials run folders"
+        "config identification ledger origin photographs readers budget rows controls outcome "
+        "conclusions page shelf untrained targets exported loading mitigations samples attacker "
+        "levels experiments speed trials run folders"
     ),
     "paper": (
-        "canvas measurements colours schematic table networks figures drawing results cards "
+        "canvas measurements colours readings schematic table networks figures drawing results cards "
         "comparisons curve evidence page table_files trial pace jobs request facts verdicts "
-        "colour_claims decoder_claims encoder_claims claims reproduction"
+        "colour_claims decoder_claims encoder_claims gap_claims claims reproduction"
     ),
     "benchmark": "stock turns floors large ways run tables",
     "web": (
@@ -52,10 +54,10 @@ BORDERS = {
     "auditing/trials",
     "benchmark/turns",
     "data/arrow",
-    "models/fast",
     "models/layers",
     "native/planar",
     "support/records",
+    "switches/fused",
     "switches/guard",
     "switches/operators",
     "switches/recorder",

@@ -57,8 +57,10 @@ def test_a_run_goes_on_in_the_precision_it_began_with(tmp_path, monkeypatch):
 
 def test_saved_and_read_back(tmp_path):
     config = TrainingConfig(
-        "pretrain", FAST_PRETRAIN, 3, "16-16-16", "cats", "dogs", 64, "antialias", 1.5, 0.1, 2, 3
-    )
+        phase="pretrain", recipe=FAST_PRETRAIN, seed=3, decoder="strong", width=8, start="a",
+        encoder="16-16-16", data="cats", val="dogs", size=64, resize="antialias", minutes=1.5,
+        target_rmse=0.1, devices=2, nodes=3,
+    )  # fmt: skip
     config.save(tmp_path)
     assert TrainingConfig.load(tmp_path) == config
 

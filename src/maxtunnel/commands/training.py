@@ -1,9 +1,7 @@
 """Commands that train networks."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
 import typer
 
@@ -14,8 +12,9 @@ from maxtunnel.support import choices
 
 if TYPE_CHECKING:
     from maxtunnel.models.provenance import PhaseRecord
-    from maxtunnel.training.config import TrainingConfig
+    from maxtunnel.training.runs import Options
 
+# Of both commands.
 Architecture = Annotated[
     str | None,
     typer.Argument(help="Filters per block, such as 16-16-16.", metavar="ARCH", show_default=False),
@@ -34,6 +33,17 @@ Nodes = Annotated[
     int, typer.Option(help="Machines that share each batch; start the same command on each.", min=1)
 ]
 
+# Of `train` alone.
+Decoder = Annotated[choices.DecoderKind, typer.Option(help="The paper's decoder, or a strong one.")]
+Width = Annotated[int, typer.Option(help="Channels of a strong decoder.", min=1, max=4096)]
+Start = Annotated[str | None, typer.Option(help="The model whose decoder to train further.", metavar="M")]
+Rate = Annotated[
+    float | None, typer.Option("--learning-rate", help="At its highest; by default the recipe's.", min=1e-9)
+]
+Batch = Annotated[int | None, typer.Option(help="Photographs a step; by default the recipe's.", min=1)]
+Encoder = Annotated[str, typer.Option(help="random, or the model whose encoder to take.", metavar="random|M")]
+TargetRmse = Annotated[float | None, typer.Option(help="Stop as soon as --val is met this well.", min=0.0)]
+
 
 def train(
     context: Context,
@@ -43,14 +53,15 @@ def train(
     out: Run = None,
     resume: Resume = None,
     recipe: Recipe = "fast",
-    encoder: Annotated[
-        str, typer.Option(help="random, or the model whose encoder to take.", metavar="random|M")
-    ] = "random",
+    decoder: Decoder = "mirrored",
+    width: Width = 64,
+    start: Start = None,
+    encoder: Encoder = "random",
     steps: Steps = None,
+    batch: Batch = None,
+    learning_rate: Rate = None,
     minutes: Minutes = None,
-    target_rmse: Annotated[
-        float | None, typer.Option(help="Stop as soon as --val is met this well.", min=0.0)
-    ] = None,
+    target_rmse: TargetRmse = None,
     size: Size = 128,
     resize: Resize = "bilinear",
     seed: Seed = 0,
@@ -59,25 +70,12 @@ def train(
     nodes: Nodes = 1,
 ) -> None:
     """Train a decoder on photographs. Ctrl-C saves the run; --resume RUN goes on with it."""
-    from maxtunnel.training.runs import make_config
-
-    configure = partial(
-        make_config,
-        "train",
-        recipe,
-        val=val,
-        encoder=encoder,
-        steps=steps,
-        minutes=minutes,
-        target_rmse=target_rmse,
-        size=size,
-        resize=resize,
-        seed=seed,
-        precision=precision,
-        devices=devices,
-        nodes=nodes,
-    )
-    _run("train", context, architecture, data, out, resume, configure)
+    _run(
+        "train", context, architecture, data, val, out, resume, recipe, steps, precision,
+        minutes=minutes, size=size, resize=resize, seed=seed, devices=devices, nodes=nodes,
+        encoder=encoder, target_rmse=target_rmse, decoder=decoder, width=width, start=start,
+        batch=batch, learning_rate=learning_rate,
+    )  # fmt: skip
 
 
 def pretrain(
@@ -98,23 +96,10 @@ def pretrain(
     nodes: Nodes = 1,
 ) -> None:
     """Train an encoder to tell class folders apart; `train --encoder RUN` then puts a decoder on it."""
-    from maxtunnel.training.runs import make_config
-
-    configure = partial(
-        make_config,
-        "pretrain",
-        recipe,
-        val=val,
-        steps=steps,
-        minutes=minutes,
-        size=size,
-        resize=resize,
-        seed=seed,
-        precision=precision,
-        devices=devices,
-        nodes=nodes,
-    )
-    _run("pretrain", context, architecture, data, out, resume, configure)
+    _run(
+        "pretrain", context, architecture, data, val, out, resume, recipe, steps, precision,
+        minutes=minutes, size=size, resize=resize, seed=seed, devices=devices, nodes=nodes,
+    )  # fmt: skip
 
 
 def _run(
@@ -122,11 +107,18 @@ def _run(
     context: Context,
     architecture: str | None,
     data: Path | None,
+    val: Path | None,
     out: Path | None,
     resume: Path | None,
-    configure: "Callable[[Path], TrainingConfig]",
+    recipe: choices.RecipeName,
+    steps: int | None,
+    precision: choices.Precision | None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    **options: "Unpack[Options]",
 ) -> None:
-    from maxtunnel.training.runs import resume_run, start_run
+    """A new run, or an old one that goes on, and what it reached; `options` become fields of its config."""
+    from maxtunnel.training.runs import make_config, resume_run, start_run
 
     with progress() as on_progress:
         if resume is not None:
@@ -135,7 +127,18 @@ def _run(
         elif architecture is None or data is None or out is None:
             raise typer.BadParameter("a new run needs ARCH, --data and --out; an old one --resume RUN")
         else:
-            network, skipped = start_run(architecture, configure(data), out, on_progress)
+            config = make_config(
+                phase,
+                recipe,
+                data,
+                val,
+                steps=steps,
+                batch=batch,
+                learning_rate=learning_rate,
+                precision=precision,
+                **options,
+            )
+            network, skipped = start_run(architecture, config, out, on_progress)
     provenance = network.provenance
     _say_reached(provenance.training if phase == "train" else provenance.pretraining)
     say(f"Saved in {resume or out}")

@@ -62,8 +62,8 @@ def cut(
 ) -> Float[Tensor, "b 3 h w"]:
     """Some photographs as images in [0, 1] on a device, those of `mirrored` flipped left to right."""
     if isinstance(pixels, Tensor):
-        numbers = numbers.to(pixels.device)
-    images = to_float(pixels[numbers].to(device))
+        numbers = numbers.to(pixels.device, non_blocking=True)
+    images = to_float(pixels[numbers].to(device, non_blocking=True))
     if not bool(mirrored.any()):
         return images
-    return torch.where(mirrored.to(device)[:, None, None, None], images.flip(-1), images)
+    return torch.where(mirrored.to(device, non_blocking=True)[:, None, None, None], images.flip(-1), images)

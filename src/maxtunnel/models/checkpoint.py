@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from maxtunnel.models.provenance import Provenance
 from maxtunnel.support.files import FormatError, one_line, replacing
 
 FORMAT = "maxtunnel network 1"
+_WIDEST = 4096  # channels of a strong decoder that a file may ask for
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,26 +25,33 @@ class Checkpoint:
 
     Attributes:
         architecture: filters per block.
+        strong_width: channels of a strong decoder; None for a mirrored one.
         scale: of the images inside the network.
         provenance: how the network came about.
         tensors: float32 and finite, by name: `mean`, `encoder...`, `decoder...`.
     """
 
     architecture: Architecture
+    strong_width: int | None
     scale: float
     provenance: Provenance
     tensors: Mapping[str, Tensor]
 
 
-def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write the file in one step."""
+def write_checkpoint(path: str | Path, checkpoint: Checkpoint, half: bool = False) -> None:
+    """Write the file in one step; with `half` the decoder's weights as float16."""
     metadata = {
         "format": FORMAT,
         "architecture": str(checkpoint.architecture),
         "scale": repr(checkpoint.scale),
         "info": json.dumps(checkpoint.provenance.to_json(), sort_keys=True),
     }
-    tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+    if checkpoint.strong_width is not None:
+        metadata["decoder"] = f"strong {checkpoint.strong_width}"
+    tensors = {
+        name: (tensor.half() if half and name.startswith("decoder.") else tensor).contiguous()
+        for name, tensor in checkpoint.tensors.items()
+    }
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata)
 
@@ -56,11 +64,15 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         mean = tensors["mean"]
         if mean.ndim != 3 or mean.shape[0] != 3 or mean.numel() == 0:
             raise ValueError(f"mean is {tuple(mean.shape)}, expected (3, height, width)")
+        tensors = {
+            name: t.float() if t.dtype == torch.float16 and name.startswith("decoder.") else t
+            for name, t in tensors.items()
+        }
         if any(t.dtype != torch.float32 or not bool(t.isfinite().all()) for t in tensors.values()):
             raise ValueError("a tensor is not float32 or not finite")
     except (ValueError, KeyError) as error:
         raise damaged(path, error) from None
-    return Checkpoint(header.architecture, header.scale, header.provenance, tensors)
+    return Checkpoint(header.architecture, header.strong_width, header.scale, header.provenance, tensors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +84,7 @@ class Header:
     """
 
     architecture: Architecture
+    strong_width: int | None
     scale: float
     provenance: Provenance
     shapes: Mapping[str, tuple[int, ...]]
@@ -90,7 +103,7 @@ def read_header(path: str | Path) -> Header:
         header = _parse(metadata)
     except (ValueError, KeyError) as error:
         raise damaged(path, error) from None
-    return Header(header.architecture, header.scale, header.provenance, shapes)
+    return replace(header, shapes=shapes)
 
 
 def damaged(path: str | Path, error: Exception) -> FormatError:
@@ -142,4 +155,15 @@ def _parse(metadata: Mapping[str, str]) -> Header:
     if not 0 < scale < float("inf"):
         raise ValueError(f"scale is {scale}: expected a positive number")
     provenance = Provenance.from_json(json.loads(metadata["info"]))
-    return Header(Architecture.parse(metadata["architecture"]), scale, provenance, {})
+    return Header(
+        Architecture.parse(metadata["architecture"]), _strong_width(metadata), scale, provenance, {}
+    )
+
+
+def _strong_width(metadata: Mapping[str, str]) -> int | None:
+    if "decoder" not in metadata:
+        return None
+    kind, _, width = metadata["decoder"].partition(" ")
+    if kind != "strong" or not (width.isascii() and width.isdigit() and 0 < int(width[:6]) <= _WIDEST):
+        raise ValueError(f"the decoder is {metadata['decoder'][:40]!r}: expected 'strong' and its width")
+    return int(width)

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
 
 from maxtunnel.native import planar
 
 if TYPE_CHECKING:
+    from maxtunnel.models.encoder import Encoder
     from maxtunnel.models.mirrored import Codes, MirroredDecoder
-    from maxtunnel.models.tunnel import Encoder
 
 
 def encode(
@@ -27,7 +29,8 @@ def encode(
     """The deepest features and the codes, finest level first; NaN is not looked for."""
     if not torch.is_grad_enabled() and x.dtype == torch.float32 and _planar(encoder.widths, encoder):
         return planar.encode(x, encoder.widths, list(encoder.parameters()))
-    return encoder.blocks(x)
+    with _exact(x.device):
+        return encoder.blocks(x)
 
 
 def decode(
@@ -47,7 +50,27 @@ def squared_error(
     widths = decoder.widths
     if widths and what is None and torch.is_grad_enabled() and _planar(widths, decoder):
         return planar.squared_error(codes, target, widths, list(decoder.parameters()))
-    return _SquaredError.apply(decoder(codes, what), target.contiguous(memory_format=torch.channels_last))
+    return sum_of_squares(decoder(codes, what), target)
+
+
+def sum_of_squares(output: Float[Tensor, "n 3 h w"], target: Float[Tensor, "n 3 h w"]) -> Float[Tensor, ""]:
+    """Sum of (output - target)^2 in float32, with a gradient of one pass."""
+    target = target.contiguous(memory_format=torch.channels_last)
+    return F.mse_loss(output.float(), target, reduction="sum")
+
+
+@contextmanager
+def _exact(device: torch.device) -> Iterator[None]:
+    """Convolutions of a GPU in float32, not TF32, meanwhile: what defines switches is not rounded away."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before  # type: ignore[attr-defined]
 
 
 def _planar(widths: tuple[int, ...], half: nn.Module) -> bool:
@@ -65,18 +88,3 @@ def _watched(half: nn.Module) -> bool:
 
 def _last(layers: Iterator[tuple[str, Tensor]]) -> Tensor:
     return deque(layers, maxlen=1)[0][1]
-
-
-class _SquaredError(torch.autograd.Function):
-    """Sum of (y - x)^2, with a gradient of one pass."""
-
-    @staticmethod
-    def forward(ctx: Any, output: Tensor, target: Tensor) -> Tensor:
-        error = output.float() - target
-        ctx.save_for_backward(error)
-        return error.square().sum()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (error,) = ctx.saved_tensors
-        return error * (2 * gradient), None

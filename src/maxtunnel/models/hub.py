@@ -11,9 +11,20 @@ from maxtunnel.support.markdown import markdown_table
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 LIMITS = """\
-- Trained at {size}x{size} pixels: on much larger photographs smooth areas come out worse.
+- Trained at {size}x{size} pixels: on much larger photographs {larger}.
 - The training photographs show {images}; on other kinds of pictures the error is another.
-- It shows what switches give away. It is no image codec: the switches take more room than a good JPEG."""
+- It shows what this decoder reads in the switches: a lower bound of what they give away.
+- It is no image codec: the switches take more room than a good JPEG."""
+
+
+_MIRRORED = (
+    "The decoder is the paper's, which reads each level of switches once, from the deepest to the finest. It "
+    "gets no feature values: a learned constant takes their place."
+)
+_STRONG = (
+    "The decoder is a strong one, a U-Net over the switches, which reads all levels before it draws "
+    "anything. It gets no feature values, and nothing in their place."
+)
 
 
 def write_layout(folder: Path, config: Mapping[str, object], card: str) -> None:
@@ -57,9 +68,21 @@ def _download(name: str) -> Path:
 
 
 def model_card(
-    architecture: Architecture, parameters: int, bits_per_pixel: float, provenance: Provenance
+    architecture: Architecture,
+    parameters: int,
+    bits_per_pixel: float,
+    provenance: Provenance,
+    strong_width: int | None = None,
 ) -> str:
-    """A model card in Markdown, with the hub's header; only what the provenance knows is said."""
+    """A model card in Markdown, with the hub's header; only what the provenance knows is said.
+
+    Args:
+        architecture: filters per block.
+        parameters: of encoder and decoder.
+        bits_per_pixel: of switches, per pixel and colour channel.
+        provenance: how the network came about.
+        strong_width: channels of a strong decoder; None for the paper's mirrored one.
+    """
     lines = [
         "---",
         "library_name: maxtunnel",
@@ -70,8 +93,8 @@ def model_card(
         "",
         f"# maxtunnel {architecture}",
         "",
-        "Rebuilds photographs from the positions of max-pooling maxima (the switches) alone. The decoder "
-        "gets no feature values: a learned constant takes their place.",
+        "Rebuilds photographs from the positions of max-pooling maxima (the switches) alone. "
+        + (_MIRRORED if strong_width is None else _STRONG),
         "",
         "```python",
         "from maxtunnel import TunnelNetwork",
@@ -85,22 +108,39 @@ def model_card(
             [
                 ("filters per block", str(architecture)),
                 ("encoder", "random" if provenance.pretraining is None else "pretrained"),
+                ("decoder", decoder_of(strong_width)),
                 ("parameters", f"{parameters:,}"),
                 ("bits of switches per pixel and colour channel", f"{bits_per_pixel:.4g}"),
                 *provenance.facts(),
+                *_duration(provenance),
             ],
         ),
         "",
         "## Limits",
         "",
-        limits(provenance),
+        limits(provenance, strong_width),
         "",
     ]
     return "\n".join(lines)
 
 
-def limits(provenance: Provenance) -> str:
-    """What a network is no good for, as a list in Markdown."""
+def decoder_of(strong_width: int | None) -> str:
+    """The decoder's kind and width in words; None is the mirrored one."""
+    return "mirrored" if strong_width is None else f"strong, {strong_width} channels at every scale"
+
+
+def limits(provenance: Provenance, strong_width: int | None = None) -> str:
+    """What a network is no good for, as a list in Markdown; `strong_width` as for `model_card`."""
     training = provenance.training
     size = "?" if training is None else str(training.size)
-    return LIMITS.format(size=size, images="an unknown set" if training is None else training.data)
+    larger = "smooth areas come out worse" if strong_width is None else "the error grows"
+    images = "an unknown set" if training is None else training.data
+    return LIMITS.format(size=size, larger=larger, images=images)
+
+
+def _duration(provenance: Provenance) -> list[tuple[str, str]]:
+    """How long the decoder was trained, all of its trainings together."""
+    records = [record for record in (provenance.earlier, provenance.training) if record is not None]
+    seconds = sum(record.seconds for record in records)
+    told = f"{seconds:.0f} s" if seconds < 300 else f"{seconds / 60:.0f} minutes"
+    return [("the decoder's training took", told)] if records else []

@@ -74,15 +74,18 @@ class Provenance:
     Attributes:
         training: of the decoder; None before it is finished.
         pretraining: of the encoder, to tell classes apart; None for a random one.
+        earlier: the training that the present one of the decoder started from; None for a new decoder.
     """
 
     training: PhaseRecord | None = None
     pretraining: PhaseRecord | None = None
+    earlier: PhaseRecord | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """The training's fields, with the pretraining's inside; nothing that is not known."""
+        """The training's fields, with the other phases' inside; nothing that is not known."""
         found = {} if self.training is None else _known(self.training)
-        return found if self.pretraining is None else found | {"pretraining": _known(self.pretraining)}
+        others = {"pretraining": self.pretraining, "earlier": self.earlier}
+        return found | {name: _known(record) for name, record in others.items() if record is not None}
 
     @classmethod
     def from_json(cls, values: object) -> "Provenance":
@@ -90,10 +93,10 @@ class Provenance:
         if not isinstance(values, Mapping):
             raise ValueError(f"the provenance is of type {type(values).__name__}: expected an object")
         rest: dict[str, object] = dict(values)
-        pretraining = rest.pop("pretraining", None)
+        others = [rest.pop(name, None) for name in ("pretraining", "earlier")]
         return cls(
             from_json(PhaseRecord, rest) if rest else None,
-            None if pretraining is None else from_json(PhaseRecord, pretraining),
+            *(None if record is None else from_json(PhaseRecord, record) for record in others),
         )
 
     def facts(self) -> list[tuple[str, str]]:
@@ -105,6 +108,11 @@ class Provenance:
             if earlier.top1 is not None:
                 text += f", top-1 {100 * earlier.top1:.1f} % of {earlier.val}"
             rows.append(("pretrained on", text))
+        if self.earlier is not None:
+            earlier = self.earlier
+            rows.append(
+                ("started from", f"{earlier.images:,} photographs of {earlier.data}: {earlier.effort}")
+            )
         if self.training is not None:
             rows += _facts(self.training)
         return rows

@@ -14,7 +14,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from maxtunnel.data.images import to_float, to_uint8
-from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork, code_of
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.switches.codes import SwitchCode
@@ -53,15 +52,15 @@ class Piece:
         return slice(self.outer_top, self.outer_bottom), slice(self.outer_left, self.outer_right)
 
 
-def reach(architecture: Architecture, encoder: bool, decoder: bool) -> int:
+def reach(network: TunnelNetwork, encoder: bool, decoder: bool) -> int:
     """Pixels that a margin needs for switches (encoder), for images from switches (decoder), or for both.
 
-    Two 3x3 layers a block reach 2 cells of that block, so either half reaches 2 (2^blocks - 1) pixels. What
-    lies between them is a window of up to 2^blocks pixels, of which the farthest may decide.
+    Two 3x3 layers a block reach 2 cells of that block, so the encoder reaches 2 (2^blocks - 1) pixels. What
+    lies between it and the decoder is a window of up to 2^blocks pixels, of which the farthest may decide.
     """
-    multiple = architecture.multiple
-    pixels = 2 * (multiple - 1) * (encoder + decoder) + (multiple - 1)
-    return -(-pixels // multiple) * multiple
+    blocks = network.architecture.multiple - 1
+    pixels = blocks + 2 * blocks * encoder + network.decoder_reach * decoder
+    return -(-pixels // network.multiple) * network.multiple
 
 
 def pieces(size: Pair, side: int, margin: int) -> Iterator[Piece]:
@@ -182,10 +181,10 @@ def _progress(
     on_progress: OnProgress,
 ) -> Iterator[Piece]:
     """The pieces, told one after another."""
-    architecture = network.architecture
-    if side < 1 or side % architecture.multiple:
-        raise ValueError(f"pieces are {side} pixels wide: expected a multiple of {architecture.multiple}")
-    todo = list(pieces(architecture.padded_size(size), side, reach(architecture, encoder, decoder)))
+    if side < 1 or side % network.multiple:
+        raise ValueError(f"pieces are {side} pixels wide: expected a multiple of {network.multiple}")
+    padded = network.architecture.padded_size(size)
+    todo = list(pieces(padded, side, reach(network, encoder, decoder)))
     for done, piece in enumerate(todo, 1):
         yield piece
         on_progress("pieces", done, len(todo), "")

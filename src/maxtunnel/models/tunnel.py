@@ -8,7 +8,7 @@ image <- [deconv-ReLU, deconv-ReLU, unpool] per block <- bias code, a learned co
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maxtunnel.models import fast, hub
+from maxtunnel.models import hub
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import (
     FORMAT,
@@ -27,71 +27,15 @@ from maxtunnel.models.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from maxtunnel.models.encoder import Encoder
 from maxtunnel.models.layers import Conv3x3
 from maxtunnel.models.mirrored import Level, MirroredDecoder
 from maxtunnel.models.provenance import Provenance
+from maxtunnel.models.strong import StrongDecoder
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
-from maxtunnel.switches.pooling import pool, refuse_nan
 from maxtunnel.switches.window import Pair, Window
 
 ALL = slice(None)
-# The number of a block, from 1, and its plane to pooled values and codes.
-Pooling = Callable[[int, Tensor], tuple[Tensor, Tensor]]
-
-
-def _pool(block: int, x: Tensor) -> tuple[Tensor, Tensor]:
-    return pool(x, check=False)
-
-
-class Encoder(nn.Module):
-    """Blocks of conv3x3-ReLU, conv3x3-ReLU, pool; what leaves it are the codes, finest level first.
-
-    Attributes:
-        convs: the convolutions in execution order, conv1_1, conv1_2, conv2_1, ...
-    """
-
-    def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        self.widths = architecture.widths
-        self.convs = nn.ModuleList(
-            Conv3x3(a, b, math.sqrt(3 / (9 * a)), 0.0, generator) for a, b in architecture.encoder_channels()
-        )
-
-    def forward(
-        self, x: Float[Tensor, "n 3 h w"], *, check: bool = True
-    ) -> tuple[Float[Tensor, "n c oh ow"], tuple[UInt8[Tensor, "n _ _ _"], ...]]:
-        """The deepest features (the *what*, which the paper's decoder never sees) and the codes.
-
-        Raises:
-            ValueError: a NaN arose anywhere; it reaches the deepest features, so they alone are looked at,
-                and not even they with `check=False`.
-        """
-        what, codes = fast.encode(self, x)
-        if check:
-            refuse_nan(what)
-        return what, codes
-
-    def blocks(
-        self, x: Float[Tensor, "n 3 h w"], pooling: Pooling = _pool
-    ) -> tuple[Float[Tensor, "n c oh ow"], tuple[Tensor, ...]]:
-        """The same layer by layer, and pooled by whatever is given."""
-        codes: list[Tensor] = []
-        *_, (_, what) = self.layers(x, codes, pooling)
-        return what, tuple(codes)
-
-    def layers(
-        self, x: Float[Tensor, "n 3 h w"], codes: list[Tensor], pooling: Pooling = _pool
-    ) -> Iterator[tuple[str, Float[Tensor, "n _ _ _"]]]:
-        """Name and output of every layer in execution order; `codes` takes in those of every pooling."""
-        x = x.contiguous(memory_format=torch.channels_last)
-        for layer, conv in enumerate(self.convs):
-            block, index = layer // 2 + 1, layer % 2 + 1
-            x = conv(x)
-            yield f"conv{block}_{index}", x
-            if index == 2:
-                x, where = pooling(block, x)
-                codes.append(where)
-                yield f"pool{block}", x
 
 
 def mirrored_decoder(architecture: Architecture, generator: torch.Generator | None = None) -> MirroredDecoder:
@@ -116,6 +60,19 @@ def mirrored_decoder(architecture: Architecture, generator: torch.Generator | No
     return decoder
 
 
+def strong_decoder(architecture: Architecture, width: int, seed: int = 0) -> StrongDecoder:
+    """A strong decoder of the codes of Table I's encoder.
+
+    Args:
+        architecture: filters per block.
+        width: channels of every scale.
+        seed: draws the weights.
+    """
+    widths = architecture.widths
+    levels = [Level(number, widths[number - 1]) for number in range(len(widths), 0, -1)]
+    return StrongDecoder(levels, width=width, seed=seed)
+
+
 class TunnelNetwork(nn.Module):
     """Encoder and decoder with all they need to take photographs in and give photographs back.
 
@@ -128,6 +85,7 @@ class TunnelNetwork(nn.Module):
         mean: (3, h, w) RGB in [0, 1], the training images' mean; resized bilinearly to each image.
         scale: 255 for the paper's networks.
         seed: draws the encoder's, then the decoder's initial weights, uniform in +-sqrt(3 / fan-in).
+        strong_width: channels of a strong decoder (`models.strong`); None for the paper's mirrored one.
 
     Attributes:
         provenance: how the network came about.
@@ -143,20 +101,44 @@ class TunnelNetwork(nn.Module):
         mean: Float[Tensor, "3 h w"],
         scale: float = 255.0,
         seed: int = 0,
+        strong_width: int | None = None,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.architecture = architecture
+        self.architecture, self.strong_width = architecture, strong_width
         self.scale = float(scale)
         self.provenance = Provenance()
         self.encoder = Encoder(architecture, generator).requires_grad_(False)
-        self.decoder = mirrored_decoder(architecture, generator)
+        self.decoder: MirroredDecoder | StrongDecoder = (
+            mirrored_decoder(architecture, generator)
+            if strong_width is None
+            else strong_decoder(architecture, strong_width, seed)
+        )
         self.register_buffer("mean", mean.to(torch.float32).clone())
 
     @property
     def device(self) -> torch.device:
         """Where the network lies."""
         return self.mean.device
+
+    @property
+    def mirrored(self) -> MirroredDecoder:
+        """The paper's decoder; ValueError where the network has a strong one."""
+        if not isinstance(self.decoder, MirroredDecoder):
+            raise ValueError(f"this {self.architecture} has a strong decoder: take one with the paper's")
+        return self.decoder
+
+    @property
+    def multiple(self) -> int:
+        """Pixels on whose multiples a part of an image must begin to be decoded like the whole."""
+        decoder = self.decoder
+        return 2**decoder.scales if isinstance(decoder, StrongDecoder) else self.architecture.multiple
+
+    @property
+    def decoder_reach(self) -> int:
+        """Pixels of the image beyond which a switch has no say in a pixel, at most."""
+        decoder = self.decoder
+        return decoder.reach if isinstance(decoder, StrongDecoder) else 2 * (self.architecture.multiple - 1)
 
     @torch.no_grad()
     def encode(self, images: Float[Tensor, "n 3 h w"]) -> SwitchCode:
@@ -283,10 +265,17 @@ class TunnelNetwork(nn.Module):
         """The first 16 bytes of a hash of all that decides the switches: encoder, mean image and scale."""
         return hash_encoder(self.encoder_hash(), self.mean, self.scale)
 
-    def save(self, path: str | Path) -> None:
-        """Write one safetensors file with weights, mean, scale and provenance, in one step."""
+    def save(self, path: str | Path, half: bool = False) -> None:
+        """Write one safetensors file with weights, mean, scale and provenance, in one step.
+
+        Args:
+            path: of the file.
+            half: store the decoder's weights in half precision (float16); the encoder's stay as they are,
+                and with them every switch.
+        """
         tensors = self.state_dict()
-        write_checkpoint(path, Checkpoint(self.architecture, self.scale, self.provenance, tensors))
+        checkpoint = Checkpoint(self.architecture, self.strong_width, self.scale, self.provenance, tensors)
+        write_checkpoint(path, checkpoint, half)
 
     @classmethod
     def load(cls, path: str | Path) -> "TunnelNetwork":
@@ -294,7 +283,12 @@ class TunnelNetwork(nn.Module):
         checkpoint = read_checkpoint(path)
         # Nothing is allocated for what the metadata claims: shapes are compared on the meta device.
         with torch.device("meta"):
-            network = cls(checkpoint.architecture, checkpoint.tensors["mean"].to("meta"), checkpoint.scale)
+            network = cls(
+                checkpoint.architecture,
+                checkpoint.tensors["mean"].to("meta"),
+                checkpoint.scale,
+                strong_width=checkpoint.strong_width,
+            )
         try:
             network.load_state_dict(checkpoint.tensors, assign=True)
         except RuntimeError as error:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maxtunnel.support.choices import Resize
+from maxtunnel.models.strong import WIDTH
+from maxtunnel.support.choices import DecoderKind, Resize
 from maxtunnel.support.files import FormatError, one_line, replacing
 from maxtunnel.support.records import from_json, to_json
 from maxtunnel.training.recipes import FAST, PhaseName, Recipe
@@ -19,6 +20,9 @@ class TrainingConfig:
         phase: `pretrain` for the encoder, `train` for the decoder.
         recipe: with the steps that are really run and, once the run has started, the precision it runs in.
         seed: draws the order of the photographs, and the network where it is new.
+        decoder: `mirrored`, the paper's, or `strong`.
+        width: channels of a strong decoder.
+        start: the model whose decoder is trained further; None for a new one.
         encoder: `random`, or the name of the model whose encoder was taken.
         data, val: where the photographs came from.
         size, resize: how they were read.
@@ -31,6 +35,9 @@ class TrainingConfig:
     phase: PhaseName = "train"
     recipe: Recipe = FAST
     seed: int = 0
+    decoder: DecoderKind = "mirrored"
+    width: int = WIDTH
+    start: str | None = None
     encoder: str = "random"
     data: str = ""
     val: str | None = None

@@ -11,11 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maxtunnel.training.batch import Batch
+from maxtunnel.training.graph import Graph
 from maxtunnel.training.recipes import Recipe
-
-# What a phase's `forward` takes, and what makes it for a step, counted from 0.
-Batch = tuple[object, ...]
-Batches = Callable[[int], Batch]
 
 
 @runtime_checkable
@@ -81,6 +79,8 @@ def start_fabric(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
         plugins=Autocast("bf16-mixed", "cuda" if torch.cuda.is_available() else "cpu") if bf16 else None,
     )
     fabric.launch()
+    # Batches are of one shape, so the search for the fastest convolutions is done once.
+    torch.backends.cudnn.benchmark = True
     return fabric
 
 
@@ -123,14 +123,30 @@ def make_optimizer(trained: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     for p in trained.parameters():
         factor = recipe.bias_rate if p.ndim == 1 else (8 / p.shape[1]) ** recipe.width_rate
         by_factor.setdefault(factor, []).append(p)
-    groups = [{"params": parameters, "factor": factor} for factor, parameters in by_factor.items()]
+    groups: list[dict[str, Any]] = [
+        {"params": parameters, "factor": factor} for factor, parameters in by_factor.items()
+    ]
     if recipe.optimizer == "adagrad":
         return torch.optim.Adagrad(groups, eps=recipe.epsilon)
-    return torch.optim.AdamW(groups, betas=recipe.betas, eps=recipe.epsilon, weight_decay=0.0, fused=True)
+    on_cuda = next(trained.parameters()).device.type == "cuda"
+    for group in groups:
+        # A rate that lies on the device can be changed for a step that is replayed there.
+        group["lr"] = torch.zeros((), device="cuda") if on_cuda else 0.0
+    return torch.optim.AdamW(
+        groups,
+        betas=recipe.betas,
+        eps=recipe.epsilon,
+        weight_decay=0.0,
+        fused=True,
+        capturable=on_cuda,
+    )
 
 
 class Update:
     """The one step of any training: learning rate, loss, gradient, new weights.
+
+    On a GPU that shares its batches with no other process, the step is recorded as one CUDA graph once a few
+    were done, and replayed: hundreds of launches become one.
 
     Args:
         fabric: from `start_fabric`.
@@ -141,11 +157,24 @@ class Update:
     def __init__(self, fabric: Fabric, task: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self._fabric = fabric
         self._task, self._optimizer = fabric.setup(task, optimizer)
+        alone = fabric.device.type == "cuda" and fabric.world_size == 1
+        self._replays = alone and isinstance(optimizer, torch.optim.AdamW)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget the recording, after the optimiser's state was replaced by another."""
+        self._graph = Graph(self._step) if self._replays else None
 
     def __call__(self, rate: float, batch: Batch) -> Float[Tensor, "2"]:
         """Update the weights at a learning rate; the loss and the metric that the batch had before."""
         for group in self._optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate * group["factor"])
+            else:
+                group["lr"] = rate * group["factor"]
+        return self._step(batch) if self._graph is None else self._graph(batch)
+
+    def _step(self, batch: Batch) -> Float[Tensor, "2"]:
         loss, metric = self._task(*batch)
         self._optimizer.zero_grad()
         self._fabric.backward(loss)

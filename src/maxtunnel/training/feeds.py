@@ -122,7 +122,7 @@ class KeptSwitches:
         self, numbers: Int64[Tensor, " b"], mirrored: Bool[Tensor, " b"]
     ) -> list[UInt8[Tensor, "b c h w"]]:
         """The codes of some images, finest level first, in channels-last memory format."""
-        rows = (numbers + mirrored * self.images).to(self._packed[0].device)
+        rows = (numbers + mirrored * self.images).to(self._packed[0].device, non_blocking=True)
         return [
             unpack(packed[rows], shape, _BITS).permute(0, 3, 1, 2)
             for packed, shape in zip(self._packed, self._shapes, strict=True)

@@ -18,8 +18,10 @@ from maxtunnel.data.batches import Order
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.progress import OnProgress, Stopped, silent
+from maxtunnel.training.average import Average
+from maxtunnel.training.batch import Batch, Batches
 from maxtunnel.training.config import TrainingConfig
-from maxtunnel.training.engine import Batch, Batches, Update, make_optimizer, place, start_fabric
+from maxtunnel.training.engine import Update, make_optimizer, place, start_fabric
 from maxtunnel.training.log import Log
 from maxtunnel.training.phases import Phase
 from maxtunnel.training.recipes import Recipe
@@ -83,6 +85,7 @@ def fit(
     fabric = start_fabric(recipe)
     place(task, fabric.device)
     update = Update(fabric, task, make_optimizer(task, recipe))
+    average = Average(list(task.parameters()), recipe.average) if recipe.average else None
     began, share = time.monotonic(), 0.0
     done: list[Tensor] = []
     while share < 1:
@@ -91,6 +94,8 @@ def fit(
         passed = time.monotonic() - began
         share = len(done) / recipe.steps if seconds is None else passed / max(seconds, 1e-9)
         share = 1.0 if stop() else share
+        if average is not None:
+            average.update(len(done), max(len(done), round(len(done) / max(share, 1e-3))))
         if len(done) % ROW == 0 or share >= 1:
             loss, metric = torch.stack(done[-ROW:]).mean(0).tolist()
             if not math.isfinite(loss):
@@ -100,6 +105,8 @@ def fit(
                 )
             steps = max(len(done), round(len(done) / share))
             on_progress(name, len(done), steps, f"{task.metric} {task.summarise(metric):.4f}")
+    if average is not None:
+        average.swap()
     return Fit(len(done), time.monotonic() - began, _curve(task, torch.stack(done)[:, 1].cpu()))
 
 
@@ -153,7 +160,10 @@ class Session:
 
     def step(self, number: int, batch: Batch) -> Float[Tensor, "2"]:
         """Do step `number`, counted from 0, on a batch; its loss and metric."""
-        return self._update(self.config.recipe.rate(number), batch)
+        result = self._update(self.config.recipe.rate(number), batch)
+        if self.state.average is not None:
+            self.state.average.update(number + 1, self.config.recipe.steps)
+        return result
 
     def fit(
         self,
@@ -193,12 +203,13 @@ class Session:
                 steps = self.config.recipe.steps
                 ends, looks = state.step == steps, state.step % max(ROW, steps // 20 // ROW * ROW) == 0
                 self._end_row(done, time.monotonic() - row_began, log, on_progress)
-                enough = looks and not ends and self._any(reached())
+                with state.in_use():
+                    enough = looks and not ends and self._any(reached())
+                    if log.writes and (ends or looks):
+                        show(state.step)
                 if log.writes and (ends or stop or enough or time.monotonic() - saved > CHECKPOINT_SECONDS):
                     self._save()
                     saved = time.monotonic()
-                if log.writes and (ends or looks):
-                    show(state.step)
                 if enough:
                     self._set_steps(state.step)
                     break
@@ -209,8 +220,13 @@ class Session:
                     )
                 done, row_began = [], time.monotonic()
 
+    def settle(self) -> None:
+        """Leave the network with the weights to use, once all steps are done and saved."""
+        if self.state.average is not None:
+            self.state.average.swap()
+
     def finish(self, provenance: Provenance) -> None:
-        """Write the network with how it came about."""
+        """Write the network with how it came about, after `settle`."""
         self.network.provenance = provenance
         if self.fabric.is_global_zero:
             self.network.save(self.run / "model.safetensors")
@@ -266,7 +282,8 @@ class Session:
 
     def _save(self) -> None:
         self.state.save(self.run)
-        self.network.save(self.run / "model.safetensors")
+        with self.state.in_use():
+            self.network.save(self.run / "model.safetensors")
 
     def _seconds_per_step(self, at: Batches) -> float:
         """How long a step takes here, measured on some that are undone afterwards."""
@@ -277,6 +294,7 @@ class Session:
             self.step(step, at(step)).tolist()
             seconds.append(time.perf_counter() - began)
         self.state.restore(before)
+        self._update.begin_anew()
         # The first ones warm up.
         return sum(seconds[5:]) / 20
 

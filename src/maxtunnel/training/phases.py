@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from maxtunnel.data.batches import PIECE, Pixels, cut
 from maxtunnel.models.classifier import Classifier
 from maxtunnel.models.mirrored import Codes, MirroredDecoder
+from maxtunnel.models.strong import StrongDecoder
 from maxtunnel.models.tunnel import TunnelNetwork
 
 
@@ -39,7 +40,7 @@ class Reconstruction(Phase):
 
     metric = "rmse"
 
-    def __init__(self, decoder: MirroredDecoder, scale: float) -> None:
+    def __init__(self, decoder: MirroredDecoder | StrongDecoder, scale: float) -> None:
         super().__init__()
         self.decoder, self._scale = decoder, scale
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from maxtunnel.support.choices import RecipeName
+from maxtunnel.support.choices import DecoderKind, RecipeName
 
 PhaseName = Literal["train", "pretrain"]
 
@@ -32,6 +32,8 @@ class Recipe:
         bias_code: start value of every channel's bias code; None draws it like Caffe.
         reshuffle: a new order for every pass over the photographs; otherwise one order, read cyclically.
         flips: mirror half of the photographs.
+        average: the share of the steps, reckoned back from the present one, over which the weights are
+            averaged for use; 0 for none.
         precision: `32`, or `bf16` for the decoder's arithmetic; weights and encoder stay float32. `auto` is
             `bf16` where the machine is fast at it: `resolved` decides when a run starts.
     """
@@ -52,6 +54,7 @@ class Recipe:
     reshuffle: bool
     flips: bool
     precision: Literal["auto", "32", "bf16"]
+    average: float = 0.0
 
     def rate(self, step: int) -> float:
         """Learning rate of the weights in step `step`, counted from 0."""
@@ -115,6 +118,18 @@ FAST = Recipe(
     precision="auto",
 )
 
+# Of the strong decoder: docs/training.md.
+STRONG = replace(
+    FAST,
+    learning_rate=1e-3,
+    width_rate=0.0,
+    steps=6000,
+    batch=32,
+    warmup=0.1,
+    flips=True,
+    average=0.02,
+)
+
 # For the classifier on the encoder; the paper's recipe serves both phases.
 FAST_PRETRAIN = replace(FAST, learning_rate=0.005, steps=3000, flips=True)
 
@@ -122,3 +137,16 @@ RECIPES: dict[PhaseName, dict[RecipeName, Recipe]] = {
     "train": {"fast": FAST, "paper": PAPER},
     "pretrain": {"fast": FAST_PRETRAIN, "paper": PAPER},
 }
+
+
+def recipe_of(phase: PhaseName, name: RecipeName, decoder: DecoderKind = "mirrored") -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        ValueError: the paper's recipe is asked for with a decoder that is not the paper's.
+    """
+    if phase == "pretrain" or decoder == "mirrored":
+        return RECIPES[phase][name]
+    if name != "fast":
+        raise ValueError(f"recipe {name!r} is of the paper's decoder: leave `recipe` out for a strong one")
+    return STRONG

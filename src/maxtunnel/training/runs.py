@@ -11,12 +11,13 @@ from maxtunnel.data import ImageSet, is_store, open_store, read_photographs
 from maxtunnel.data.batches import Pixels
 from maxtunnel.data.mean import mean_image
 from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.mirrored import MirroredDecoder
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.support.choices import Precision, RecipeName, Resize
+from maxtunnel.support.choices import DecoderKind, Precision, RecipeName, Resize
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.training.config import TrainingConfig
-from maxtunnel.training.recipes import RECIPES, PhaseName
+from maxtunnel.training.recipes import PhaseName, recipe_of
 from maxtunnel.training.train import train_decoder, train_encoder
 from maxtunnel.zoo.names import load
 
@@ -27,6 +28,9 @@ class Options(TypedDict, total=False):
     """What a new run may be given besides its recipe and photographs; see `TrainingConfig`."""
 
     seed: int
+    decoder: DecoderKind
+    width: int
+    start: str | None
     encoder: str
     size: int
     resize: Resize
@@ -43,6 +47,8 @@ def make_config(
     val: Path | None,
     *,
     steps: int | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
     precision: Precision | None = None,
     **options: Unpack[Options],
 ) -> TrainingConfig:
@@ -53,20 +59,29 @@ def make_config(
         recipe: one of `RECIPES`.
         data: folder or store to train on; None where the photographs come from memory.
         val: folder or store to measure on.
-        steps, precision: in the place of the recipe's.
+        steps, batch, learning_rate, precision: in the place of the recipe's.
         options: other fields of the config; the rest have their defaults.
 
     Raises:
-        ValueError: both `steps` and `minutes` are given, or training and test photographs are the same.
+        ValueError: both `steps` and `minutes` are given, or `start` and `encoder`, or training and test
+            photographs are the same.
     """
     if steps is not None and options.get("minutes") is not None:
         raise ValueError("`steps` and `minutes` both bound the run: give one of them")
+    if options.get("start") is not None and options.get("encoder", "random") != "random":
+        raise ValueError("`start` and `encoder` both name a model: the one to start from has its encoder")
     if val is not None and data is not None and val.resolve() == data.resolve():
         raise ValueError(
             f"`val` is {val}, which is `data` too: measure on photographs that were not trained on"
         )
-    chosen = RECIPES[phase][recipe]
-    chosen = replace(chosen, steps=steps or chosen.steps, precision=precision or chosen.precision)
+    chosen = recipe_of(phase, recipe, options.get("decoder", "mirrored"))
+    chosen = replace(
+        chosen,
+        steps=steps or chosen.steps,
+        batch=batch or chosen.batch,
+        learning_rate=learning_rate or chosen.learning_rate,
+        precision=precision or chosen.precision,
+    )
     # Absolute, so that the run can be resumed from anywhere.
     source = "" if data is None else str(data.resolve())
     held_out = None if val is None else str(val.resolve())
@@ -81,6 +96,8 @@ def train(
     val: str | Path | Pixels | None = None,
     recipe: RecipeName = "fast",
     steps: int | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
     precision: Precision | None = None,
     on_progress: OnProgress = silent,
     **options: Unpack[Options],
@@ -94,10 +111,10 @@ def train(
         out: folder of the run; `resume_run` goes on with one that was stopped.
         val: photographs that are never trained on, as above, to measure on at the end.
         recipe: `fast` or `paper`.
-        steps, precision: in the place of the recipe's.
+        steps, batch, learning_rate, precision: in the place of the recipe's.
         on_progress: told what is done, how far and out of how much.
-        options: `seed`, `encoder`, `size`, `resize`, `minutes`, `target_rmse`, `devices` and `nodes`, as in
-            `TrainingConfig`.
+        options: `seed`, `decoder`, `width`, `start`, `encoder`, `size`, `resize`, `minutes`, `target_rmse`,
+            `devices` and `nodes`, as in `TrainingConfig`.
 
     Returns:
         The network, which `out` also holds as model.safetensors. Files that could not be read are logged.
@@ -109,7 +126,15 @@ def train(
         TrainingDiverged: the loss became NaN or infinite; the last good state is saved.
     """
     config = make_config(
-        "train", recipe, _path(photographs), _path(val), steps=steps, precision=precision, **options
+        "train",
+        recipe,
+        _path(photographs),
+        _path(val),
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        precision=precision,
+        **options,
     )
     made = _named(network) if isinstance(network, str | Path) else network
     if not isinstance(photographs, str | Path):
@@ -184,12 +209,25 @@ def _named(name: str | Path) -> Architecture | TunnelNetwork:
 def _new_network(architecture: Architecture, data: ImageSet, config: TrainingConfig) -> TunnelNetwork:
     """A network to train as the config says, with the photographs' mean image."""
     stored = bool(config.data) and is_store(config.data)
+    strong = config.phase == "train" and config.decoder == "strong"
+    if config.start is not None:
+        return _started(config.start, architecture)
     mean = open_store(config.data).mean if stored else mean_image(data.pixels[:])
-    network = TunnelNetwork(architecture, mean, config.recipe.scale, config.seed)
-    if config.recipe.bias_code is not None:
+    network = TunnelNetwork(
+        architecture, mean, config.recipe.scale, config.seed, config.width if strong else None
+    )
+    if config.recipe.bias_code is not None and isinstance(network.decoder, MirroredDecoder):
         torch.nn.init.constant_(network.decoder.bias_code, config.recipe.bias_code)
     if config.encoder != "random":
         take_encoder(network, load(config.encoder))
+    return network
+
+
+def _started(start: str, architecture: Architecture) -> TunnelNetwork:
+    """The network to train further."""
+    network = load(start)
+    if network.architecture != architecture:
+        raise ValueError(f"`start` is {start}, a {network.architecture}: it cannot become a {architecture}")
     return network
 
 

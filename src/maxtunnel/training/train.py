@@ -1,5 +1,6 @@
 """Training a decoder and pretraining an encoder: a run in a folder, and its record in the network."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -58,13 +59,17 @@ def train_decoder(
     if config.target_rmse is not None and val is None:
         raise ValueError("`target_rmse` is measured on the photographs of `val`: give some")
     if not resume:
-        network.provenance = Provenance(pretraining=network.provenance.pretraining)
+        known = network.provenance
+        network.provenance = Provenance(
+            pretraining=known.pretraining, earlier=None if config.start is None else known.training
+        )
     session = Session(network, Reconstruction(network.decoder, network.scale), Path(run), config, resume)
     pixels = _resident(photographs, session.fabric.device)
     feed = SwitchFeed(network, pixels, session.order(len(pixels)), session.most_steps, on_progress)
     reached = _target(session, val, config.target_rmse, on_progress)
     shown = pixels if val is None else val
     session.fit(feed.at, on_progress, lambda step: _write_samples(network, shown, session.run, step), reached)
+    session.settle()
     record = _record(session, len(photographs))
     if val is not None and session.fabric.is_global_zero:
         result = evaluate(network, val)
@@ -143,13 +148,9 @@ def _check_some(photographs: Pixels) -> None:
 
 def _resident(pixels: Pixels, device: torch.device) -> Pixels:
     """The photographs on the device where they take at most a quarter of its memory."""
-    if (
-        not isinstance(pixels, Tensor)
-        or device.type != "cuda"
-        or pixels.numel() > torch.cuda.mem_get_info(device)[0] / 4
-    ):
+    if device.type != "cuda" or math.prod(pixels.shape) > torch.cuda.mem_get_info(device)[0] / 4:
         return pixels
-    return pixels.to(device)
+    return pixels[:].to(device)
 
 
 def _target(

@@ -115,10 +115,10 @@ def _network(layers: Mapping[str, Blobs], mean: Float[Tensor, "3 h w"] | None) -
     if mean is None:
         mean = torch.tensor(CHANNEL_MEANS)[:, None, None] / 255
     network = TunnelNetwork(architecture, mean)
-    convs = [*network.encoder.convs, *network.decoder.convs]
+    convs = [*network.encoder.convs, *network.mirrored.convs]
     for conv, (weight, bias) in zip(convs, encoder + decoder, strict=True):
         conv.load_state_dict({"weight": weight, "bias": bias})
-    network.decoder.bias_code.data.copy_(bias_code)
+    network.mirrored.bias_code.data.copy_(bias_code)
     return network
 
 

@@ -18,7 +18,7 @@ from maxtunnel.data.mean import mean_image
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import hash_encoder, hash_tensors, read_header
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.support.choices import Resize
+from maxtunnel.support.choices import DecoderKind, Resize
 from maxtunnel.support.files import FormatError
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.caffe import load_caffemodel
@@ -30,8 +30,13 @@ WEIGHTS = Path(__file__).with_name("weights")
 def shipped() -> list[str]:
     """Names of the networks that ship with the package, fewest switches first, as in Table II."""
     names = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
-    shapes = {name: Architecture.parse(name.removesuffix("-pretrained")) for name in names}
+    shapes = {name: Architecture.parse(_plain(name)) for name in names}
     return sorted(names, key=lambda name: (shapes[name].bits_per_pixel(), -shapes[name].widths[0]))
+
+
+def _plain(name: str) -> str:
+    """The architecture in a shipped name."""
+    return name.removesuffix("-strong").removesuffix("-pretrained")
 
 
 def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> TunnelNetwork:
@@ -85,10 +90,15 @@ def _warn_of_channel_means(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Shipped:
-    """What is known of a network in the package; stored bits as measured when it was trained."""
+    """What is known of a network in the package; stored bits as measured when it was trained.
+
+    `pretrained` is its encoder, and `decoder` one of the two kinds.
+    """
 
     name: str
     architecture: Architecture
+    pretrained: bool
+    decoder: DecoderKind
     parameters: int
     file_bytes: int
     bits_per_pixel: float
@@ -98,7 +108,7 @@ class Shipped:
 
 
 def list_shipped() -> list[Shipped]:
-    """The networks in the package, from their files' headers."""
+    """The networks in the package, from their files' headers: both kinds of decoder."""
     return [_describe(name) for name in shipped()]
 
 
@@ -111,6 +121,8 @@ def _describe(name: str) -> Shipped:
     return Shipped(
         name=name,
         architecture=header.architecture,
+        pretrained=header.provenance.pretraining is not None,
+        decoder="mirrored" if header.strong_width is None else "strong",
         parameters=sum(math.prod(shape) for key, shape in header.shapes.items() if key != "mean"),
         file_bytes=path.stat().st_size,
         bits_per_pixel=header.architecture.bits_per_pixel(),

@@ -1,0 +1,71 @@
+"""The encoder of Table I, of which the paper keeps the switches alone."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from maxtunnel.models import fast
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.layers import Conv3x3
+from maxtunnel.switches.pooling import pool, refuse_nan
+
+# The number of a block, from 1, and its plane to pooled values and codes.
+Pooling = Callable[[int, Tensor], tuple[Tensor, Tensor]]
+
+
+def _pool(block: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    return pool(x, check=False)
+
+
+class Encoder(nn.Module):
+    """Blocks of conv3x3-ReLU, conv3x3-ReLU, pool; what leaves it are the codes, finest level first.
+
+    Attributes:
+        convs: the convolutions in execution order, conv1_1, conv1_2, conv2_1, ...
+    """
+
+    def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.widths = architecture.widths
+        self.convs = nn.ModuleList(
+            Conv3x3(a, b, math.sqrt(3 / (9 * a)), 0.0, generator) for a, b in architecture.encoder_channels()
+        )
+
+    def forward(
+        self, x: Float[Tensor, "n 3 h w"], *, check: bool = True
+    ) -> tuple[Float[Tensor, "n c oh ow"], tuple[UInt8[Tensor, "n _ _ _"], ...]]:
+        """The deepest features (the *what*, which the paper's decoder never sees) and the codes.
+
+        Raises:
+            ValueError: a NaN arose anywhere; it reaches the deepest features, so they alone are looked at,
+                and not even they with `check=False`.
+        """
+        what, codes = fast.encode(self, x)
+        if check:
+            refuse_nan(what)
+        return what, codes
+
+    def blocks(
+        self, x: Float[Tensor, "n 3 h w"], pooling: Pooling = _pool
+    ) -> tuple[Float[Tensor, "n c oh ow"], tuple[Tensor, ...]]:
+        """The same layer by layer, and pooled by whatever is given."""
+        codes: list[Tensor] = []
+        *_, (_, what) = self.layers(x, codes, pooling)
+        return what, tuple(codes)
+
+    def layers(
+        self, x: Float[Tensor, "n 3 h w"], codes: list[Tensor], pooling: Pooling = _pool
+    ) -> Iterator[tuple[str, Float[Tensor, "n _ _ _"]]]:
+        """Name and output of every layer in execution order; `codes` takes in those of every pooling."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        for layer, conv in enumerate(self.convs):
+            block, index = layer // 2 + 1, layer % 2 + 1
+            x = conv(x)
+            yield f"conv{block}_{index}", x
+            if index == 2:
+                x, where = pooling(block, x)
+                codes.append(where)
+                yield f"pool{block}", x

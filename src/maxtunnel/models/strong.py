@@ -1,0 +1,277 @@
+"""The strong decoder: a U-Net over the switches, which reads all levels before it draws anything.
+
+    codes of a level -> one plane a cell of the window -> 1x1 layer ---+
+                                                                       v
+    1/2 of the image:   (+) -> blocks ----------------------------> (+) -> blocks -> 3x3 layer -> image
+                           \\ 1/2                                 x2 /
+    1/4 of the image:       (+) -> blocks -------------> (+) -> blocks
+                               \\ 1/2                  x2 /
+    ...                         (+) -> blocks -> blocks
+
+A block is x + 3x3 layer(ReLU(3x3 layer(x))). The paper's decoder reads each level once, on its way from the
+coarsest to the finest: what level 1 says never reaches what is built of level 3. Here all levels reach all
+others, in both directions.
+
+Nothing is computed over the plane of an image (no normalisation), so that an image rebuilt piece by piece is
+the whole one. The layers are what processors are fast at: 3x3 convolutions of equal width, ReLU, sums.
+
+Source: the shape is that of U-Net (Ronneberger, Fischer, Brox 2015, arXiv 1505.04597), the block that of EDSR
+(Lim et al. 2017, arXiv 1707.02921).
+"""
+
+import math
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maxtunnel.models import fast
+from maxtunnel.models.layers import Conv3x3
+from maxtunnel.models.mirrored import Codes, Level
+from maxtunnel.switches.pooling import unpool
+from maxtunnel.switches.window import Pair
+
+WIDTH = 64
+DOWN, UP = 2, 2  # blocks of a scale on the way down and on the way up
+_DEEPER = 0  # scales below that of the coarsest level, for what is known of a large part of the image
+# Windows of up to so many cells enter with a plane a cell; larger ones as the plane before pooling, with ones
+# where the maxima were.
+_MOST_PLANES = 9
+
+
+class StrongDecoder(nn.Module):
+    """A U-Net over the switches of any number of levels.
+
+    Scale 1 has half of the image's height and width, rounded up; each further one has half of the one before.
+    A level enters at the coarsest scale that is no smaller than its planes.
+
+    Args:
+        levels: of the code, in any order, with their sizes; without sizes, level k is at scale k.
+        image_size: (height, width) of the images; None for twice the finest level's planes.
+        width: channels of every scale; what the decoder costs grows with its square.
+        seed: draws the weights.
+        what: channels of the features that the coarsest level's planes may come with; 0 for none.
+
+    Attributes:
+        scales: how many there are.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        image_size: Pair | None = None,
+        width: int = WIDTH,
+        seed: int = 0,
+        what: int = 0,
+    ) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.levels, self.image_size, self.width = tuple(levels), image_size, width
+        self._entries = {level.number: _Entry(level, image_size) for level in levels}
+        scales = [entry.scale for entry in self._entries.values()]
+        self._first, self.scales = min(scales), max(scales) + _DEEPER
+        self.entries = nn.ModuleDict(
+            {
+                str(number): _layer(entry.planes, width, 1, entry.level.channels, generator)
+                for number, entry in self._entries.items()
+            }
+        )
+        self.what = _layer(what, width, 1, what, generator) if what else None
+        # Scale by scale from the finest on which a level enters; on the way up, from the first.
+        self.down = nn.ModuleList(
+            _blocks(width, DOWN, generator) for _ in range(self._first, self.scales + 1)
+        )
+        self.halvings = nn.ModuleList(_layer(width, width, 2, 4 * width, generator) for _ in self.down[1:])
+        self.up = nn.ModuleList(_blocks(width, UP, generator) for _ in range(self.scales))
+        self.doublings = nn.ModuleList(_layer(width, 4 * width, 1, width, generator) for _ in self.up[1:])
+        self.head = Conv3x3(width, 12, 0.1 * math.sqrt(3 / (9 * width)), None, generator)
+
+    def forward(
+        self,
+        codes: Codes,
+        what: Float[Tensor, "n c _ _"] | None = None,
+        missing: Collection[int] = (),
+    ) -> Float[Tensor, "n 3 h w"]:
+        """The image, on the network's inner scale.
+
+        Args:
+            codes: of every level, in the code's order.
+            what: features of the coarsest level, where the decoder was made for them.
+            missing: numbers of levels whose codes are not looked at: each cell is as likely as another.
+        """
+        return deque(self.layers(codes, what, missing), maxlen=1)[0][1]
+
+    def layers(
+        self,
+        codes: Codes,
+        what: Float[Tensor, "n c _ _"] | None = None,
+        missing: Collection[int] = (),
+    ) -> Iterator[tuple[str, Float[Tensor, "n _ _ _"]]]:
+        """Name and output of every part in execution order, from the finest level to the image."""
+        image_size = self.image_size or self._image_size(codes)
+        sizes = _sizes(image_size, self.scales)
+        kept: list[Tensor] = []
+        for scale, down in enumerate(self.down, self._first):
+            parts = [self.halvings[len(kept) - 1](_even(kept[-1]))] if kept else []
+            parts += self._entered(scale, sizes[scale - 1], codes, what, missing)
+            kept.append(down(_sum(parts)))
+            yield f"down{scale}", kept[-1]
+        x = kept.pop()
+        for scale in range(self.scales, 0, -1):
+            if scale < self.scales:
+                x = _cropped(F.pixel_shuffle(self.doublings[scale - 1](x), 2), sizes[scale - 1])
+                x = x + kept.pop() if kept else x
+            x = self.up[scale - 1](x)
+            yield f"up{scale}", x
+        yield "image", _cropped(F.pixel_shuffle(self.head(x), 2), image_size)
+
+    def squared_error(
+        self,
+        codes: Codes,
+        target: Float[Tensor, "n 3 h w"],
+        what: Float[Tensor, "n c _ _"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Sum of (decoded codes - target)^2, for training."""
+        return fast.sum_of_squares(self(codes, what), target)
+
+    @property
+    def reach(self) -> int:
+        """Pixels of the image beyond which a switch has no say in a pixel, at most."""
+        cells = sum(2**scale for scale in range(1, self.scales + 1))
+        return 2 * (DOWN + UP) * cells + 2 + 2**self.scales
+
+    def _image_size(self, codes: Codes) -> Pair:
+        finest = min(self._entries.values(), key=lambda entry: entry.scale)
+        height, width = codes[finest.level.number - 1].shape[-2:]
+        return 2**finest.scale * height, 2**finest.scale * width
+
+    def _entered(
+        self,
+        scale: int,
+        size: Pair,
+        codes: Codes,
+        what: Tensor | None,
+        missing: Collection[int],
+    ) -> Iterator[Tensor]:
+        """What enters at a scale, of its size."""
+        dtype = _arithmetic(self.head.weight)
+        for number, entry in self._entries.items():
+            if entry.scale == scale:
+                planes = entry(codes[number - 1], number in missing, dtype)
+                yield _grown(self.entries[str(number)](planes), size)
+        coarsest = self.levels[0].number
+        if what is not None and self._entries[coarsest].scale == scale:
+            if self.what is None:
+                raise ValueError("features are given: this decoder was made for switches alone")
+            yield _grown(self.what(what), size)
+
+
+class _Entry:
+    """How a level becomes planes of the scale at which it enters.
+
+    Args:
+        level: with its sizes; without them, level k is at scale k.
+        image_size: (height, width); None without sizes.
+    """
+
+    def __init__(self, level: Level, image_size: Pair | None) -> None:
+        self.level, self.scale, self.folds = level, level.number, 0
+        self.one_each = level.window.cells <= _MOST_PLANES
+        if image_size is not None and level.pooled is not None and level.size is not None:
+            size = level.pooled if self.one_each else level.size
+            half = _sizes(image_size, 1)[0]
+            while not _covers(half, size):
+                size, self.folds = _halved(size), self.folds + 1
+            self.scale = 1
+            while _covers(half := _halved(half), size) and half != (1, 1):
+                self.scale += 1
+        cells = level.window.cells if self.one_each else 1
+        self.planes = level.channels * cells * 4**self.folds
+
+    def __call__(self, codes: Tensor, missing: bool, dtype: torch.dtype) -> Tensor:
+        """The planes, (n, planes, _, _), of values from 0 to 1 where windows do not overlap."""
+        window = self.level.window
+        if self.one_each:
+            cells = torch.arange(window.cells, dtype=torch.uint8, device=codes.device)
+            x = (codes.permute(0, 2, 3, 1)[..., None] == cells).flatten(3).to(dtype).permute(0, 3, 1, 2)
+            x = torch.full_like(x, 1 / window.cells) if missing else x
+        else:
+            share = math.sqrt(math.prod(window.stride) / window.cells) if window.overlaps else 1.0
+            ones = torch.full((1, 1, 1, 1), share, dtype=dtype, device=codes.device).expand(codes.shape)
+            x = unpool(ones, codes, window, self.level.size, check=False)
+            x = torch.full_like(x, 1 / window.cells) if missing else x
+        for _ in range(self.folds):
+            x = F.pixel_unshuffle(_even(x), 2)
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+class _Block(nn.Module):
+    """x + 3x3 layer(ReLU(3x3 layer(x))); the last layer begins at 0, so that a new block changes nothing."""
+
+    def __init__(self, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.first = Conv3x3(width, width, math.sqrt(6 / (9 * width)), 0.0, generator)
+        self.second = Conv3x3(width, width, 0.0, None, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(self.first(x))
+
+
+def _blocks(width: int, count: int, generator: torch.Generator) -> nn.Sequential:
+    return nn.Sequential(*(_Block(width, generator) for _ in range(count)))
+
+
+def _layer(inputs: int, outputs: int, kernel: int, fan: int, generator: torch.Generator) -> nn.Conv2d:
+    """A convolution of kernels beside each other, with weights in +-sqrt(3 / fan) and biases 0."""
+    layer = nn.Conv2d(inputs, outputs, kernel, kernel)
+    bound = math.sqrt(3 / fan)
+    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def _arithmetic(weight: Tensor) -> torch.dtype:
+    """The type in which layers compute."""
+    kind = weight.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+
+
+def _sizes(image_size: Pair, scales: int) -> list[Pair]:
+    """(height, width) of every scale."""
+    sizes = [_halved(image_size)]
+    for _ in range(scales - 1):
+        sizes.append(_halved(sizes[-1]))
+    return sizes
+
+
+def _halved(size: Pair) -> Pair:
+    return -(-size[0] // 2), -(-size[1] // 2)
+
+
+def _covers(size: Pair, other: Pair) -> bool:
+    return size[0] >= other[0] and size[1] >= other[1]
+
+
+def _even(x: Tensor) -> Tensor:
+    """`x` with a row and a column of zeros more where its sides are odd."""
+    down, right = x.shape[-2] % 2, x.shape[-1] % 2
+    return F.pad(x, (0, right, 0, down)) if down or right else x
+
+
+def _cropped(x: Tensor, size: Pair) -> Tensor:
+    return x if x.shape[-2:] == size else x[..., : size[0], : size[1]]
+
+
+def _grown(x: Tensor, size: Pair) -> Tensor:
+    """`x` at a size that is no smaller, by repeating cells: none is lost."""
+    return x if x.shape[-2:] == size else F.interpolate(x, size, mode="nearest-exact")
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    total, *others = parts
+    for x in others:
+        total = total + x
+    return total
