@@ -9,6 +9,7 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from maxtunnel.benchmark import run, ways
 from maxtunnel.benchmark.floors import Ceilings, floor, measure_ceilings
@@ -43,8 +44,6 @@ def test_stock_computes_what_ours_computes():
 
 def test_operations_are_counted_from_the_architecture():
     """Against the counter of PyTorch, which nobody here wrote."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     architecture, ceilings = Architecture((4, 6, 8)), Ceilings(1e9, 1e9, 1e9)
     stock = StockNetwork(architecture.widths)
     optimizer = stock.make_optimizer()
@@ -225,3 +224,21 @@ def test_a_graph_is_recorded_once_after_calls_to_warm_up(monkeypatch):
     assert calls == [0, 0, 0, 1]
     assert results == [4, 4, 4]
     assert recording[0].replayed == 3
+
+
+def test_a_strong_decoder_is_timed_beside_what_its_layers_take():
+    result = run_benchmark(["2-2-strong-4"], repeats=1, batches=(2,))
+    timings = [timing for timing in result.timings if timing.operation != ways.POOLING]
+    found = {(timing.operation, timing.way): timing for timing in timings}
+    assert set(found) == {("train", ways.KEPT), ("decode", ways.OURS)}
+    assert not result.failures
+    decode, train = found["decode", ways.OURS].floor, found["train", ways.KEPT].floor
+    mean = torch.full((3, ways.SIDE, ways.SIDE), 0.5)
+    network = TunnelNetwork(Architecture((2, 2)), mean, strong_width=4)
+    code = network.encode(torch.rand(2, 3, ways.SIDE, ways.SIDE))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.decoder([level.codes for level in code.levels])
+    assert decode.operations == counter.get_total_flops()
+    assert 2.5 * decode.operations < train.operations < 3 * decode.operations
+    with pytest.raises(ValueError, match="no width of a strong decoder"):
+        run_benchmark(["2-2-strong-0"])

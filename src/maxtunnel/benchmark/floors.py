@@ -7,6 +7,7 @@ import torch
 
 from maxtunnel.benchmark.turns import timed
 from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.strong import DOWN, UP
 
 
 @dataclass(frozen=True)
@@ -107,15 +108,51 @@ def floor(
     return total
 
 
+def strong_floor(
+    architecture: Architecture,
+    width: int,
+    operation: str,
+    batch: int,
+    side: int,
+    ceilings: Ceilings,
+    number_bytes: int = 4,
+) -> Floor:
+    """The floor of decoding a batch, or of a training step, with a strong decoder.
+
+    Args:
+        architecture: of the encoder, whose switches are there.
+        width: channels of the decoder's scales.
+        operation: decode or train.
+        batch: images.
+        side: of the square images, in pixels.
+        ceilings: of the machine.
+        number_bytes: of a number in the decoder: 4 for float32, 2 for bfloat16.
+    """
+    passes = 3 if operation == "train" else 1
+    total = Floor(0.0, 0.0, 0.0)
+    for scale, filters in enumerate(architecture.widths, 1):
+        pixels = batch * (side >> scale) ** 2
+        blocks = _convolution(width, width, pixels, number_bytes, passes, ceilings)
+        # Of the planes that enter no gradient is asked for.
+        enter = _convolution(4 * filters, width, pixels, number_bytes, min(passes, 2), ceilings, 1)
+        total += sum([blocks] * (2 * (DOWN + UP) - 1), blocks) + enter
+        if scale > 1:
+            total += _convolution(4 * width, width, pixels, number_bytes, passes, ceilings, 1)
+            total += _convolution(width, 4 * width, pixels, number_bytes, passes, ceilings, 1)
+    return total + _convolution(width, 12, batch * (side // 2) ** 2, number_bytes, passes, ceilings)
+
+
 def pooling_floor(planes: int, side: int, bytes_a_value: int, ceilings: Ceilings) -> Floor:
     """Pooling planes of side x side pixels to codes, and unpooling them."""
     plane = float(planes * side**2 * bytes_a_value)
     return _moved(2 * (plane * 1.25 + planes * side**2 / 4), ceilings)
 
 
-def _convolution(a: int, b: int, pixels: int, size: int, passes: int, ceilings: Ceilings) -> Floor:
-    """A 3x3 layer; training passes three times: forward, gradient of the input, gradient of the weights."""
-    operations, moved = passes * 18.0 * a * b * pixels, passes * float(a + b) * pixels * size
+def _convolution(
+    a: int, b: int, pixels: int, size: int, passes: int, ceilings: Ceilings, cells: int = 9
+) -> Floor:
+    """A layer; training passes three times: forward, gradient of the input, gradient of the weights."""
+    operations, moved = passes * 2.0 * cells * a * b * pixels, passes * float(a + b) * pixels * size
     rate = ceilings.float32 if size == 4 else ceilings.bfloat16
     return Floor(operations, moved, max(operations / rate, moved / ceilings.copy))
 

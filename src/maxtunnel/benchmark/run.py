@@ -11,13 +11,12 @@ from pathlib import Path
 
 import torch
 
-from maxtunnel.benchmark.floors import Ceilings, Floor, floor, measure_ceilings, pooling_floor
+from maxtunnel.benchmark.floors import Ceilings, Floor, floor, measure_ceilings, pooling_floor, strong_floor
 from maxtunnel.benchmark.large import Large, time_large
 from maxtunnel.benchmark.turns import Crew, Failed, Measured, in_own_process
 from maxtunnel.benchmark.ways import (
     EVERY_STEP,
     FORMS,
-    GPU_WAYS,
     KEPT,
     MADE_IMAGES,
     MAKING,
@@ -27,6 +26,8 @@ from maxtunnel.benchmark.ways import (
     STOCK,
     WAYS,
     build,
+    shape_of,
+    ways_of,
 )
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.native.build import SOURCES
@@ -151,7 +152,8 @@ def run_benchmark(
     """Time every operation of `models` on the GPU if there is one, else on the CPU.
 
     Args:
-        models: architectures; their weights are random, which changes no time.
+        models: architectures, or with a strong decoder as `8-8-8-strong-112`; their weights are random, which
+            changes no time.
         repeats: rounds, in each of which every way has its turn.
         large: architectures to rebuild photographs of 1, 12 and 48 megapixels with.
         batches: images that an operation is done to, each in a part of its own.
@@ -162,14 +164,18 @@ def run_benchmark(
     Raises:
         ValueError: a model is no architecture, or a batch no number of images.
     """
-    for model in (*models, *large):
+    for model in models:
+        shape_of(model)
+    for model in large:
         Architecture.parse(model)
     if not batches or min(batches) < 1:
         raise ValueError(f"`batches` are {list(batches)}: give numbers of images from 1 on")
     began, machine = time.monotonic(), _machine(repeats)
     parts = list(_parts(models, batches))
     with Crew(build) as crew:
-        crew.start(list(dict.fromkeys(way for _, operation, _ in parts for way in _ways(operation))))
+        crew.start(
+            list(dict.fromkeys(way for model, operation, _ in parts for way in ways_of(model, operation)))
+        )
         result = Benchmark(machine, in_own_process(measure_ceilings), (), finished=False)
         for done, (model, operation, batch) in enumerate(parts):
             on_progress("bench", done, len(parts), f"{operation} {model}, batch of {batch}")
@@ -197,19 +203,14 @@ def _parts(models: Sequence[str], batches: Sequence[int]) -> Iterator[tuple[str,
             if operation == POOLING:
                 yield f"{batch}x{POOL_CHANNELS}x{SIDE}x{SIDE}", operation, batch
             else:
-                yield from ((model, operation, batch) for model in models)
-
-
-def _ways(operation: str) -> tuple[str, ...]:
-    ways = (GPU_WAYS if torch.cuda.is_available() else WAYS)[operation]
-    return (*ways, MAKING) if operation == "train" else ways
+                yield from ((model, operation, batch) for model in models if ways_of(model, operation))
 
 
 def _measure(
     crew: Crew, model: str, operation: str, batch: int, repeats: int
 ) -> dict[str, Measured | Failed]:
     """What every way took, or why it could not be timed."""
-    ways, found = _ways(operation), dict[str, Measured | Failed]()
+    ways, found = ways_of(model, operation), dict[str, Measured | Failed]()
     together = _together(model, operation, batch)
     for start in range(0, len(ways), together):
         group = ways[start : start + together]
@@ -221,8 +222,8 @@ def _measure(
 def _together(model: str, operation: str, batch: int) -> int:
     """How many ways may take turns: their tensors lie in the GPU's memory together."""
     if not torch.cuda.is_available():
-        return len(_ways(operation))
-    channels = POOL_CHANNELS if operation == POOLING else Architecture.parse(model).widths[0]
+        return len(ways_of(model, operation))
+    channels = POOL_CHANNELS if operation == POOLING else shape_of(model)[0].widths[0]
     need = _PLANES * batch * channels * SIDE**2 * 4
     return max(1, int(0.7 * torch.cuda.mem_get_info()[1] / need))
 
@@ -253,12 +254,13 @@ def _with_part(
 def _timings(
     model: str, operation: str, batch: int, measured: dict[str, Measured], ceilings: Ceilings
 ) -> list[Timing]:
-    making, kept = measured.pop(MAKING, None), measured.pop(KEPT, None)
-    if making is not None and kept is not None:
-        # Their making counts where they are kept, spread over the steps of a FAST run.
-        share = statistics.median(making.seconds) * KEPT_IMAGES / MADE_IMAGES / FAST.steps
-        seconds = tuple(second + share for second in kept.seconds)
-        measured[KEPT] = Measured(seconds, kept.first, kept.peak)
+    if MAKING in ways_of(model, operation):
+        making, kept = measured.pop(MAKING, None), measured.pop(KEPT, None)
+        if making is not None and kept is not None:
+            # Their making counts where they are kept, spread over the steps of a FAST run.
+            share = statistics.median(making.seconds) * KEPT_IMAGES / MADE_IMAGES / FAST.steps
+            seconds = tuple(second + share for second in kept.seconds)
+            measured[KEPT] = Measured(seconds, kept.first, kept.peak)
     medians = {way: statistics.median(m.seconds) for way, m in measured.items()}
     stock = medians.get(STOCK)
     best = min((medians[way] for way in measured if way in FORMS), default=None)
@@ -275,7 +277,7 @@ def _timings(
             _floor(model, operation, batch, way, ceilings) if way not in FORMS else None,
             measured[way].peak,
         )
-        for way in _ways(operation)
+        for way in ways_of(model, operation)
         if way in measured
     ]
 
@@ -285,7 +287,10 @@ def _floor(model: str, operation: str, batch: int, way: str, ceilings: Ceilings)
         return pooling_floor(batch * POOL_CHANNELS, SIDE, 4, ceilings)
     # FAST trains its decoder in bfloat16 where the machine is fast at it; everything else is float32.
     size = 2 if way in (KEPT, EVERY_STEP) and FAST.resolved().precision == "bf16" else 4
-    return floor(Architecture.parse(model), operation, batch, SIDE, ceilings, way != KEPT, size)
+    architecture, width = shape_of(model)
+    if width is not None:
+        return strong_floor(architecture, width, operation, batch, SIDE, ceilings, size)
+    return floor(architecture, operation, batch, SIDE, ceilings, way != KEPT, size)
 
 
 def _spread(seconds: Sequence[float]) -> tuple[float, float, float]:

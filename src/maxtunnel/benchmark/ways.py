@@ -15,13 +15,14 @@ from maxtunnel.data.batches import Order
 from maxtunnel.data.images import to_float
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.strong import WIDTH
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.switches.pooling import pool, unpool
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.feeds import KeptSwitches, SwitchFeed
 from maxtunnel.training.loop import ROW, Session
 from maxtunnel.training.phases import Reconstruction
-from maxtunnel.training.recipes import FAST
+from maxtunnel.training.recipes import FAST, STRONG
 
 SIDE = 128
 POOL_CHANNELS = 64
@@ -71,12 +72,38 @@ GPU_WAYS = {
     POOLING: (STOCK, LAST, GRAPH, OURS, OURS_LAST),
 }
 
+# Of a strong decoder, which has no like in stock PyTorch.
+STRONG_WAYS = {"train": (KEPT,), "decode": (OURS,)}
+
+
+def shape_of(model: str) -> tuple[Architecture, int | None]:
+    """Filters per block, and the width of a strong decoder: `8-8-8`, `8-8-8-strong` or `8-8-8-strong-112`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    plain, strong, width = model.partition("-strong")
+    if not strong:
+        return Architecture.parse(model), None
+    wide = width.removeprefix("-") if width else str(WIDTH)
+    if not (wide.isascii() and wide.isdigit() and len(wide) < 5 and int(wide)):
+        raise ValueError(f"{model!r} has no width of a strong decoder: expected such as 8-8-8-strong-112")
+    return Architecture.parse(plain), int(wide)
+
+
+def ways_of(model: str, operation: str) -> tuple[str, ...]:
+    """The ways in which an operation of a model is done here; none where it has no such operation."""
+    if "-strong" in model:
+        return STRONG_WAYS.get(operation, ())
+    ways = (GPU_WAYS if torch.cuda.is_available() else WAYS)[operation]
+    return (*ways, MAKING) if operation == "train" else ways
+
 
 def build(model: str, operation: str, batch: int, way: str) -> Callable[[], object]:
     """What one call of an operation does to a batch of images of 128x128, on the GPU if there is one.
 
     Args:
-        model: architecture; not looked at for pooling alone, which is of 64 channels.
+        model: as `shape_of` reads it; not looked at for pooling alone, which is of 64 channels.
         operation: a key of WAYS.
         batch: images.
         way: one of its values, or for `train`, MAKING: of 64 images.
@@ -85,12 +112,12 @@ def build(model: str, operation: str, batch: int, way: str) -> Callable[[], obje
     torch.manual_seed(0)
     if operation == POOLING:
         return _pooling(way, batch, device)
-    architecture, pixels = Architecture.parse(model), _photographs(4 * batch)
+    (architecture, width), pixels = shape_of(model), _photographs(4 * batch)
     mean = to_float(pixels[:MADE_IMAGES]).mean(0)
     if way in FORMS:
         x = (to_float(pixels[:batch]) - mean).to(device) * 255
         return _stock(StockNetwork(architecture.widths, FORMS[way]).to(device), operation, x)
-    network = TunnelNetwork(architecture, mean, FAST.scale).to(device)
+    network = TunnelNetwork(architecture, mean, FAST.scale, strong_width=width).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if operation == "train":
         if way == MAKING:
@@ -127,15 +154,16 @@ def _graphed(form: Form, call: Callable[[], object]) -> Callable[[], object]:
 
 def _training_step(network: TunnelNetwork, pixels: Tensor, batch: int, steps: int) -> Callable[[], object]:
     """A step of `maxtunnel train --recipe fast`, in a run so long that switches are kept, or of none."""
+    recipe = FAST if network.strong_width is None else STRONG
     with tempfile.TemporaryDirectory() as run:
-        config = TrainingConfig(recipe=replace(FAST, batch=batch))
+        config = TrainingConfig(recipe=replace(recipe, batch=batch))
         session = Session(network, Reconstruction(network.decoder, network.scale), Path(run), config)
     feed = SwitchFeed(network, pixels.to(network.device), session.order(len(pixels)), steps)
     numbers = iter(range(10**9))
 
     def step() -> object:
         number = next(numbers)
-        done = session.step(number % FAST.steps, feed.at(number))
+        done = session.step(number % recipe.steps, feed.at(number))
         # As in a person's run, which looks at the losses of a row of steps together.
         return done.tolist() if (number + 1) % ROW == 0 else done
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def bench(
     models: Annotated[
-        str, typer.Option(help="Architectures, separated by commas.", metavar="ARCH,...")
+        str, typer.Option(help="Architectures, or 8-8-8-strong-112, separated by commas.", metavar="ARCH,...")
     ] = "8-8-8,16-16-16,24-48-96,64-64-64",
     batches: Annotated[
         str, typer.Option(help="Photographs that an operation is done to.", metavar="N,...")
