@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.hub import limits, model_card
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
@@ -57,6 +58,36 @@ def test_config_and_card_say_what_it_is(network, tmp_path):
     network.provenance = Provenance()
     network.save_pretrained(tmp_path)
     assert "trained on" not in (tmp_path / "README.md").read_text()
+
+
+def card_of(network):
+    return model_card(network.architecture, 7, 1.75, network.provenance, network.strong_width)
+
+
+def test_the_card_names_the_decoder_and_what_it_is_given(network):
+    paper = card_of(network)
+    assert "| decoder | mirrored |" in paper
+    assert "a learned constant takes their place" in paper
+    strong = TunnelNetwork(Architecture((3, 5)), torch.rand(3, 8, 8), 4.0, strong_width=24)
+    strong.provenance = Provenance(record(seconds=600.0), earlier=record(seconds=300.0))
+    card = card_of(strong)
+    assert "| decoder | strong, 24 channels at every scale |" in card
+    assert "constant" not in card
+    assert "| the decoder's training took | 15 minutes |" in card
+    assert "| the decoder's training took | 100 s |" in card_of(load_with(network, seconds=100.0))
+
+
+def load_with(network, **more):
+    """The network with another record of its training."""
+    network.provenance = Provenance(record(**more))
+    return network
+
+
+def test_no_card_takes_what_a_decoder_reads_for_what_switches_hold(network):
+    for width in (None, 8):
+        told = limits(network.provenance, width)
+        assert "what this decoder reads in the switches: a lower bound" in told
+    assert limits(network.provenance, None) != limits(network.provenance, 8)
 
 
 def test_a_shipped_networks_card_has_its_error(tmp_path):

@@ -121,11 +121,10 @@ FAST = Recipe(
 # Of the strong decoder: docs/training.md.
 STRONG = replace(
     FAST,
-    learning_rate=1e-3,
+    learning_rate=8e-4,
     width_rate=0.0,
-    steps=6000,
-    batch=32,
-    warmup=0.1,
+    steps=5000,
+    batch=64,
     flips=True,
     average=0.02,
 )
