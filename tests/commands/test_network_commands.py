@@ -76,6 +76,11 @@ def test_the_models_table_can_be_written(tmp_path):
     call("models", "--csv", tmp_path / "t.csv", "--latex", tmp_path / "t.tex")
     rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
     assert [row["network"] for row in rows] == shipped()
+    assert [row["decoder"] for row in rows] == [entry.decoder for entry in list_shipped()]
+    # As the names say, and from the files.
+    assert {row["network"] for row in rows if row["decoder"] == "strong"} == {
+        name for name in shipped() if load(name).strong_width is not None
+    }
     assert float(rows[0]["rmse"]) == list_shipped()[0].rmse
     assert all(f"\n{name} & " in (tmp_path / "t.tex").read_text() for name in shipped())
 

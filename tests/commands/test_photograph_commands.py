@@ -4,11 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from maxtunnel.data import photographs
-from maxtunnel.data.images import read_image
-from maxtunnel.zoo.names import shipped
+from maxtunnel.data.images import read_image, to_float
+from maxtunnel.evaluation.metrics import rmse
+from maxtunnel.report import demo
+from maxtunnel.report.demo import run_demo
+from maxtunnel.report.sheet import sheet
+from maxtunnel.zoo.names import load, shipped
 from tools.command_line import call, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -21,17 +26,34 @@ def photograph(tmp_path):
     return tmp_path / "photo.png"
 
 
-def test_demo_shows_every_shipped_network(tmp_path):
+def test_demo_shows_both_decoders_of_the_same_switches(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(demo, "sheet", lambda rows: drawn.extend(rows) or sheet(rows))
     output = call("demo", "--out", tmp_path / "demo")
-    picture = read_image(tmp_path / "demo" / "demo.png")
-    assert picture.shape[1] > 256 * (1 + len(shipped()))
-    assert all(name in output for name in shipped())
+    assert read_image(tmp_path / "demo" / "demo.png").shape[1] > 256 * 3
+    assert [row.name for row in drawn] == ["originals", "16-16-16 (shipped)", "16-16-16-strong (shipped)"]
+    originals, paper, strong = (row.images for row in drawn)
+    errors = [rmse(images, to_float(originals)) for images in (paper, strong)]
+    bits = "3.5 bits per pixel and colour channel"
+    assert drawn[1].caption == f"{bits}, read by the paper's decoder: RMSE {errors[0]:.3f}"
+    assert drawn[2].caption == f"the same switches, read by a strong decoder: RMSE {errors[1]:.3f}"
+    assert all(f"{error:.4f}" in output for error in errors)
+    # The pictures are of the switches that are named.
+    code = load("16-16-16").encode(to_float(originals))
+    assert torch.allclose(strong, load("16-16-16-strong").decode(code), atol=1e-5)
 
 
 def test_demo_shows_the_models_asked_for(tmp_path):
     output = call("demo", "-m", "8-8-8", "-m", "16-16-16", "--out", tmp_path / "demo")
     assert 256 * 3 < read_image(tmp_path / "demo" / "demo.png").shape[1] < 256 * 4
     assert [name for name in shipped() if f"\n{name} (shipped) " in output] == ["8-8-8", "16-16-16"]
+
+
+def test_switches_of_another_encoder_are_not_called_the_same(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(demo, "sheet", lambda rows: drawn.extend(rows) or sheet(rows))
+    run_demo(tmp_path, ["8-8-8", "16-16-16"])
+    assert not any("same switches" in row.caption for row in drawn)
 
 
 def test_reconstruct_keeps_the_size(tmp_path, photograph):

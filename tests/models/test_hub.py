@@ -77,6 +77,14 @@ def test_the_card_names_the_decoder_and_what_it_is_given(network):
     assert "| the decoder's training took | 100 s |" in card_of(load_with(network, seconds=100.0))
 
 
+def test_a_folder_says_which_decoder_it_holds(tmp_path):
+    for width, kind in ((None, "mirrored"), (4, "strong, 4 channels at every scale")):
+        made = TunnelNetwork(Architecture((3, 5)), torch.rand(3, 8, 8), 4.0, strong_width=width)
+        made.save_pretrained(tmp_path / kind)
+        assert json.loads((tmp_path / kind / "config.json").read_text())["decoder"] == kind
+        assert f"| decoder | {kind} |" in (tmp_path / kind / "README.md").read_text()
+
+
 def load_with(network, **more):
     """The network with another record of its training."""
     network.provenance = Provenance(record(**more))

@@ -135,7 +135,7 @@ def main():
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--network", default="16-16-16")
-    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--side", type=int, default=256)
     asked = parser.parse_args()
     seconds, failures, held = [], [], []
     with served() as (address, process, lines):

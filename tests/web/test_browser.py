@@ -13,8 +13,10 @@ from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.web.page import PHOTOGRAPHS
 from maxtunnel.zoo.names import load, shipped
 
+ENCODERS = [name.removesuffix("-pretrained") for name in shipped() if not name.endswith("-strong")]
 pytestmark = pytest.mark.usefixtures("one_thread")
 LEFT, RIGHT = "#reconstruction .mt-left", "#reconstruction .mt-right"
+STRONG = "#reconstruction .mt-row figure:nth-child(2) .mt-right"
 RESULT = "#lab .mt-lab-result"
 
 
@@ -24,6 +26,7 @@ def test_a_sample_is_rebuilt_when_the_page_opens(open_screen):
     path = PHOTOGRAPHS / "chelsea.jpg"
     assert torch.equal(screen.pixels(LEFT), read_image(path))
     assert torch.equal(screen.pixels(RIGHT), rebuilt("16-16-16", path.read_bytes()))
+    assert torch.equal(screen.pixels(STRONG), rebuilt("16-16-16-strong", path.read_bytes()))
 
 
 def test_an_uploaded_photograph_comes_back_as_the_library_gives_it(screen):
@@ -35,6 +38,7 @@ def test_an_uploaded_photograph_comes_back_as_the_library_gives_it(screen):
     page.get_by_role("option", name="8-8-8").first.click()
     screen.told("through 8-8-8")
     assert torch.equal(screen.pixels(RIGHT), rebuilt("8-8-8", data))
+    assert torch.equal(screen.pixels(STRONG), rebuilt("8-8-8-strong", data))
     page.locator("#side").get_by_label("128", exact=True).check()
     screen.told("mine.png, 128×85")
     with page.expect_download() as download:
@@ -107,9 +111,18 @@ def test_every_control_of_the_lab_changes_the_picture(open_screen):
     assert page.locator("#change-2").get_by_label("keep").is_checked()
     screen.changed(RESULT, lambda: page.get_by_role("button", name="Transplant").click())
     assert page.locator("#what").get_by_label("features of B").is_checked()
+    # Features are for the paper's decoder alone: the page says so, and the button goes back to it.
+    decoder = page.locator("#lab-decoder")
+    decoder.get_by_label("the strong decoder").check()
+    page.locator("#lab [role=alert]").get_by_text("takes switches alone").wait_for()
+    page.get_by_role("button", name="Transplant").click()
+    page.wait_for_selector(RESULT)
+    assert decoder.get_by_label("the paper's decoder").is_checked()
     screen.changed(RESULT, lambda: screen.send("other.png", encoded((64, 64)), "#second"))
     page.locator("#what").get_by_label("constant").check()
     screen.shows(RESULT, alone)
+    decoder.get_by_label("the strong decoder").check()
+    screen.shows(RESULT, to_uint8(load("16-16-16-strong").reconstruct(to_float(cat)[None])[0]))
 
 
 def test_the_levels_are_those_of_the_network(screen):
@@ -145,6 +158,8 @@ def test_inside_follows_channel_network_and_photograph(screen):
     assert page.locator("#inside figure").count() == 3 + 10 + 5
     screen.changed(first, lambda: page.locator("#channel input[type=range]").fill("4"))
     screen.changed(first, lambda: page.locator(".mt-inputs").get_by_role("button", name="rocket").click())
+    screen.changed(first, lambda: page.locator("#inside-decoder").get_by_label("the strong decoder").check())
+    assert page.locator("#inside figure").count() == 3 + 7 + 5
     # What was changed while another tab was open is there when one comes back.
     page.get_by_role("tab", name="Reconstruct").click()
     screen.told("rocket.jpg")
@@ -155,7 +170,7 @@ def test_the_table_is_sorted_by_any_column(screen):
     screen.open("Table II", ".mt-table")
     rows = page.locator(".mt-table tbody tr")
     shown = [row.split("\t")[0] for row in rows.all_inner_texts()]
-    assert shown == [*(name.removesuffix("-pretrained") for name in shipped()), "mean image"]
+    assert shown == [*ENCODERS, "mean image"]
     errors = [float(cell) for cell in page.locator(".mt-table .mt-best").all_inner_texts()]
     head = page.locator(".mt-table thead button", has_text=re.compile("^RMSE$"))
     for reverse in (False, True):
@@ -195,8 +210,8 @@ def test_a_bad_upload_shows_words_and_the_page_goes_on(browser, server):
 def test_the_keyboard_moves_everything(open_screen):
     screen = open_screen()
     page = screen.page
-    page.get_by_label("How much of original").focus()
-    before = page.locator(".mt-compare > i").bounding_box()["x"]
+    page.get_by_label("How much of original").first.focus()
+    before = page.locator(".mt-compare > i").first.bounding_box()["x"]
     for _ in range(10):
         page.keyboard.press("ArrowRight")
     screen.holds(

@@ -16,6 +16,7 @@ from maxtunnel.web import networks, table
 from maxtunnel.web.networks import level_label, network
 from maxtunnel.zoo.names import list_shipped, shipped
 
+ENCODERS = [name for name in shipped() if not name.endswith("-strong")]
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -24,12 +25,33 @@ def test_networks_are_read_once():
 
 
 def test_only_what_ships_is_offered():
-    assert [name for _, name in networks.options()] == list(shipped())
+    assert [name for _, name in networks.options()] == ENCODERS
     assert networks.most_channels() == 192
-    assert networks.depths() == dict.fromkeys(shipped(), 3)
+    assert networks.depths() == dict.fromkeys(ENCODERS, 3)
     for name in ("/etc/passwd", None, ["8-8-8"], 8):
         with pytest.raises(ValueError, match="there is no network"):
             network(name)
+
+
+def test_a_strong_decoder_is_one_of_the_same_switches():
+    strong = [name for name in shipped() if name not in ENCODERS]
+    assert [networks.strong_of(name) for name in ENCODERS if networks.strong_of(name)] == strong
+    for name in filter(networks.strong_of, ENCODERS):
+        paper, other = networks.reader(name, "mirrored"), networks.reader(name, "strong")
+        assert other.strong_width is not None
+        assert other.identity() == paper.identity() == networks.network(name).identity()
+    with pytest.raises(ValueError, match="no strong decoder ships for the switches of 32-32-32"):
+        networks.reader("32-32-32", "strong")
+    with pytest.raises(ValueError, match="there is no network"):
+        networks.reader("sing", "strong")
+
+
+def test_the_chooser_has_both_errors_in_one_entry():
+    errors = {entry.name: f"{entry.rmse:.3f}" for entry in list_shipped()}
+    for text, name in networks.options():
+        strong = networks.strong_of(name)
+        assert text.startswith(f"{name} ")
+        assert text.endswith(f", {errors[name]} / {errors[strong]}" if strong else f", {errors[name]}")
 
 
 def test_the_table_shows_what_models_lists():
@@ -37,13 +59,25 @@ def test_the_table_shows_what_models_lists():
     for entry in list_shipped():
         assert f"{entry.rmse:.4f}" in html
     paper = {row.name: row.rmse for row in ROWS}
-    assert [line.paper_rmse for line in table.lines()] == [paper.get(name) for name in shipped()]
-    assert html.count("<tr>") == 1 + len(shipped()) + 1
+    assert [line.paper_rmse for line in table.lines()] == [paper.get(name) for name in ENCODERS]
+    # The strong decoder of an encoder stands in its row.
+    rows = {line.shipped.name: row for line, row in zip(table.lines(), rows_of(html), strict=True)}
+    errors = {entry.name: f"{entry.rmse:.4f}" for entry in list_shipped()}
+    for name, cells in rows.items():
+        assert cells[4:6] == [errors[name], errors.get(f"{name}-strong", "–")]
+    assert html.count("<tr>") == 1 + len(ENCODERS) + 1
     assert f">{networks.MEAN_RMSE:.4f}<" in html
-    # A mark for each network of ours and of the paper's, and two of each in the legend.
-    assert html.count("mt-filled") == len(shipped()) + 2
+    # A mark for each network of ours and of the paper's, and one or two of each in the legend.
+    assert html.count("mt-filled") == len(ENCODERS) + 2
+    assert html.count("mt-strong") == len(shipped()) - len(ENCODERS) + 1
     assert html.count("mt-hollow") == len(ROWS) + 2
     assert "ours on 3,925 photographs of imagenette/val" in table.explanation()
+
+
+def rows_of(html):
+    """The texts of the cells of the table's rows, without the head and the mean image."""
+    rows = [re.findall(r"<t[hd][^>]*>([^<]*)", row) for row in html.split("<tbody>")[1].split("</tr>")]
+    return [row for row in rows if row and row[0] != "mean image"]
 
 
 def test_the_mean_image_errs_as_the_table_says(shared):
@@ -64,13 +98,18 @@ def test_the_mean_image_errs_as_the_table_says(shared):
 def test_the_plot_has_room_for_every_network():
     html = table.show()
     marks = re.findall(
-        r'<(circle|rect) class="mt-mark mt-(?:filled|hollow)" (?:cx|x)="([\d.-]+)" (?:cy|y)="([\d.-]+)"', html
+        r'<(circle|rect) class="mt-mark mt-(?:filled|hollow|strong)" c?x="([\d.-]+)" c?y="([\d.-]+)"',
+        html,
     )
     places = [(float(x) + 5 * (name == "rect"), float(y) + 5 * (name == "rect")) for name, x, y in marks]
-    assert len(places) == len(shipped()) + len(ROWS) + 4
-    assert all(76 <= x <= 702 and 14 <= y <= 324 for x, y in places[:-4])
-    for tick in ("0.04", "0.18", "1.75", "3.5", "14"):
+    assert len(places) == len(shipped()) + len(ROWS) + 5
+    assert all(76 <= x <= 702 and 14 <= y <= 324 for x, y in places[:-5])
+    for tick in ("1.75", "3.5", "14"):
         assert f">{tick}</text>" in html
+    errors = [*(row.rmse for row in ROWS), *(entry.rmse for entry in list_shipped())]
+    ticks = [float(tick) for tick in re.findall(r">(0\.\d\d)</text>", html)]
+    assert min(ticks) <= min(errors)
+    assert max(ticks) >= max(errors)
 
 
 def test_levels_are_called_finest_and_deepest():

@@ -3,16 +3,18 @@
 import base64
 import io
 import re
+from html import escape
 
 import pytest
 import torch
 from web_files import as_file
 
-from maxtunnel.codec import loads
+from maxtunnel.codec import dumps, loads
 from maxtunnel.data.images import read_image, to_float, to_uint8
+from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.evaluation.metrics import measure
 from maxtunnel.switches.changes import shuffled
-from maxtunnel.web import inside, lab, reconstruct
+from maxtunnel.web import bounds, inside, lab, networks, reconstruct
 from maxtunnel.web.inputs import Limits, printable
 from maxtunnel.web.lab import Choice
 from maxtunnel.web.uploads import Upload, shrink
@@ -24,29 +26,73 @@ LIMITS = Limits()
 
 def test_a_reconstruction_is_what_the_library_gives(cat):
     net = load("8-8-8")
-    done = reconstruct.rebuild(net, cat)
+    strong = load("8-8-8-strong")
+    done = reconstruct.rebuild(net, cat, strong)
     image = to_float(cat)[None]
-    output = net.reconstruct(image)
-    assert torch.equal(done.picture, to_uint8(output[0]))
-    mse, psnr, ssim = measure(output, image)[:, 0].tolist()
-    assert (done.rmse, done.psnr, done.ssim) == pytest.approx((mse**0.5, psnr, ssim), rel=1e-6)
+    assert [reading.decoder for reading in done.readings] == ["mirrored", "strong"]
+    for each, reading in zip((net, strong), done.readings, strict=True):
+        # By itself each network gives what it is said to give of the other's switches: they are the same.
+        output = each.reconstruct(image)
+        assert torch.equal(reading.picture, to_uint8(output[0]))
+        mse, psnr, ssim = measure(output, image)[:, 0].tolist()
+        found = (reading.rmse, reading.psnr, reading.ssim)
+        assert found == pytest.approx((mse**0.5, psnr, ssim), rel=1e-6)
+        assert torch.allclose(reading.error, (output - image)[0].abs().mean(0))
+    assert done.readings[1].rmse < done.readings[0].rmse
     assert loads(done.file) == net.encode(image)
     assert done.nominal_bits == 1.75
     assert done.stored_bits == 8 * len(done.file) / cat.numel()
-    assert torch.allclose(done.error, (output - image)[0].abs().mean(0))
+    assert [each.decoder for each in reconstruct.rebuild(net, cat).readings] == ["mirrored"]
 
 
 def test_pictures_in_the_html_are_exact_and_names_cannot_break_out(cat):
-    done = reconstruct.rebuild(load("8-8-8"), cat)
+    done = reconstruct.rebuild(load("8-8-8"), cat, load("8-8-8-strong"))
     html = reconstruct.show_rebuilt(done, "8-8-8", printable('<b onload="x">"${x}.png'))
     pngs = [base64.b64decode(found) for found in re.findall(r"data:image/png;base64,([^\"]+)", html)]
-    assert [torch.equal(read_image(io.BytesIO(pngs[i])), p) for i, p in ((0, cat), (1, done.picture))] == [
-        True
-    ] * 2
+    paper, strong = (reading.picture for reading in done.readings)
+    for place, picture in enumerate((cat, paper, cat, strong)):
+        assert torch.equal(read_image(io.BytesIO(pngs[place])), picture)
     assert "onload=" not in html.replace("onload=_", "")
     assert "${" not in html
     files = re.findall(r"data:application/octet-stream;base64,([^\"]+)", html)
     assert base64.b64decode(files[0]) == done.file
+
+
+def test_both_decoders_are_named_with_their_errors_where_both_ship(cat):
+    shown = {name: reconstruct.show_photograph(name, cat, "cat.png") for name in ("8-8-8", "6-12-24")}
+    done = reconstruct.rebuild(load("8-8-8"), cat, load("8-8-8-strong"))
+    for reading in done.readings:
+        told = f"<b>{escape(networks.DECODERS[reading.decoder])}</b>: RMSE {reading.rmse:.4f}."
+        assert told in shown["8-8-8"]
+        assert "strong decoder</b>" not in shown["6-12-24"]
+    assert shown["8-8-8"].count("mt-compare") == 2
+    assert shown["6-12-24"].count("mt-compare") == 1
+    assert 'download="cat-8-8-8-strong.png"' in shown["8-8-8"]
+    assert "No strong decoder ships for the switches of 6-12-24, only for those of 8-8-8" in shown["6-12-24"]
+
+
+def test_large_photographs_are_not_given_to_a_strong_decoder(cat, monkeypatch):
+    limit = bounds.STRONG_SIDE
+    assert bounds.why_not_strong("8-8-8", (limit, limit)) is None
+    assert f"up to {limit} pixels a side" in bounds.why_not_strong("8-8-8", (1, limit + 1))
+    # As large photographs, but quick: nothing is read with a strong decoder, and the page says why.
+    monkeypatch.setattr(bounds, "STRONG_SIDE", 63)
+    html = reconstruct.show_photograph("8-8-8", cat, "cat.png")
+    assert html.count("mt-compare") == 1
+    assert "The strong decoder reads up to 63 pixels a side on this page" in html
+    file = Upload(dumps(load("8-8-8").encode(to_float(cat)[None]), load("8-8-8")), "cat.mxt")
+    assert reconstruct.answer_switches(file, LIMITS).count("mt-decoded") == 1
+
+
+def test_a_switch_file_is_read_by_both_decoders(cat):
+    code = load("8-8-8").encode(to_float(cat)[None])
+    html = reconstruct.answer_switches(Upload(dumps(code, load("8-8-8")), "cat.mxt"), LIMITS)
+    pngs = [base64.b64decode(found) for found in re.findall(r"src=\"data:image/png;base64,([^\"]+)", html)]
+    expected = [to_uint8(load(name).decode(code)[0]) for name in ("8-8-8", "8-8-8-strong")]
+    assert all(
+        torch.equal(read_image(io.BytesIO(data)), pixels) for data, pixels in zip(pngs, expected, strict=True)
+    )
+    assert "rebuilt by 8-8-8 from" in html
 
 
 def test_every_change_of_a_level_does_what_its_name_says(cat, cup):
@@ -98,6 +144,45 @@ def test_the_transplant_shows_a_whatever_the_features(cat, cup):
     assert torch.allclose(net.decode(code, what=constant), net.decode(code), atol=1e-5)
 
 
+def test_the_lab_works_with_either_decoder(cat, cup):
+    net, upload = load("16-16-16-strong"), Upload(as_file(cat), "cat.png")
+    kept = lab.alter(net, cat, cup, [Choice()] * 3)
+    assert torch.equal(kept.picture, to_uint8(net.reconstruct(to_float(cat)[None])[0]))
+    # Other switches, another picture: all of B's switches make B.
+    swapped = lab.alter(net, cat, cup, [Choice("B")] * 3)
+    assert swapped.rmse_other < 0.6 * swapped.rmse
+    with pytest.raises(ValueError, match="features take the place of the constant in the paper's decoder"):
+        lab.alter(net, cat, cup, [Choice()] * 3, from_second=True)
+    controls = ["keep", 0.5] * 3
+    for model, decoder, what, said in (
+        ("8-8-8", "strong", "constant", "mt-lab-result"),
+        ("8-8-8", "mirrored", "B", "mt-lab-result"),
+        ("8-8-8", "strong", "B", "the strong decoder has no constant and takes switches alone"),
+        ("6-12-24", "strong", "constant", "no strong decoder ships for the switches of 6-12-24"),
+        ("8-8-8", "sing", "constant", "the decoder is sing: choose one of mirrored, strong"),
+    ):
+        assert said in lab.answer(upload, upload, model, decoder, controls, what, 0, LIMITS)
+
+
+def test_inside_shows_the_parts_of_a_strong_decoder(cat):
+    html = inside.show(load("8-8-8-strong"), cat, 5)
+    names = [f"down{scale}" for scale in (1, 2, 3)] + [f"up{scale}" for scale in (3, 2, 1)] + ["image"]
+    assert re.findall(r"<b>(down\d|up\d|image)</b>", html) == names
+    assert "bias code" not in html
+    assert "learned constant" not in html
+    assert "It has no constant" in html
+
+
+def test_inside_gives_a_strong_decoder_smaller_photographs():
+    upload = Upload(as_file(demo_photographs()["rocket"]), "rocket.png")
+    sizes = {
+        decoder: re.search(r"channel 1 of 8, (\d+×\d+) switches", answer)[1]
+        for decoder in ("mirrored", "strong")
+        if (answer := inside.answer(upload, "8-8-8", decoder, 1, LIMITS))
+    }
+    assert sizes == {"mirrored": "128×128", "strong": "64×64"}
+
+
 def test_inside_shows_the_codes_and_the_layers(cat):
     net = load("8-8-8")
     code = net.encode(to_float(cat)[None])
@@ -123,17 +208,19 @@ def test_what_is_no_name_or_number_of_the_page_is_told_in_words(cat, tmp_path):
         reconstruct.answer_photograph(upload, "8-8-8", {"a": 1}, LIMITS),
         reconstruct.answer_photograph(upload, ["8-8-8"], 128, LIMITS),
         reconstruct.answer_switches(upload, LIMITS),
-        inside.answer(upload, "8-8-8", -1, LIMITS),
-        lab.answer(upload, upload, "8-8-8", ["sing", 0.5] * 3, "constant", 0, LIMITS),
-        lab.answer(upload, upload, "8-8-8", ["keep", 7] * 3, "constant", 0, LIMITS),
-        lab.answer(upload, upload, "8-8-8", ["keep", 0.5] * 3, "sing", 0, LIMITS),
-        lab.answer(upload, upload, "8-8-8", ["keep", 0.5] * 3, "constant", None, LIMITS),
+        inside.answer(upload, "8-8-8", "mirrored", -1, LIMITS),
+        inside.answer(upload, "8-8-8", ["strong"], 1, LIMITS),
+        inside.answer(upload, "6-12-24", "strong", 1, LIMITS),
+        lab.answer(upload, upload, "8-8-8", "mirrored", ["sing", 0.5] * 3, "constant", 0, LIMITS),
+        lab.answer(upload, upload, "8-8-8", "mirrored", ["keep", 7] * 3, "constant", 0, LIMITS),
+        lab.answer(upload, upload, "8-8-8", "mirrored", ["keep", 0.5] * 3, "sing", 0, LIMITS),
+        lab.answer(upload, upload, "8-8-8", "mirrored", ["keep", 0.5] * 3, "constant", None, LIMITS),
     ):
         assert 'role="alert"' in answer
         assert "passwd" not in answer.replace("network passwd", "")
     assert 'mt-hint"' in reconstruct.answer_photograph(None, "8-8-8", 128, LIMITS)
-    assert 'mt-hint"' in inside.answer(None, "8-8-8", 1, LIMITS)
-    assert 'mt-hint"' in lab.answer(None, upload, "8-8-8", [], "constant", 0, LIMITS)
+    assert 'mt-hint"' in inside.answer(None, "8-8-8", "mirrored", 1, LIMITS)
+    assert 'mt-hint"' in lab.answer(None, upload, "8-8-8", "mirrored", [], "constant", 0, LIMITS)
 
 
 def test_controls_of_levels_that_a_network_lacks_are_passed_over():

@@ -84,7 +84,7 @@ def import_caffe(
 
 
 def models(csv_file: CsvFile = None, latex_file: LatexFile = None) -> None:
-    """List the networks that ship: size, bits and measured RMSE."""
+    """List the networks that ship: decoder, size, bits and measured RMSE."""
     from maxtunnel.zoo.names import list_shipped
 
     shipped = list_shipped()

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,11 @@ def reproduce(
         ),
     ] = None,
     recipe: Recipe = "fast",
+    decoder: Annotated[
+        Literal["mirrored", "strong", "both"],
+        typer.Option(help="Train the paper's decoder, a strong one on its switches, or both."),
+    ] = "mirrored",
+    width: Annotated[int, typer.Option(help="Channels of strong decoders.", min=1, max=4096)] = 64,
     only: Annotated[
         str | None,
         typer.Option(
@@ -57,6 +62,8 @@ def reproduce(
         out=out,
         train=train,
         recipe=recipe,
+        decoder=decoder,
+        width=width,
         only=only,
         seeds=seeds,
         steps=steps,

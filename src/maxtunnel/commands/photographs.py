@@ -14,12 +14,17 @@ from maxtunnel.support.choices import Coding
 def demo(
     models: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Repeatable; by default every shipped network.", metavar="M"),
+        typer.Option(
+            "--model", "-m", help="Repeatable; by default 16-16-16 and 16-16-16-strong.", metavar="M"
+        ),
     ] = None,
     out: Out = Path("demo"),
     labels: Labels = None,
 ) -> None:
-    """Rebuild the four photographs in the package, and measure how close they come."""
+    """Rebuild the four photographs in the package, and measure how close they come.
+
+    By default the same switches are read by the paper's decoder and by a strong one.
+    """
     from maxtunnel.report.demo import run_demo
 
     with progress() as on_progress:

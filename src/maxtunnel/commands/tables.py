@@ -29,8 +29,8 @@ _RMSE = Column("rmse", "RMSE", ".4f")
 _INTERVAL = Column("rmse", "95 % interval", ".4f", interval=True)
 _STRONG = (
     Column("strong_rmse", "strong", ".4f"),
-    Column("strong_lower_by", "lower by", ".4f"),
-    Column("strong_lower_by", "95 % interval", ".4f", interval=True),
+    Column("strong_lower_by", "lower by", "+.4f"),
+    Column("strong_lower_by", "95 % interval", "+.4f", interval=True),
 )
 _PSNR = Column("psnr_db", "PSNR, dB", ".2f")
 _SSIM = Column("ssim", "SSIM", ".3f")

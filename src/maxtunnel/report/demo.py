@@ -9,6 +9,7 @@ from maxtunnel.data.images import to_float
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.evaluation.evaluate import evaluate
 from maxtunnel.evaluation.records import Evaluation
+from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.report.sheet import Row, sheet
 from maxtunnel.support.files import check_folder, replacing
 from maxtunnel.support.progress import OnProgress, silent
@@ -42,18 +43,12 @@ def run_demo(
     names = make_labels(models, labels)
     pixels = torch.stack(list(demo_photographs().values()))
     rows, evaluations = [Row("originals", "8 bits per pixel and colour channel", pixels)], []
-    before = b""
+    last = b""
     for done, (model, name) in enumerate(zip(models, names, strict=True), 1):
         network = load(model)
         result = evaluate(network, pixels, model=name)
-        switches = (
-            "the same switches"
-            if network.identity() == before
-            else f"{result.bits_per_pixel.nominal:.4g} bits per pixel and colour channel"
-        )
-        before = network.identity()
-        by = "the paper's decoder" if network.strong_width is None else "a strong decoder"
-        caption = f"{switches}, read by {by}: RMSE {result.rmse:.3f}"
+        caption = _caption(network, result, network.identity() == last)
+        last = network.identity()
         rows.append(Row(shorten(name), caption, network.reconstruct(to_float(pixels))))
         evaluations.append(result)
         on_progress("demo", done, len(models), "")
@@ -61,3 +56,10 @@ def run_demo(
     with replacing(picture) as temporary:
         sheet(rows).save(temporary, format="PNG")
     return picture, evaluations
+
+
+def _caption(network: TunnelNetwork, result: Evaluation, same: bool) -> str:
+    """What is read, by which decoder, and how well; `same` switches as those of the row above."""
+    bits = f"{result.bits_per_pixel.nominal:.4g} bits per pixel and colour channel"
+    by = "the paper's decoder" if network.strong_width is None else "a strong decoder"
+    return f"{'the same switches' if same else bits}, read by {by}: RMSE {result.rmse:.3f}"

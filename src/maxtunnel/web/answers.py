@@ -41,16 +41,25 @@ class Answers:
         )
 
     def to_lab(
-        self, first: object, model: object, second: object, what: object, seed: object, *controls: object
+        self,
+        first: object,
+        model: object,
+        second: object,
+        decoder: object,
+        what: object,
+        seed: object,
+        *controls: object,
     ) -> str:
         """The second tab; `controls` are a change and a share for each level that the page has."""
         return self._compute(
-            lambda a, b: lab.answer(a, b, model, controls, what, seed, self._limits), first, second
+            lambda a, b: lab.answer(a, b, model, decoder, controls, what, seed, self._limits), first, second
         )
 
-    def to_inside(self, photograph: object, model: object, channel: object) -> str:
+    def to_inside(self, photograph: object, model: object, decoder: object, channel: object) -> str:
         """The third tab."""
-        return self._compute(lambda upload: inside.answer(upload, model, channel, self._limits), photograph)
+        return self._compute(
+            lambda upload: inside.answer(upload, model, decoder, channel, self._limits), photograph
+        )
 
     def _compute(self, answer: Callable[..., str], *payloads: object) -> str:
         """An answer for uploads, or what is wrong with them."""

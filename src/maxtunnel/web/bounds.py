@@ -1,7 +1,8 @@
 """How much work a file may ask for, looked at before any of it is done.
 
 A file's length bounds little: a JPEG, at twelve bytes a scan, can go over all its pixels a million times, a
-TIFF of one pixel can have a tile of a gigabyte, and switches are coded in less than a bit.
+TIFF of one pixel can have a tile of a gigabyte, and switches are coded in less than a bit. A strong decoder
+takes 4 to 30 times as long as the paper's, so it reads smaller photographs.
 """
 
 import io
@@ -11,13 +12,17 @@ from PIL import Image
 
 from maxtunnel.codec import Header, is_fast
 from maxtunnel.support.files import FormatError
+from maxtunnel.switches.window import Pair
 from maxtunnel.web.inputs import Limits
-from maxtunnel.web.networks import network
+from maxtunnel.web.networks import network, no_strong, strong_of
 
 MOST_SCANS = 100  # of a JPEG; a progressive one has about ten
 MOST_SEGMENTS = 4096  # of a JPEG, scans among them; one by one, Pillow reads them before the first scan
 # Steps of reading entropy-coded switches where there is no compiled coder: some 50 microseconds each.
 MOST_PLAIN_STEPS = 2**16
+# Longest side that a strong decoder reads here: 512x512 pixels take it two seconds of one core, 2048x2048
+# would take it more than a minute. Inside it is asked five times: at 128x128 that is a second in all.
+STRONG_SIDE, STRONG_SIDE_INSIDE = 512, 128
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _START, _SCAN, _END = 0xD8, 0xDA, 0xD9
 _TILE_SIDES = (322, 323)  # tags of TIFF
@@ -66,6 +71,24 @@ def check_switches(header: Header, name: str, limits: Limits, model: str) -> Non
             f"{name} would take long to read on the machine that serves this page, as it has no compiler: "
             "take maxtunnel decode"
         )
+
+
+def why_not_strong(model: str, size: Pair) -> str | None:
+    """Why this page does not give switches to a strong decoder; None where it does.
+
+    Args:
+        model: the network with the paper's decoder.
+        size: (height, width) of the photograph.
+    """
+    strong = strong_of(model)
+    if strong is None:
+        return no_strong(model)
+    if max(size) > STRONG_SIDE:
+        return (
+            f"the strong decoder reads up to {STRONG_SIDE} pixels a side on this page: choose a smaller "
+            f"size, or take maxtunnel with the model {strong}"
+        )
+    return None
 
 
 def _has_many_scans(data: bytes) -> bool:

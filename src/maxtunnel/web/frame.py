@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from maxtunnel import __version__
-from maxtunnel.data.images import to_float
+from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.report.html import Html, element, figure, joined
 from maxtunnel.report.pictures import dots, picture
 from maxtunnel.web import inside, markup, reconstruct
 from maxtunnel.web.inputs import Limits
-from maxtunnel.web.networks import favourite, network
+from maxtunnel.web.networks import favourite, network, reader, strong_of
 from maxtunnel.web.uploads import shrink
 
 SAMPLE = "chelsea"  # the photograph that the page starts with
@@ -53,6 +53,7 @@ def head() -> Html:
     """Title, two sentences, and the way of one photograph."""
     pixels = shrink(demo_photographs()[SAMPLE], 2 * _WAY)
     net = network(favourite())
+    best = reader(favourite(), "strong") if strong_of(favourite()) else net
     finest = net.encode(to_float(pixels)[None]).levels[0]
     # The channel whose switches vary most says most about them.
     busiest = max(range(finest.codes.shape[1]), key=lambda channel: -max(inside.shares(finest, channel)))
@@ -63,15 +64,15 @@ def head() -> Html:
             "its switches: where each largest value was",
         ),
         figure(
-            picture(reconstruct.rebuild(net, pixels).picture, "the cat, rebuilt in rough colours"),
+            picture(to_uint8(best.reconstruct(to_float(pixels)[None])[0]), "the cat, rebuilt"),
             "rebuilt from the switches alone",
         ),
     ]
     words = Html(
         "<div><h1>What the positions of the maxima tell</h1>"
         "<p>A max-pooling layer of a neural network keeps the largest value of every window of its input; a "
-        "<b>switch</b> is the note of <b>where</b> in the window that value stood. Below, a decoder that is "
-        "given the switches and nothing else, no colour, no brightness, no feature, paints the photograph "
+        "<b>switch</b> is the note of <b>where</b> in the window that value stood. Below, two decoders that "
+        "are given the switches and nothing else, no colour, no brightness, no feature, paint the photograph "
         "again.</p></div>"
     )
     return element("header", words, markup.row(figures, "mt-way"), class_="mt-head")
@@ -89,6 +90,4 @@ def foot(limits: Limits) -> Html:
 
 def first_result() -> Html:
     """What the first tab shows before anything is asked: the sample, already reconstructed."""
-    pixels = demo_photographs()[SAMPLE]
-    rebuilt = reconstruct.rebuild(network(favourite()), pixels)
-    return reconstruct.show_rebuilt(rebuilt, favourite(), f"{SAMPLE}.jpg")
+    return reconstruct.show_photograph(favourite(), demo_photographs()[SAMPLE], f"{SAMPLE}.jpg")

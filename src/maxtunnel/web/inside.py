@@ -11,9 +11,10 @@ from maxtunnel.report.html import Html, element, figure, joined
 from maxtunnel.report.pictures import dots, picture
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.web import markup
+from maxtunnel.web.bounds import STRONG_SIDE_INSIDE
 from maxtunnel.web.inputs import Limits, number
 from maxtunnel.web.nearness import beside_mean, explain, mean_picture, name_levels, nearness
-from maxtunnel.web.networks import network
+from maxtunnel.web.networks import reader
 from maxtunnel.web.uploads import Upload, read_photograph
 
 SIDE = 256  # longest side
@@ -30,10 +31,20 @@ ABOUT_LAYERS = (
     "Figure 4 of the paper; the brightest and the darkest hundredth of each are cut off. Unpooling puts "
     "values at the switches' places, the convolutions after it fill the gaps."
 )
-ABOUT_LEVELS = (
-    "A level that is left out is unpooled by repeating values, for which the decoder was never trained. The "
-    "mean image is what is painted when nothing is known of the photograph."
+ABOUT_STRONG_LAYERS = (
+    "The same channel number through the parts of the strong decoder; the brightest and the darkest "
+    "hundredth of each are cut off. It has no constant: level 1 enters at down1, at half of the picture's "
+    "size, level 2 at down2, and so on, until all levels are known at the smallest size. From there the way "
+    "goes up again to the picture, with what was found on the way down."
 )
+ABOUT_LEVELS = (
+    "A level that is left out is unpooled by repeating values, for which the decoder was never trained. "
+)
+ABOUT_STRONG_LEVELS = (
+    "Of a level that is left out each cell of a window counts as a quarter of a maximum, for which the "
+    "decoder was never trained. "
+)
+ABOUT_MEAN = "The mean image is what is painted when nothing is known of the photograph."
 
 
 def colour(codes: UInt8[Tensor, "h w"]) -> UInt8[Tensor, "3 h w"]:
@@ -63,14 +74,15 @@ def from_levels(network: TunnelNetwork, code: SwitchCode) -> list[tuple[tuple[in
     return [(levels, network.decode(code, levels)) for levels in sets]
 
 
-def answer(upload: Upload | None, model: object, channel: object, limits: Limits) -> Html:
+def answer(upload: Upload | None, model: object, decoder: object, channel: object, limits: Limits) -> Html:
     """Everything that the tab shows, as HTML, or what is wrong."""
     if upload is None:
         return markup.hint("Choose a photograph at the top of the page to look inside.")
     try:
-        net = network(model)
+        net = reader(model, decoder)
+        side = SIDE if net.strong_width is None else STRONG_SIDE_INSIDE
         wanted = int(number(channel, 1, 10_000, "the channel")) - 1
-        return show(net, read_photograph(upload, limits, min(SIDE, limits.max_side)), wanted)
+        return show(net, read_photograph(upload, limits, min(side, limits.max_side)), wanted)
     except (ValueError, MemoryError) as error:
         return markup.notice(error)
 
@@ -83,6 +95,7 @@ def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -
     mean = rmse(unknown, image)
     decoded = from_levels(network, code)
     found = {levels: nearness(output, image) for levels, output in decoded}
+    paper = network.strong_width is None
     return joined(
         element("h3", "Switches, level by level"),
         element("p", ABOUT_SWITCHES),
@@ -90,11 +103,11 @@ def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -
         markup.row(
             (_switches(level, place, channel) for place, level in enumerate(code.levels, 1)), "mt-exact"
         ),
-        element("h3", "The decoder, layer by layer"),
-        element("p", ABOUT_LAYERS),
+        element("h3", "The decoder, layer by layer" if paper else "The strong decoder, part by part"),
+        element("p", ABOUT_LAYERS if paper else ABOUT_STRONG_LAYERS),
         markup.row((_layer(name, x, channel) for name, x in network.activations(code)), "mt-exact"),
         element("h3", "From rough to fine"),
-        element("p", ABOUT_LEVELS),
+        element("p", (ABOUT_LEVELS if paper else ABOUT_STRONG_LEVELS) + ABOUT_MEAN),
         markup.row(
             [
                 _rebuilt(unknown, "mean image", f"RMSE {mean:.3f}"),

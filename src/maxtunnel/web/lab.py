@@ -17,7 +17,7 @@ from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.web import markup
 from maxtunnel.web.inputs import Limits, choose, number
 from maxtunnel.web.nearness import beside_mean, mean_rmse
-from maxtunnel.web.networks import network
+from maxtunnel.web.networks import reader
 from maxtunnel.web.uploads import Upload, read_photograph
 
 SIDE = 256  # longest side: small enough that the picture follows a slider
@@ -36,8 +36,12 @@ corner. *Random* draws each anew. *Shuffled* deals a channel's own switches out 
 only their statistics remain. *From B* takes those of the second photograph. *Flip p* draws a share p anew,
 of which a quarter lands where it was.
 
-**The transplant.** In the paper no feature reaches the decoder. Here you may give it the features of B,
-brought to the strength of the constant, together with the switches of A. Whether *where* or *what* decides
+**Two decoders.** Both are given the same switches. The paper's reads each level once, from the deepest to the
+finest; the strong one reads all levels before it draws anything.
+
+**The transplant.** In the paper no feature reaches the decoder. Here you may give the paper's decoder the
+features of B, brought to the strength of its constant, together with the switches of A. The strong decoder
+has no place for features: it was made for switches alone. Whether *where* or *what* decides
 is told by the two errors beside those of the mean image: to A, whose switches it
 had, and to B, whose features.
 """
@@ -98,7 +102,7 @@ def _changed(
 def scaled_features(network: TunnelNetwork, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c _ _"]:
     """The encoder's deepest features, scaled as a whole so that their mean is that of the bias code."""
     what, _ = network.encoder(network.normalise(images))
-    return what * (network.decoder.bias_code.mean() / what.mean().clamp(min=1e-12))
+    return what * (network.mirrored.bias_code.mean() / what.mean().clamp(min=1e-12))
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +145,15 @@ def alter(
         choices: one a level, finest first.
         from_second: give the decoder the features of B in the place of its learned constant.
         seed: of what is drawn.
+
+    Raises:
+        ValueError: features for a strong decoder, which has no place for them.
     """
+    if from_second and network.strong_width is not None:
+        raise ValueError(
+            "features take the place of the constant in the paper's decoder; the strong decoder has no "
+            "constant and takes switches alone: choose the paper's decoder, or the constant"
+        )
     second = resize(second, (first.shape[-2], first.shape[-1]), "antialias")
     image, other = to_float(first)[None], to_float(second)[None]
     code = network.encode(image)
@@ -166,6 +178,7 @@ def answer(
     first: Upload | None,
     second: Upload | None,
     model: object,
+    decoder: object,
     controls: Sequence[object],
     what: object,
     seed: object,
@@ -175,7 +188,7 @@ def answer(
     if first is None or second is None:
         return markup.hint("The lab takes two photographs: A at the top of the page, B here.")
     try:
-        net = network(model)
+        net = reader(model, decoder)
         choices = read_choices(controls, len(net.architecture.widths))
         side = min(SIDE, limits.max_side)
         pixels = [read_photograph(upload, limits, side) for upload in (first, second)]

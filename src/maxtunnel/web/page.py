@@ -6,9 +6,18 @@ from maxtunnel.data import photographs
 from maxtunnel.data.photographs import DEMO
 from maxtunnel.web import lab, markup, reconstruct, table
 from maxtunnel.web.answers import CONCURRENT, Answers
+from maxtunnel.web.bounds import STRONG_SIDE
 from maxtunnel.web.frame import SAMPLE, first_result, foot, head
 from maxtunnel.web.inputs import Limits
-from maxtunnel.web.networks import MEAN_RMSE, depths, favourite, level_label, most_channels, options
+from maxtunnel.web.networks import (
+    DECODERS,
+    MEAN_RMSE,
+    depths,
+    favourite,
+    level_label,
+    most_channels,
+    options,
+)
 from maxtunnel.web.results import Results
 from maxtunnel.web.wiring import Component, Wiring, put
 
@@ -54,9 +63,10 @@ def _add_reconstruct(wiring: Wiring, answers: Answers, limits: Limits) -> None:
         result = _html(first_result(), elem_id="reconstruction")
         with gr.Row():
             side = gr.Radio(
-                limits.sides, value=min(512, limits.max_side), label="Longest side, pixels", elem_id="side",
+                limits.sides, value=min(256, limits.max_side), label="Longest side, pixels", elem_id="side",
                 min_width=280,
-                info="Larger photographs are made smaller first. The networks were trained at 128.",
+                info="Larger photographs are made smaller first. The networks were trained at 128. "
+                f"The strong decoder reads up to {STRONG_SIDE}.",
             )  # fmt: skip
             file = gr.File(
                 label="Or a switch file (.mxt)", file_types=[".mxt"], height=150, min_width=280,
@@ -79,18 +89,20 @@ def _add_lab(wiring: Wiring, answers: Answers) -> None:
             with gr.Column(min_width=240):
                 transplant = gr.Button("Transplant: switches of A, features of B", variant="primary")
                 reset = gr.Button("Back to A alone")
+                decoder = _decoder("lab-decoder")
                 what, seed = _what_and_seed()
         changes, shares = _level_controls(wiring)
         _words(lab.EXPLANATION)
     pairs = [control for pair in zip(changes, shares, strict=True) for control in pair]
-    controls = [second, what, seed, *pairs]
+    controls = [second, decoder, what, seed, *pairs]
     # `change` and not `input`: the buttons and the shares move other controls, and one answer follows.
     events = [control.change for control in controls]
     wiring.answer_while_open(LAB, tab, answers.to_lab, controls, events, result)
     for change, share in zip(changes, shares, strict=True):
         share.input(None, None, change, js="() => 'flip'")
     kept = ", ".join(["'keep'"] * len(changes))
-    transplant.click(None, None, [*changes, what], js=f"() => [{kept}, 'B']")
+    # The paper's decoder alone takes features.
+    transplant.click(None, None, [*changes, what, decoder], js=f"() => [{kept}, 'B', 'mirrored']")
     reset.click(None, None, [*changes, what], js=f"() => [{kept}, 'constant']")
 
 
@@ -99,12 +111,17 @@ def _add_inside(wiring: Wiring, answers: Answers) -> None:
     import gradio as gr
 
     with gr.Tab(INSIDE) as tab:
+        # By itself: the channel alone stays in sight.
+        with gr.Row():
+            decoder = _decoder("inside-decoder")
         channel = gr.Slider(
             1, most_channels(), 1, step=1, label="Channel", elem_id="channel", buttons=[],
             info="A layer with fewer channels starts over.",
         )  # fmt: skip
         result = _html(markup.hint("Computing…"), elem_id="inside")
-    wiring.answer_while_open(INSIDE, tab, answers.to_inside, [channel], [channel.change], result)
+    controls = [decoder, channel]
+    events = [control.change for control in controls]
+    wiring.answer_while_open(INSIDE, tab, answers.to_inside, controls, events, result)
 
 
 def _add_table() -> None:
@@ -168,8 +185,18 @@ def _model() -> Component:
         choices=options(),
         value=favourite(),
         label="Network",
-        info=f"More filters, more switches. The mean image alone has RMSE {MEAN_RMSE:.3f}.",
+        info="More filters, more switches. Errors (RMSE) are those of the paper's decoder / the strong one "
+        f"where it ships; the mean image alone has {MEAN_RMSE:.3f}.",
         elem_id="network",
+    )
+
+
+def _decoder(elem_id: str) -> Component:
+    """Which decoder reads the switches."""
+    import gradio as gr
+
+    return gr.Radio(
+        [(text, kind) for kind, text in DECODERS.items()], value="mirrored", label="Read by", elem_id=elem_id
     )
 
 
@@ -225,7 +252,7 @@ def _what_and_seed() -> tuple[Component, Component]:
 
     what = gr.Radio(
         [(text, key) for key, text in lab.FEATURES.items()], value="constant",
-        label="What the decoder puts at the switches", elem_id="what",
+        label="What the paper's decoder puts at the switches", elem_id="what",
     )  # fmt: skip
     seed = gr.Slider(
         0, 20, 0, step=1, label="Seed", elem_id="seed", buttons=[],

@@ -1,6 +1,7 @@
-"""The first tab: a photograph, or a switch file, and what a decoder makes of the switches alone."""
+"""The first tab: a photograph, or a switch file, and what both decoders make of the switches alone."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,21 +14,25 @@ from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.evaluation.metrics import measure
 from maxtunnel.models.tiling import decode, decode_pieces, encode
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.report.html import Html, element, facts, figure
+from maxtunnel.report.html import Html, element, facts, figure, joined
 from maxtunnel.report.pictures import heat, picture, png
+from maxtunnel.support.choices import DecoderKind
 from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.web import markup
+from maxtunnel.web.bounds import why_not_strong
 from maxtunnel.web.inputs import Limits, number
 from maxtunnel.web.nearness import mean_rmse
-from maxtunnel.web.networks import network
+from maxtunnel.web.networks import DECODERS, reader
 from maxtunnel.web.uploads import Upload, read_photograph, read_switches
 
 _BYTES = "application/octet-stream"
 MOST_ERROR = 0.5  # white in the error map; mean over the colour channels
 EXPLANATION = """
 **What you see.** The encoder passes the photograph through convolutions and max pooling. In every 2×2
-window it notes only *where* the largest value was: a **switch**, two bits. The values are thrown away. The
-decoder puts a learned constant at those places and paints the picture from that.
+window it notes only *where* the largest value was: a **switch**, two bits. The values are thrown away. Two
+decoders then paint the picture from the same switches. The paper's puts a learned constant at those places
+and reads each level once, from the deepest to the finest. The strong one, which ships for some encoders,
+reads all levels before it draws anything. What the paper's decoder fails to paint may be in the switches.
 
 **The numbers.** RMSE is the root of the mean squared error with pixels from 0 to 1 (lower is better); that of
 the mean image, which knows nothing of the photograph, stands beside it. PSNR and SSIM are higher for better
@@ -37,52 +42,82 @@ can download, coded without loss.
 
 
 @dataclass(frozen=True, eq=False)
+class Reading:
+    """What a decoder made of the switches.
+
+    Attributes:
+        decoder: its kind.
+        picture: the reconstruction, clipped and rounded.
+        error: mean absolute error over the colour channels, not clipped, of each pixel.
+        rmse: of the unclipped output, values in [0, 1].
+        psnr, ssim: of the clipped output, as in `evaluate`.
+    """
+
+    decoder: DecoderKind
+    picture: UInt8[Tensor, "3 h w"]
+    error: Float[Tensor, "h w"]
+    rmse: float
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True, eq=False)
 class Rebuilt:
     """A photograph and what came back from its switches.
 
     Attributes:
         original: the photograph at the size that was computed on.
-        picture: the reconstruction, clipped and rounded.
-        error: mean absolute error over the colour channels, not clipped, of each pixel.
-        rmse: of the unclipped output, values in [0, 1].
+        readings: what each decoder made of the switches, the paper's first.
         mean_rmse: of the network's mean image, for comparison.
-        psnr, ssim: of the clipped output, as in `evaluate`.
         nominal_bits, stored_bits: per pixel and colour channel.
         file: the switch file (.mxt).
     """
 
     original: UInt8[Tensor, "3 h w"]
-    picture: UInt8[Tensor, "3 h w"]
-    error: Float[Tensor, "h w"]
-    rmse: float
+    readings: tuple[Reading, ...]
     mean_rmse: float
-    psnr: float
-    ssim: float
     nominal_bits: float
     stored_bits: float
     file: bytes
 
 
-@torch.no_grad()
-def rebuild(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"]) -> Rebuilt:
-    """Encode a photograph to switches, decode these, and measure."""
+def rebuild(
+    network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], strong: TunnelNetwork | None = None
+) -> Rebuilt:
+    """Encode a photograph to switches, decode these, and measure.
+
+    Args:
+        network: encodes and decodes.
+        pixels: the photograph.
+        strong: a network with the same encoder that decodes the same switches too.
+    """
     code = encode(network, pixels)
+    file = switch_file(code, network)
+    readers = [network] if strong is None else [network, strong]
+    return Rebuilt(
+        original=pixels,
+        readings=tuple(read(each, code, pixels) for each in readers),
+        mean_rmse=mean_rmse(network, to_float(pixels)[None]),
+        nominal_bits=code.nominal_bits_per_pixel,
+        stored_bits=8 * len(file) / pixels.numel(),
+        file=file,
+    )
+
+
+@torch.no_grad()
+def read(network: TunnelNetwork, code: SwitchCode, pixels: UInt8[Tensor, "3 h w"]) -> Reading:
+    """Decode the switches of a photograph, and measure how near that comes to it."""
     image, output = to_float(pixels), torch.empty(pixels.shape)
     for rows, columns, part in decode_pieces(network, code):
         output[:, rows, columns] = part
     mse, psnr, ssim = measure(output[None], image[None])[:, 0].tolist()
-    file = switch_file(code, network)
-    return Rebuilt(
-        original=pixels,
+    return Reading(
+        decoder="mirrored" if network.strong_width is None else "strong",
         picture=to_uint8(output),
         error=(output - image).abs().mean(0),
         rmse=math.sqrt(mse),
-        mean_rmse=mean_rmse(network, image[None]),
         psnr=psnr,
         ssim=ssim,
-        nominal_bits=code.nominal_bits_per_pixel,
-        stored_bits=8 * len(file) / pixels.numel(),
-        file=file,
     )
 
 
@@ -91,37 +126,77 @@ def switch_file(code: SwitchCode, network: TunnelNetwork) -> bytes:
     return dumps(code, network, "entropy" if is_fast() else "packed")
 
 
-def show_rebuilt(rebuilt: Rebuilt, model: str, name: str) -> Html:
-    """The slider, the error map, the numbers and the downloads."""
+def show_rebuilt(rebuilt: Rebuilt, model: str, name: str, missing: str | None = None) -> Html:
+    """For each decoder a slider and an error map; the numbers and the downloads.
+
+    Args:
+        rebuilt: what came back.
+        model: the network with the paper's decoder.
+        name: of the photograph.
+        missing: why there is no strong decoder's reading.
+    """
     height, width = rebuilt.original.shape[-2:]
-    slider = figure(
-        markup.compare(rebuilt.original, rebuilt.picture, "original", "reconstruction"),
-        f"{name}, {width}×{height}, through {model}. Drag the line, or use the arrow keys.",
-    )
-    errors = figure(
-        picture(heat(rebuilt.error, MOST_ERROR), "error map", "mt-soft"),
-        f"Error of each pixel, mean over the colours: black is 0, white {MOST_ERROR:g} or more.",
-    )
+    sliders = [_slider(rebuilt.original, reading) for reading in rebuilt.readings]
+    errors = [_error_map(reading) for reading in rebuilt.readings]
+    # A decoder's pictures stand under each other, or beside each other if there is one decoder.
+    rows = [sliders, errors] if len(sliders) > 1 else [sliders + errors]
+    told = f"{name}, {width}×{height}, through {model}. Drag a line, or use the arrow keys."
     stem = f"{Path(name).stem}-{model}"
     return element(
         "div",
-        markup.row([slider, errors]),
+        *(markup.row(figures) for figures in rows),
+        element("p", told, class_="mt-told"),
+        "" if missing is None else element("p", f"{missing[0].upper()}{missing[1:]}.", class_="mt-told"),
         facts(_numbers(rebuilt)),
         markup.links(
-            markup.download(png(rebuilt.picture), "image/png", f"{stem}.png", "Download the reconstruction"),
+            *(
+                _link(reading.picture, _stem(stem, reading.decoder), reading.decoder)
+                for reading in rebuilt.readings
+            ),
             markup.download(rebuilt.file, _BYTES, f"{stem}.mxt", "Download the switches (.mxt)"),
         ),
         class_="mt-result",
     )
 
 
+def _slider(original: UInt8[Tensor, "3 h w"], reading: Reading) -> Html:
+    by = DECODERS[reading.decoder]
+    caption = joined("Read by ", element("b", by), f": RMSE {reading.rmse:.4f}.")
+    return figure(markup.compare(original, reading.picture, "original", by), caption)
+
+
+def _error_map(reading: Reading) -> Html:
+    return figure(
+        picture(heat(reading.error, MOST_ERROR), "error map", "mt-soft"),
+        f"Error of {DECODERS[reading.decoder]} at each pixel, mean over the colours: black is 0, white "
+        f"{MOST_ERROR:g} or more.",
+    )
+
+
+def _stem(stem: str, decoder: DecoderKind) -> str:
+    """The name of a picture, by the network that made it."""
+    return stem if decoder == "mirrored" else f"{stem}-{decoder}"
+
+
+def _link(pixels: UInt8[Tensor, "3 h w"], stem: str, decoder: DecoderKind) -> Html:
+    text = f"Download the picture of {DECODERS[decoder]}"
+    return markup.download(png(pixels), "image/png", f"{stem}.png", text)
+
+
 def _numbers(rebuilt: Rebuilt) -> list[tuple[str, str, str]]:
     height, width = rebuilt.original.shape[-2:]
     share = rebuilt.stored_bits / rebuilt.nominal_bits
+    numbers = []
+    for reading in rebuilt.readings:
+        by = DECODERS[reading.decoder].removeprefix("the ")
+        ssim = "–" if math.isnan(reading.ssim) else f"{reading.ssim:.3f}"
+        numbers += [
+            (f"RMSE, {by}", f"{reading.rmse:.4f}", f"mean image {rebuilt.mean_rmse:.4f}"),
+            (f"PSNR, {by}", f"{reading.psnr:.2f} dB", "higher is better"),
+            (f"SSIM, {by}", ssim, "1 is perfect"),
+        ]
     return [
-        ("RMSE", f"{rebuilt.rmse:.4f}", f"mean image {rebuilt.mean_rmse:.4f}"),
-        ("PSNR", f"{rebuilt.psnr:.2f} dB", "higher is better"),
-        ("SSIM", "–" if math.isnan(rebuilt.ssim) else f"{rebuilt.ssim:.3f}", "1 is perfect"),
+        *numbers,
         ("Bits, nominal", f"{rebuilt.nominal_bits:.4g}", "per pixel and channel"),
         ("Bits, stored", f"{rebuilt.stored_bits:.3f}", f"{share:.0%} of nominal"),
         ("Switch file", markup.size_of(rebuilt.file), f"for {width}×{height} pixels"),
@@ -134,25 +209,47 @@ def answer_photograph(upload: Upload | None, model: object, side: object, limits
         return markup.hint("Drop a photograph, paste one, use the camera, or take a sample.")
     try:
         longest = int(number(side, 1, limits.max_side, "the longest side"))
-        pixels = read_photograph(upload, limits, longest)
-        return show_rebuilt(rebuild(network(model), pixels), str(model), upload.name)
+        return show_photograph(model, read_photograph(upload, limits, longest), upload.name)
     except (ValueError, MemoryError) as error:
         return markup.notice(error)
+
+
+def show_photograph(model: object, pixels: UInt8[Tensor, "3 h w"], name: str) -> Html:
+    """The result for a photograph as HTML, read by a strong decoder too where the page does that."""
+    net, chosen = reader(model, "mirrored"), str(model)
+    missing = why_not_strong(chosen, (pixels.shape[-2], pixels.shape[-1]))
+    strong = reader(model, "strong") if missing is None else None
+    return show_rebuilt(rebuild(net, pixels, strong), chosen, name, missing)
 
 
 def answer_switches(upload: Upload, limits: Limits) -> Html:
-    """The picture in a switch file as HTML, or what is wrong with the file."""
+    """The pictures in a switch file as HTML, or what is wrong with the file."""
     try:
         model, code = read_switches(upload, limits)
-        pixels = decode(network(model), code)
+        missing = why_not_strong(model, code.image_size)
+        pictures = {kind: decode(reader(model, kind), code) for kind in _kinds(missing)}
     except (ValueError, MemoryError) as error:
         return markup.notice(error)
     height, width = code.image_size
-    bits = 8 * len(upload.data) / pixels.numel()
-    shown = figure(
-        picture(pixels, f"picture rebuilt from {upload.name}", "mt-decoded"),
-        f"{upload.name}: {width}×{height} pixels, rebuilt by {model} from {markup.size_of(upload.data)} of "
-        f"switches ({bits:.3f} bits per pixel and channel; {code.nominal_bits_per_pixel:.4g} nominal).",
+    bits = 8 * len(upload.data) / (3 * height * width)
+    figures = (
+        figure(
+            picture(pixels, f"picture rebuilt from {upload.name}", "mt-decoded"),
+            joined("Read by ", element("b", DECODERS[kind]), "."),
+        )
+        for kind, pixels in pictures.items()
     )
-    link = markup.download(png(pixels), "image/png", f"{upload.stem}.png", "Download the reconstruction")
-    return element("div", shown, markup.links(link), class_="mt-result")
+    told = (
+        f"{upload.name}: {width}×{height} pixels, rebuilt by {model} from {markup.size_of(upload.data)} of "
+        f"switches ({bits:.3f} bits per pixel and channel; {code.nominal_bits_per_pixel:.4g} nominal)."
+    )
+    links = (_link(pixels, _stem(upload.stem, kind), kind) for kind, pixels in pictures.items())
+    return element(
+        "div", markup.row(figures), element("p", told, class_="mt-told"), markup.links(*links),
+        class_="mt-result",
+    )  # fmt: skip
+
+
+def _kinds(missing: str | None) -> Iterable[DecoderKind]:
+    """The decoders that are asked: both, unless there is a reason against the strong one."""
+    return ("mirrored", "strong") if missing is None else ("mirrored",)
