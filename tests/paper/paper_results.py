@@ -4,19 +4,22 @@ import numpy as np
 
 from maxtunnel.evaluation.records import BitsPerPixel, Evaluation, PerImage
 from maxtunnel.models.provenance import PhaseRecord, Provenance
-from maxtunnel.paper.evidence import Evidence
+from maxtunnel.paper.evidence import Evidence, Measured
 from maxtunnel.paper.results import Result, tabulate
 from maxtunnel.paper.table import ROWS
 
 
-def trained(steps, seed=0):
+def trained(steps, seed=0, encoder="random", batch=16):
     """The provenance of a network that was trained for so many steps."""
-    recipe = {"name": "fast", "steps": steps, "batch": 16}
-    return Provenance(PhaseRecord(recipe, seed, "random", "folder/train", 12, 16, "bilinear", 1.0, "2.11"))
+    recipe = {"name": "fast", "steps": steps, "batch": batch}
+    return Provenance(PhaseRecord(recipe, seed, encoder, "folder/train", 12, 16, "bilinear", 1.0, "2.11"))
 
 
-def result(name, origin, errors, provenance=None):
-    """A result with these errors of its photographs."""
+def result(name, origin, errors, provenance=None, width=None, switches=None):
+    """A result with these errors of its photographs; with a width, of a strong decoder.
+
+    Unless they are given, its switches are those of all networks of this name and origin.
+    """
     row = next(row for row in ROWS if row.name == name)
     mse = np.square(errors)
     found = Evaluation(
@@ -24,9 +27,14 @@ def result(name, origin, errors, provenance=None):
         0.5, (0.4, 0.6), BitsPerPixel(row.bits_per_pixel, None, None), None, 0, "bilinear", 16,
         PerImage([float(error) for error in errors], [], []),
     )  # fmt: skip
-    return Result(row, origin, found, provenance or Provenance(), "")
+    switches = f"{name} {origin}" if switches is None else switches
+    return Result(row, origin, found, provenance or Provenance(), "", width, switches)
 
 
-def evidence(results, colours=None):
-    """Evidence from these results, on ten photographs."""
-    return Evidence(tabulate(results), colours or {}, {}, {}, None, (10, 4), ("maxtunnel reproduce",))
+def evidence(results, colours=None, strong=None, replaced=None):
+    """Evidence from these results, on ten photographs; `colours` are the paper's decoder's."""
+    measured = {
+        "mirrored": Measured(colours or {}, (replaced or {}).get("mirrored", {}), {}),
+        "strong": Measured(strong or {}, (replaced or {}).get("strong", {}), {}),
+    }
+    return Evidence(tabulate(results), measured, (10, 4), ("maxtunnel reproduce",))

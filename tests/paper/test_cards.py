@@ -29,3 +29,15 @@ def test_the_authors_number_is_of_the_same_run_or_noted(results, published, tmp_
 def test_nothing_is_written_where_nothing_ships(tmp_path):
     write_cards(tabulate([result("8-8-8", "seed0", [0.1])]), tmp_path / "models.md", "the command", 1)
     assert not (tmp_path / "models.md").exists()
+
+
+def test_strong_decoders_have_a_table_and_cards_of_their_own(tmp_path):
+    results = [
+        result("8-8-8", "shipped", [0.1], trained(1000)),
+        result("8-8-8", "shipped", [0.05], trained(1000), width=8),
+    ]
+    write_cards(tabulate(results), tmp_path / "models.md", "the command", 1)
+    text = (tmp_path / "models.md").read_text()
+    assert "| 8-8-8-strong | 1.75 | 0.0500 |" in text
+    assert "| decoder | strong, 8 channels |" in text[text.index("\n## 8-8-8-strong\n") :]
+    assert text.count("\n## ") == 2

@@ -39,6 +39,8 @@ def test_dull_colours_are_told_from_faint_pictures(photographs):
     colours = colours_of.measure_colours(Echo(mute), photographs)
     assert colours.returned().numpy() == pytest.approx([1, 0.5], abs=1e-5)
     assert colours.explained_in_all().numpy() == pytest.approx([1, 0.75], abs=1e-5)
+    assert colours.colour_weaker_by() == pytest.approx((0.5, 0.5), abs=1e-4)
+    assert colours.colour_less_explained_by() == pytest.approx((0.25, 0.25), abs=1e-4)
     factor, interval = colours.best_gain()
     assert (factor, *interval) == pytest.approx((2, 2, 2), abs=1e-4)
     assert colours.saturation.numpy() == pytest.approx(np.full(8, 0.5), abs=1e-4)

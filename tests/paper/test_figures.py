@@ -22,8 +22,8 @@ def photographs():
     return torch.randint(256, (12, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-def labelled(name="4-6", seed=0, label=""):
-    network = TunnelNetwork(Architecture((4, 6)), torch.full((3, 1, 1), 0.5), 4.0, seed)
+def labelled(name="4-6", seed=0, label="", width=None):
+    network = TunnelNetwork(Architecture((4, 6)), torch.full((3, 1, 1), 0.5), 4.0, seed, width)
     return LabelledNetwork(name, network, label or f"{name} (run)")
 
 
@@ -60,6 +60,25 @@ def test_figure_3_has_a_row_for_each_network_and_a_close_up(photographs):
     words = " ".join(text.get_text() for axis in figure.axes for text in axis.texts)
     assert "4-6 (run)\n4-6, random encoder" in words
     assert "4-6-pretrained (run)\n4-6, pretrained encoder" in words
+
+
+def test_figure_3_has_a_row_for_the_strong_decoder(photographs):
+    figure = figures.gallery([labelled(), labelled("4-6-strong", width=4)], photographs[:2])
+    words = " ".join(text.get_text() for axis in figure.axes for text in axis.texts)
+    assert "4-6-strong (run)\n4-6, random encoder, strong decoder" in words
+    shown = [axis.images[0].get_array() for axis in figure.axes]
+    assert not np.array_equal(shown[3], shown[6])
+
+
+def test_figures_1_and_4_stay_with_the_papers_decoder(photographs, tmp_path):
+    strong = labelled("4-6-strong", width=4)
+    with pytest.raises(ValueError, match="4-6-strong has a strong decoder: Figure 4 shows"):
+        figures.layers(strong, photographs[0], seed=0)
+    names = [png.stem for png, _ in drawing.draw_all([labelled(), strong], photographs, tmp_path, 0)]
+    assert names == ["figure1", "figure2", "figure3", "figure4"]
+    names = [png.stem for png, _ in drawing.draw_all([strong], photographs, tmp_path, 0)]
+    assert names == ["figure2", "figure3"]
+    assert drawing._favourite(["8-8-8", "8-8-8-strong"], 1) == "8-8-8"
 
 
 def test_long_labels_stay_whole_and_beside_the_pictures(photographs):

@@ -13,8 +13,8 @@ from maxtunnel.paper import measurements
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def network():
-    return TunnelNetwork(Architecture((4, 6)), torch.full((3, 8, 8), 0.45), 4.0)
+def network(width=None):
+    return TunnelNetwork(Architecture((4, 6)), torch.full((3, 8, 8), 0.45), 4.0, strong_width=width)
 
 
 def test_the_last_activation_is_the_output(photographs):
@@ -51,3 +51,11 @@ def test_replaced_switches(photographs):
     low, high = found.zeros_times
     assert low < found.zeros / found.known < high
     assert len({found.known, found.zeros, found.retrained, found.random, found.other}) == 5
+
+
+def test_no_decoder_of_fixed_switches_beats_the_bound_of_a_strong_one(photographs):
+    found = measurements.replace_switches(network(width=4), photographs)
+    images = to_float(photographs)
+    assert found.retrained == pytest.approx((images - images.mean(0)).square().mean().sqrt().item(), rel=1e-5)
+    assert found.retrained < measurements.replace_switches(network(), photographs).retrained
+    assert found.known == pytest.approx(evaluate(network(width=4), photographs).rmse, rel=1e-5)

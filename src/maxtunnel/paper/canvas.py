@@ -14,7 +14,7 @@ from maxtunnel.support.files import replacing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK, RED, BLUE = "#1a1a1a", "#c0392b", "#2166ac"
+INK, RED, BLUE, GREEN = "#1a1a1a", "#c0392b", "#2166ac", "#1b7837"
 
 
 def style() -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""The paper's claims: each a question, what was measured, an answer with its uncertainty, and the command."""
+"""The paper's claims: each a question, what was measured, what each reader answers, and the command."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,11 +7,13 @@ from maxtunnel.paper.colour_claims import dull_colours, why_dull
 from maxtunnel.paper.decoder_claims import fixed_switches, growing_finer
 from maxtunnel.paper.encoder_claims import doubled_filters, more_filters, pretraining
 from maxtunnel.paper.evidence import Claim, Evidence
+from maxtunnel.paper.gap_claims import remaining_gap
+from maxtunnel.paper.readings import NAMES, SUMMARY, Reading, summarise
 from maxtunnel.support.files import replacing
 from maxtunnel.support.markdown import markdown_table
 
 _CLAIMS: tuple[Callable[[Evidence], Claim], ...] = (
-    *(more_filters, doubled_filters, pretraining),
+    *(more_filters, doubled_filters, pretraining, remaining_gap),
     *(dull_colours, why_dull, growing_finer, fixed_switches),
 )
 
@@ -24,6 +26,8 @@ def evaluate_claims(evidence: Evidence) -> list[Claim]:
 def write_claims(claims: Sequence[Claim], path: Path, facts: Sequence[tuple[str, str]]) -> None:
     """Write the claims as Markdown; `facts` say where the numbers come from."""
     lines = ["# The paper's claims, held against evidence", "", "Written by `maxtunnel reproduce`.", ""]
+    lines += ["## About the switches, or about the paper's decoder?", "", SUMMARY, ""]
+    lines += [*markdown_table(*summarise([(c.statement, c.readings) for c in claims])), ""]
     for claim in claims:
         lines += _section(claim)
     rows = [(name, value.replace("\n", "<br>")) for name, value in facts]
@@ -33,11 +37,18 @@ def write_claims(claims: Sequence[Claim], path: Path, facts: Sequence[tuple[str,
 
 
 def _section(claim: Claim) -> list[str]:
+    outcome = claim.outcome
     return [
         *(f"## {claim.question}", ""),
-        *(f"**{claim.verdict}.** {claim.answer}", ""),
+        *(line for reading in claim.readings for line in (_said(reading), "")),
+        *([] if outcome is None else [f"Of the switches: **{outcome.verdict}.** {outcome.reason}", ""]),
         *(claim.measurement, ""),
         *([*markdown_table(claim.columns, claim.evidence), ""] if claim.evidence else []),
         *(f"    {line}" for line in claim.command.splitlines()),
         "",
     ]
+
+
+def _said(reading: Reading) -> str:
+    who = "" if reading.reader is None else f"{NAMES[reading.reader].capitalize()}: "
+    return f"{who}**{reading.verdict}.** {reading.answer}"

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maxtunnel.data.batches import Pixels
-from maxtunnel.evaluation.intervals import Interval, ratio_of_means
+from maxtunnel.evaluation.intervals import Interval, bootstrap, ratio_of_means
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.measurements import batches
 from maxtunnel.switches.codes import SwitchCode
@@ -57,6 +57,17 @@ class Colours:
     def returned(self) -> Float64[Tensor, "2"]:
         """Slope of the reconstructions on the originals, luma and chroma: 1 is full strength, 0 is none."""
         return self.shared.sum((-1, -2)) / self.power.sum((-1, -2))
+
+    def colour_weaker_by(self) -> Interval:
+        """By how much luma's strength is above chroma's: 95 % interval over photographs."""
+        sums = torch.cat([self.shared.sum(1), self.power.sum(1)])
+        return bootstrap(sums, lambda means: means[0] / means[2] - means[1] / means[3])
+
+    def colour_less_explained_by(self) -> Interval:
+        """By how much luma's explained share is above chroma's: 95 % interval over photographs."""
+        error = (self.power - 2 * self.shared + self.own).sum(1)
+        sums = torch.cat([error, self.power.sum(1)])
+        return bootstrap(sums, lambda means: means[1] / means[3] - means[0] / means[2])
 
     def best_gain(self) -> tuple[float, Interval]:
         """By what to multiply the reconstructions' chroma for the least error, with its 95 % interval."""

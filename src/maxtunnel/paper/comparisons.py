@@ -57,8 +57,13 @@ class Comparison:
         return mean_gain([a.evaluation.rmse - b.evaluation.rmse for a, b in self.draws])
 
     @property
+    def switches(self) -> str:
+        """Of the two networks."""
+        return f"{self.first.switches} {self.second.switches}"
+
+    @property
     def alike(self) -> bool:
-        """Whether both networks have one seed and one length of training."""
+        """Whether both networks have one seed and were trained alike, strong decoders of one width."""
         return _start(self.first) == _start(self.second)
 
     def verdict(self, lower: str, higher: str) -> str:
@@ -69,7 +74,7 @@ class Comparison:
 
 
 def compare(first: TableRow, second: TableRow) -> Comparison | None:
-    """Networks of two rows, of equal seed and length if there are such; None if no two have one origin."""
+    """Networks of two rows, trained alike if there are such; None if no two have one origin."""
     pairs = [
         (a, b)
         for a in (first.ours, *first.runs)
@@ -89,6 +94,13 @@ def difference(first: Result, second: Result) -> Gain:
     return Gain(first.evaluation.rmse - second.evaluation.rmse, interval)
 
 
+def strong_gain(line: TableRow) -> Gain | None:
+    """By how much the strong decoder's RMSE is lower than ours; None unless both read the same switches."""
+    if line.ours is None or line.strong is None or not line.same_switches:
+        return None
+    return difference(line.ours, line.strong)
+
+
 def mean_gain(values: Sequence[float]) -> Gain:
     """Mean and its 95 % interval by Student's t; for the few values that seeds give."""
     mean, count = float(np.mean(values)), len(values)
@@ -97,14 +109,19 @@ def mean_gain(values: Sequence[float]) -> Gain:
 
 
 def _draws(first: Sequence[Result], second: Sequence[Result]) -> tuple[tuple[Result, Result], ...]:
-    """Pairs of one seed, all trained equally long: of the length that has the most of them."""
-    by_steps: dict[int | None, list[tuple[Result, Result]]] = {}
+    """Pairs of one seed, all trained alike: of the effort that has the most of them."""
+    by_effort: dict[tuple[int | None, ...], list[tuple[Result, Result]]] = {}
     for a, b in itertools.product(first, second):
-        if (a.origin, a.steps) == (b.origin, b.steps):
-            by_steps.setdefault(a.steps, []).append((a, b))
-    most = max(by_steps.values(), key=len, default=[])
+        if (a.origin, *_start(a)) == (b.origin, *_start(b)):
+            by_effort.setdefault(_effort(a), []).append((a, b))
+    most = max(by_effort.values(), key=len, default=[])
     return tuple(most) if len(most) >= 2 else ()
 
 
-def _start(result: Result) -> tuple[int | None, int | None]:
-    return result.seed, result.steps
+def _start(result: Result) -> tuple[int | None, ...]:
+    return result.seed, *_effort(result)
+
+
+def _effort(result: Result) -> tuple[int | None, ...]:
+    """What trains a network as long as another: steps, photographs in them, and a strong decoder's width."""
+    return result.steps, result.photographs, result.width

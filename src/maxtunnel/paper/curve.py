@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from maxtunnel.paper.canvas import BLUE, INK, RED, style
+from maxtunnel.paper.canvas import BLUE, GREEN, INK, RED, style
 from maxtunnel.paper.results import TableRow
 from maxtunnel.paper.table import Row
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # Sign and colour of each series.
 _LOOKS = {
     "random": ("o", INK), "pretrained": ("s", BLUE),
+    "strong decoder, random": ("^", GREEN), "strong decoder, pretrained": ("v", GREEN),
     "paper, random": ("o", "#aaaaaa"), "paper, pretrained": ("s", "#9ecae1"),
     "snapshot, random": ("x", RED), "snapshot, pretrained": ("+", RED),
 }  # fmt: skip
@@ -28,7 +29,7 @@ class Mark(NamedTuple):
 
 
 def marks_of(table: Sequence[TableRow]) -> list[Mark]:
-    """The paper's, our and the authors' network of every row, as far as there are such."""
+    """The paper's, our and the authors' network of every row, and a strong one, as far as there are such."""
     marks = []
     for line in table:
         kind = "pretrained" if line.row.pretrained else "random"
@@ -37,6 +38,8 @@ def marks_of(table: Sequence[TableRow]) -> list[Mark]:
             marks.append(Mark(kind, line.row, line.ours.evaluation.rmse))
         if line.snapshot is not None:
             marks.append(Mark(f"snapshot, {kind}", line.row, line.snapshot.evaluation.rmse))
+        if line.strong is not None:
+            marks.append(Mark(f"strong decoder, {kind}", line.row, line.strong.evaluation.rmse))
     return marks
 
 
@@ -49,7 +52,7 @@ def curve(marks: Sequence[Mark]) -> "Figure":
         axis = figure.subplots()
         for number, series in enumerate(_LOOKS):
             # A little apart, or equal bits would hide one mark behind another.
-            aside = 2 ** (0.07 * (number - 2.5))
+            aside = 2 ** (0.07 * (number - 3.5))
             _plot(axis, series, [mark for mark in marks if mark.series == series], aside)
         _frame(axis)
         figure.tight_layout()
@@ -75,7 +78,7 @@ def _frame(axis: "Axes") -> None:
     axis.set_xticks([1.75, 3.5, 7, 14], ["1.75", "3.5", "7", "14"])
     axis.set_xlabel("bits of switches per pixel and colour channel (nominal)")
     axis.set_ylabel("RMSE, pixels in [0, 1]")
-    axis.set_ylim(bottom=0.05)
+    axis.set_ylim(bottom=0)
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8)

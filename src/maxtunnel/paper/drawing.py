@@ -38,7 +38,7 @@ def draw_figure(
         out: folder for the PNG and the PDF.
         data: folder or store that photographs are drawn from; Figure 2 needs none.
         models: what `load` takes, or for Figure 2 an architecture; by default the paper's where it ships,
-            else the largest that does, and for Figure 3 all.
+            else the largest that does, and for Figure 3 all, with either decoder.
         count: photographs in Figures 1 and 3.
         seed: draws the photographs, and the channels of Figure 4.
         size, resize: how photographs are read.
@@ -74,7 +74,11 @@ def draw(
     count: int = 8,
     seed: int = 0,
 ) -> tuple[Path, Path]:
-    """Draw Figure 1, 3 or 4 from networks; Figures 1 and 4 take the first."""
+    """Draw Figure 1, 3 or 4 from networks; Figures 1 and 4 take the first.
+
+    Raises:
+        ValueError: Figure 4, which shows the layers of the paper's decoder, of a network with another.
+    """
     if number == 3:
         chosen = figures.choose(photographs, count, seed)
         return save(figures.gallery(networks, chosen), out / "figure3")
@@ -88,21 +92,25 @@ def draw(
 def draw_all(
     networks: Sequence[LabelledNetwork], photographs: Pixels, out: Path, seed: int
 ) -> list[tuple[Path, Path]]:
-    """All four, each with the paper's network where it is among these, else the largest random one."""
-    names = [labelled.name for labelled in networks]
-    by_name = dict(zip(names, networks, strict=True))
-    size = photographs.shape[-1]
-    first = by_name[_favourite(names, 1)]
-    return [
-        draw(1, [first], photographs, out, seed=seed),
-        save(schematic(Architecture.parse(_FIGURE_2), size), out / "figure2"),
-        draw(3, networks, photographs, out, seed=seed),
-        draw(4, [by_name[_favourite(names, 4)]], photographs, out, seed=seed),
-    ]
+    """All four, each with the paper's network where it is among these, else the largest random one.
+
+    Figures 1 and 4 are of the paper's decoder alone, and left out where there is none.
+    """
+    by_name = {labelled.name: labelled for labelled in networks if labelled.decoder == "mirrored"}
+    second = save(schematic(Architecture.parse(_FIGURE_2), photographs.shape[-1]), out / "figure2")
+    third = draw(3, networks, photographs, out, seed=seed)
+    if not by_name:
+        return [second, third]
+    first, fourth = (
+        draw(number, [by_name[_favourite(list(by_name), number)]], photographs, out, seed=seed)
+        for number in (1, 4)
+    )
+    return [first, second, third, fourth]
 
 
 def _favourite(names: Sequence[str], number: int) -> str:
     """The paper's network for a figure, or else the last random one of a list that grows."""
     wanted = _FIGURE_1 if number == 1 else _FIGURE_4
-    random = [name for name in names if not name.endswith("-pretrained")]
-    return wanted if wanted in names else (random or list(names))[-1]
+    mirrored = [name for name in names if not name.endswith("-strong")]
+    random = [name for name in mirrored if not name.endswith("-pretrained")]
+    return wanted if wanted in names else (random or mirrored)[-1]

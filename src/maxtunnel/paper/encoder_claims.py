@@ -1,89 +1,115 @@
-"""What the paper says of encoders: more filters, doubled filters, and pretraining."""
+"""What the paper says of encoders: more filters, doubled filters, and pretraining; put to both readers."""
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from maxtunnel.evaluation.intervals import Interval
 from maxtunnel.paper.comparisons import Comparison, Gain, compare
 from maxtunnel.paper.evidence import Claim, Evidence
+from maxtunnel.paper.readings import READERS, SHORT, Item, Reading
 from maxtunnel.paper.results import Result, TableRow
-from maxtunnel.paper.verdicts import find, overall, overall_of_findings, sum_up
+from maxtunnel.paper.table import Row
+from maxtunnel.paper.verdicts import Finding, decided, find, not_measured, overall, read_findings
+from maxtunnel.support.choices import DecoderKind
 
-_PREFERENCE = "Networks of equal seed and length are preferred, so they need not be those of Table II."
+_PREFERENCE = (
+    "Networks that were trained alike are preferred (equal seed and length, and strong decoders of one "
+    "width), so they need not be those of Table II."
+)
+_TWO_SIZES = "It takes two sizes."
+_ONE_SIZE = "It takes both networks of one size."
+_TWO_ENCODERS = "It takes a network with a random and with a pretrained encoder."
+_Pairs = dict[DecoderKind, list[Comparison]]
 
 
 def more_filters(evidence: Evidence) -> Claim:
     """Do more filters give a lower error?"""
-    found = _steps_to_more_filters(evidence)
+    found = _compare_all(evidence, _steps_to_more_filters(evidence))
     return Claim(
         "Do more filters give a lower error?",
-        overall(["lower" if _is_lower(step) else "not" for step in found], "lower", "not"),
-        _answer_to_more_filters(found),
+        "More filters give a lower error",
+        tuple(_filters_reading(reader, steps) for reader, steps in found.items()),
         f"RMSE on {evidence.photographs[0]:,} photographs, random encoders; intervals are over photographs, "
-        f"for one draw of each encoder. {_PREFERENCE}",
-        ("from", "to", "steps", "RMSE falls by", "95 % interval"),
-        tuple(
-            (*_names(step), _lengths(step.first, step.second), *_gain_cells(step.over_photographs))
-            for step in found
+        "for one draw of each encoder. A reader is asked of every step from a network to the next larger one "
+        f"of its kind, as far as there are such for this or for the other reader. {_PREFERENCE}",
+        ("reader", "from", "to", "steps", "RMSE falls by", "95 % interval"),
+        _cells(
+            found,
+            lambda step: (
+                *(*_names(step), _lengths(step.first, step.second)),
+                *_gain_cells(step.over_photographs),
+            ),
         ),
-        evidence.command([result for step in found for result in (step.first, step.second)]),
+        evidence.command(_results(found)),
     )
 
 
-def _steps_to_more_filters(evidence: Evidence) -> list[Comparison]:
-    """Each network beside the next larger one of its kind, constant or doubling."""
-    rows = _random(evidence)
-    pairs = [
-        pair
+def _steps_to_more_filters(evidence: Evidence) -> list[tuple[Row, Row]]:
+    """Each network and the next larger one of its kind, constant or doubling, as each reader has them."""
+    found = [
+        (fewer.row, more.row)
+        for reader in READERS
         for constant in (True, False)
-        for pair in itertools.pairwise(row for row in rows if row.row.constant is constant)
+        for fewer, more in itertools.pairwise(
+            line for line in _random(evidence, reader) if line.row.constant is constant
+        )
     ]
-    compared = (compare(fewer, more) for fewer, more in pairs)
-    return [comparison for comparison in compared if comparison is not None]
+    return list(dict.fromkeys(found))
 
 
-def _is_lower(step: Comparison) -> bool:
-    return step.over_photographs.interval[0] > 0
-
-
-def _answer_to_more_filters(found: Sequence[Comparison]) -> str:
-    if not found:
-        return "It takes two sizes."
-    answer = f"The error falls in {sum(map(_is_lower, found))} of {len(found)} steps to more filters."
-    if all((step.second.steps or math.inf) <= (step.first.steps or 0) for step in found):
-        answer += " The network of more filters was never trained for more steps."
-    return answer
+def _filters_reading(reader: DecoderKind, steps: Sequence[Comparison]) -> Reading:
+    if not steps:
+        return not_measured(reader, _TWO_SIZES)
+    verdicts = [step.over_photographs.verdict("lower", "not") for step in steps]
+    answer = f"The error falls in {verdicts.count('lower')} of {len(steps)} steps to more filters."
+    if all((step.second.photographs or math.inf) <= (step.first.photographs or 0) for step in steps):
+        answer += " The network of more filters was never trained for longer."
+    items = {
+        f"{' to '.join(_names(step))}": Item(
+            decided(verdict, "lower", "not"), False, step.over_photographs.mean, step.switches
+        )
+        for step, verdict in zip(steps, verdicts, strict=True)
+    }
+    # As before: what does not surely fall counts against it.
+    words = ["lower" if verdict == "lower" else "not" for verdict in verdicts]
+    return Reading(reader, overall(words, "lower", "not"), answer, items)
 
 
 def doubled_filters(evidence: Evidence) -> Claim:
     """Does doubling the filters from block to block beat constant filters at equal bits?"""
-    rows = _random(evidence)
-    found = [
-        comparison
+    rows = [line.row for line in evidence.table if not line.row.pretrained]
+    pairs = [
+        (constant, doubling)
         for constant, doubling in itertools.product(rows, rows)
-        if constant.row.constant and not doubling.row.constant
-        if constant.row.bits_per_pixel == doubling.row.bits_per_pixel
-        if (comparison := compare(constant, doubling)) is not None
+        if constant.constant and not doubling.constant
+        if constant.bits_per_pixel == doubling.bits_per_pixel
     ]
-    findings = [
-        find(f"{pair.second.row.name} against {pair.first.row.name}", pair, "better", "worse")
-        for pair in found
-    ]
+    found = _compare_all(evidence, pairs)
     return Claim(
         "Does doubling the filters from block to block beat constant filters at equal bits?",
-        overall_of_findings(findings, "better", "worse"),
-        sum_up(findings) if found else "It takes both networks of one size.",
+        "Doubling filters beats constant filters at equal bits",
+        tuple(
+            read_findings(reader, _doubling_findings(mine), "better", "worse", _ONE_SIZE)
+            for reader, mine in found.items()
+        ),
         f"RMSE on {evidence.photographs[0]:,} photographs, random encoders. The interval over photographs "
         "holds for these two encoders; the one over draws (the same seeds for both, Student's t) for "
-        f"encoders in general. {_PREFERENCE} A single pair of unequal seeds or lengths decides nothing.",
+        f"encoders in general. {_PREFERENCE} A single pair that was not trained alike decides nothing.",
         (
-            *("constant", "doubling", "steps", "RMSE falls by", "95 % over photographs"),
+            *("reader", "constant", "doubling", "steps", "RMSE falls by", "95 % over photographs"),
             *("mean over draws", "95 % over draws"),
         ),
-        tuple(_doubling_cells(pair) for pair in found),
-        evidence.command([result for pair in found for result in _results(pair)]),
+        _cells(found, _doubling_cells),
+        evidence.command(_results(found)),
     )
+
+
+def _doubling_findings(pairs: Sequence[Comparison]) -> list[Finding]:
+    return [
+        find(f"{pair.second.row.name} against {pair.first.row.name}", pair, "better", "worse")
+        for pair in pairs
+    ]
 
 
 def _doubling_cells(pair: Comparison) -> tuple[str, ...]:
@@ -96,27 +122,34 @@ def _doubling_cells(pair: Comparison) -> tuple[str, ...]:
 
 def pretraining(evidence: Evidence) -> Claim:
     """Does pretraining the encoder for classification raise the error?"""
-    by_name = {row.row.name: row for row in evidence.table}
-    found = [
-        comparison
-        for row in evidence.table
-        if row.row.pretrained
-        if (comparison := compare(row, by_name[str(row.row.architecture)])) is not None
-    ]
-    # The random network comes second, so where its RMSE is lower, pretraining raises the error.
-    findings = [find(str(pair.first.row.architecture), pair, "raises it", "lowers it") for pair in found]
+    found = pretrained_pairs(evidence)
     return Claim(
         "Does pretraining the encoder for classification raise the error?",
-        overall_of_findings(findings, "raises it", "lowers it"),
-        sum_up(findings) if found else "It takes a network with a random and with a pretrained encoder.",
+        "Pretraining the encoder for classification raises the error",
+        tuple(
+            read_findings(reader, _pretraining_findings(mine), "raises it", "lowers it", _TWO_ENCODERS)
+            for reader, mine in found.items()
+        ),
         "RMSE with the pretrained encoder less that with the random one. Over seeds: both encoders start "
         "from the same seed, paired, Student's t; the paper had one run of each. "
-        f"{_PREFERENCE} A single pair of unequal seeds or lengths decides nothing. Our pretraining is on the "
+        f"{_PREFERENCE} A single pair that was not trained alike decides nothing. Our pretraining is on the "
         "classes of the training store, far fewer than the paper's 100.",
-        ("architecture", "Table II", "steps", "ours", "95 % interval", "interval over"),
-        tuple(_pretraining_cells(pair) for pair in found),
-        evidence.command([result for pair in found for result in _results(pair)]),
+        ("reader", "architecture", "Table II", "steps", "ours", "95 % interval", "interval over"),
+        _cells(found, _pretraining_cells),
+        evidence.command(_results(found)),
     )
+
+
+def pretrained_pairs(evidence: Evidence) -> _Pairs:
+    """Each pretrained network beside the random one of its architecture, for each reader."""
+    by_name = {line.row.name: line.row for line in evidence.table}
+    rows = [line.row for line in evidence.table if line.row.pretrained]
+    return _compare_all(evidence, [(row, by_name[str(row.architecture)]) for row in rows])
+
+
+def _pretraining_findings(pairs: Sequence[Comparison]) -> list[Finding]:
+    # The random network comes second, so where its RMSE is lower, pretraining raises the error.
+    return [find(str(pair.first.row.architecture), pair, "raises it", "lowers it") for pair in pairs]
 
 
 def _pretraining_cells(pair: Comparison) -> tuple[str, ...]:
@@ -132,13 +165,32 @@ def _pretraining_cells(pair: Comparison) -> tuple[str, ...]:
     )
 
 
-def _random(evidence: Evidence) -> list[TableRow]:
-    return [row for row in evidence.table if not row.row.pretrained and row.ours is not None]
+def _random(evidence: Evidence, reader: DecoderKind) -> list[TableRow]:
+    return [line for line in evidence.rows(reader) if not line.row.pretrained and line.ours is not None]
 
 
-def _results(pair: Comparison) -> list[Result]:
-    """All networks that a comparison rests on."""
-    return [pair.first, pair.second, *itertools.chain.from_iterable(pair.draws)]
+def _compare_all(evidence: Evidence, pairs: Sequence[tuple[Row, Row]]) -> _Pairs:
+    """The comparisons of these pairs of rows, for each reader as far as it has networks."""
+    found: _Pairs = {}
+    for reader in READERS:
+        lines = {line.row.name: line for line in evidence.rows(reader)}
+        compared = (compare(lines[first.name], lines[second.name]) for first, second in pairs)
+        found[reader] = [pair for pair in compared if pair is not None]
+    return found
+
+
+def _cells(found: _Pairs, cells: Callable[[Comparison], tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    return tuple((SHORT[reader], *cells(pair)) for reader, pairs in found.items() for pair in pairs)
+
+
+def _results(found: _Pairs) -> list[Result]:
+    """All networks that comparisons rest on."""
+    return [result for pairs in found.values() for pair in pairs for result in networks_of(pair)]
+
+
+def networks_of(pair: Comparison) -> Iterator[Result]:
+    """The networks that a comparison rests on."""
+    return itertools.chain((pair.first, pair.second), *pair.draws)
 
 
 def _names(pair: Comparison) -> tuple[str, str]:

@@ -9,9 +9,11 @@ import torch
 
 from maxtunnel.data import Store
 from maxtunnel.models.provenance import PhaseRecord
+from maxtunnel.paper.readings import READERS
 from maxtunnel.paper.request import Reproduction
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.paper.trial import duration
+from maxtunnel.support.choices import DecoderKind
 from maxtunnel.support.files import replacing
 from maxtunnel.support.machine import processor, versions
 
@@ -51,6 +53,7 @@ def gather_facts(
         *([] if train is None else [("training photographs", _describe(train))]),
         *_training_facts(asked, table),
         ("rows without a network", _names(line for line in table if line.ours is None)),
+        ("rows with a strong decoder", _names(line for line in table if line.strong)),
         ("rows with a snapshot", _names(line for line in table if line.snapshot)),
         *_machine_facts(),
         ("time", _time(table, seconds)),
@@ -68,20 +71,38 @@ def _describe(store: Store) -> str:
 
 
 def _training_facts(asked: Reproduction, table: Sequence[TableRow]) -> Facts:
-    ships, runs = _networks(table)
-    steps = sorted(record.steps for record in _records([*ships, *runs]))
     return [
-        (
-            "recipe",
-            f"{asked.recipe}, {steps[0]:,} to {steps[-1]:,} steps of 16 photographs (the paper: 50,000); "
-            "those of each network are in table2.json",
-        ),
+        *(fact for decoder in READERS for fact in _recipe_facts(asked, table, decoder)),
         (
             "seeds",
             "encoder, decoder and order: the number of the run (of what ships: in table2.json); photographs "
             f"and channels shown: {asked.seed}",
         ),
     ]
+
+
+def _recipe_facts(asked: Reproduction, table: Sequence[TableRow], decoder: DecoderKind) -> Facts:
+    """How the networks with one kind of decoder were trained; nothing without such."""
+    results = [result for found in _networks(table) for result in found if result.decoder == decoder]
+    records = _records(results)
+    if not records:
+        return []
+    steps = _range(record.steps for record in records)
+    batches = _range(record.batch for record in records)
+    text = f"{steps} steps of {batches} photographs"
+    if decoder == "mirrored":
+        name, text = "recipe", f"{asked.recipe}, {text} (the paper: 50,000 of 16)"
+    else:
+        widths = _range(result.width for result in results if result.width is not None)
+        name = "recipe of strong decoders"
+        text = f"{widths} channels, {text} (in their last phase, where there were two)"
+    return [(name, f"{text}; those of each network are in table2.json")]
+
+
+def _range(values: Iterable[int]) -> str:
+    """The least and the greatest of some numbers, or the only one."""
+    found = sorted(set(values))
+    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
 
 
 def _machine_facts() -> Facts:
@@ -105,8 +126,9 @@ def _time(table: Sequence[TableRow], seconds: float) -> str:
 
 def _networks(table: Sequence[TableRow]) -> tuple[list[Result], list[Result]]:
     """Those that ship, and those that were trained here."""
-    ships = [line.ours for line in table if line.ours is not None and line.ours.origin == "shipped"]
-    return ships, [result for line in table for result in line.runs]
+    ours = [result for line in table for result in (line.ours, line.strong) if result is not None]
+    ships = [result for result in ours if result.origin == "shipped"]
+    return ships, [result for line in table for result in (*line.runs, *line.strong_runs)]
 
 
 def _records(results: Sequence[Result]) -> list[PhaseRecord]:

@@ -46,9 +46,18 @@ def gallery(networks: Sequence[LabelledNetwork], photographs: UInt8[Tensor, "n 3
 
 
 def layers(labelled: LabelledNetwork, photograph: UInt8[Tensor, "3 s s"], seed: int) -> "Figure":
-    """Figure 4: one random channel of each decoder layer, from the bias code to the image."""
+    """Figure 4: one random channel of each layer of the paper's decoder, from the bias code to the image.
+
+    Raises:
+        ValueError: the network has a strong decoder, which has neither a bias code nor these layers.
+    """
     from matplotlib.figure import Figure
 
+    if labelled.decoder == "strong":
+        raise ValueError(
+            f"{labelled.name} has a strong decoder: Figure 4 shows the layers of the paper's, "
+            "so take a network with that"
+        )
     image = to_float(photograph)[None]
     planes = _one_channel_each(labelled.network, image, torch.Generator().manual_seed(seed))
     rebuilt = labelled.network.reconstruct(image)
@@ -66,7 +75,8 @@ def layers(labelled: LabelledNetwork, photograph: UInt8[Tensor, "3 s s"], seed: 
         for axis in axes:
             axis.set(xticks=[], yticks=[])
         title = (
-            f"From the bias code to the image: one random channel of each decoder layer of {labelled.label}"
+            f"From the bias code to the image: one random channel of each layer of the paper's decoder, "
+            f"{labelled.label}"
         )
         figure.suptitle(title, fontsize=10)
         figure.tight_layout()

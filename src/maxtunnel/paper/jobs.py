@@ -8,17 +8,19 @@ from pathlib import Path
 from maxtunnel.data import open_store
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import read_header
+from maxtunnel.models.strong import WIDTH
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.colours import more_colourful
 from maxtunnel.paper.pace import Pace
 from maxtunnel.paper.table import Row
 from maxtunnel.paper.trial import seconds_per_image
-from maxtunnel.support.choices import RecipeName
+from maxtunnel.support.choices import DecoderKind, RecipeName
 from maxtunnel.support.progress import OnProgress
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.loop import TrainingStopped
-from maxtunnel.training.recipes import RECIPES, PhaseName
+from maxtunnel.training.recipes import PhaseName, Recipe, recipe_of
 from maxtunnel.training.runs import make_config, resume_run, start_run
+from maxtunnel.zoo.names import load, shipped
 
 CHROMA = 4.0  # of the experiment on dull colours
 _FEWEST_STEPS = 50
@@ -35,6 +37,7 @@ class Job:
         steps: batches.
         folder: of the run.
         chroma: how much stronger the encoder sees colours: 1, but for the experiment on dull colours.
+        decoder: its kind.
     """
 
     row: Row
@@ -43,13 +46,15 @@ class Job:
     steps: int
     folder: Path
     chroma: float = 1.0
+    decoder: DecoderKind = "mirrored"
 
     @property
     def name(self) -> str:
         """What progress calls it."""
         kind = "encoder of " if self.phase == "pretrain" else ""
         purpose = " with more colourful sight, for the claim on dull colours" if self.chroma != 1 else ""
-        return f"{kind}{self.row.name}, seed {self.seed}{purpose}"
+        name = self.row.name if self.phase == "pretrain" else self.row.network(self.decoder)
+        return f"{kind}{name}, seed {self.seed}{purpose}"
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Training:
         steps: of every run; None for the recipe's.
         size: side of the photographs in pixels.
         images: number of training photographs.
+        width: channels of strong decoders.
     """
 
     train: Path
@@ -72,32 +78,38 @@ class Training:
     steps: int | None
     size: int
     images: int
+    width: int = WIDTH
 
-    def jobs(self, row: Row, seed: int) -> list[Job]:
-        """The runs behind one network, in order."""
-        phases: tuple[PhaseName, ...] = ("pretrain", "train") if row.pretrained else ("train",)
-        return [Job(row, phase, seed, self._steps(phase), self.folder(row, seed, phase)) for phase in phases]
+    def jobs(self, row: Row, seed: int, decoder: DecoderKind = "mirrored") -> list[Job]:
+        """The runs behind one network, in order; encoders that are there already need none."""
+        there = decoder == "strong" and self._encoder_at_hand(row, seed) is not None
+        jobs = [self._job(row, "train", seed, decoder)]
+        # An encoder is pretrained for both kinds of decoder alike.
+        return [self._job(row, "pretrain", seed, "mirrored"), *jobs] if row.pretrained and not there else jobs
 
-    def colourful(self, row: Row) -> Job:
+    def colourful(self, row: Row, decoder: DecoderKind = "mirrored") -> Job:
         """The run whose encoder is that of seed 0 but sees colours stronger."""
-        plain = self.jobs(row, 0)[-1]
-        return replace(plain, chroma=CHROMA, folder=self.out / "runs" / f"{row.name}-colourful" / "seed0")
+        plain = self.jobs(row, 0, decoder)[-1]
+        return replace(plain, chroma=CHROMA, folder=colourful_folder(self.out, row, decoder))
 
-    def folder(self, row: Row, seed: int, phase: PhaseName = "train") -> Path:
+    def folder(
+        self, row: Row, seed: int, phase: PhaseName = "train", decoder: DecoderKind = "mirrored"
+    ) -> Path:
         """Where a run lies."""
-        name = f"{row.architecture}-encoder" if phase == "pretrain" else row.name
+        name = f"{row.architecture}-encoder" if phase == "pretrain" else row.network(decoder)
         return self.out / "runs" / name / f"seed{seed}"
 
     def seconds(self, job: Job) -> float:
         """About how long a run takes on this machine."""
-        encoded = min(self.images, job.steps * RECIPES[job.phase][self.recipe].batch)
+        encoded = min(self.images, job.steps * self._recipe(job).batch)
         return job.steps * self.seconds_per_step(job) + encoded * self.seconds_per_encoding(job)
 
     def seconds_per_step(self, job: Job) -> float:
         """About how long a step of a run takes on this machine."""
-        recipe = RECIPES[job.phase][self.recipe]
+        recipe = self._recipe(job)
         bf16 = recipe.precision == "bf16"
-        return recipe.batch * seconds_per_image(job.row.architecture, job.phase, self.size, bf16)
+        width = self.width if job.decoder == "strong" else None
+        return recipe.batch * seconds_per_image(job.row.architecture, job.phase, self.size, bf16, width)
 
     def seconds_per_encoding(self, job: Job) -> float:
         """About how long the encoder takes for a photograph, where a run keeps the switches; else 0."""
@@ -112,8 +124,13 @@ class Training:
         """
         config = self._config(job)
         if job.chroma != 1 and not Path(config.encoder).exists():
+            source = self._encoder(replace(job, chroma=1.0))
             mean = open_store(self.train).mean
-            plain = TunnelNetwork(job.row.architecture, mean, config.recipe.scale, job.seed)
+            plain = (
+                TunnelNetwork(job.row.architecture, mean, config.recipe.scale, job.seed)
+                if source == "random"
+                else load(source)
+            )
             more_colourful(plain, job.chroma).save(config.encoder)
         try:
             if (job.folder / "config.json").exists():
@@ -126,8 +143,12 @@ class Training:
                 f"stopped in {job.name}; everything is saved, and the same command goes on"
             ) from None
 
-    def _steps(self, phase: PhaseName) -> int:
-        return self.steps or RECIPES[phase][self.recipe].steps
+    def _job(self, row: Row, phase: PhaseName, seed: int, decoder: DecoderKind) -> Job:
+        steps = self.steps or recipe_of(phase, self.recipe, decoder).steps
+        return Job(row, phase, seed, steps, self.folder(row, seed, phase, decoder), decoder=decoder)
+
+    def _recipe(self, job: Job) -> Recipe:
+        return recipe_of(job.phase, self.recipe, job.decoder)
 
     def _config(self, job: Job) -> TrainingConfig:
         return make_config(
@@ -140,15 +161,37 @@ class Training:
             seed=job.seed,
             size=self.size,
             encoder=self._encoder(job),
+            decoder=job.decoder,
+            width=self.width if job.decoder == "strong" else WIDTH,
         )
 
     def _encoder(self, job: Job) -> str:
         """The model whose encoder a run takes, or `random`."""
         if job.chroma != 1:
             return str(job.folder.parent / "encoder.safetensors")
+        at_hand = self._encoder_at_hand(job.row, job.seed) if job.decoder == "strong" else None
+        if at_hand is not None:
+            return at_hand
         if job.row.pretrained and job.phase == "train":
             return str(self.folder(job.row, job.seed, "pretrain"))
         return "random"
+
+    def _encoder_at_hand(self, row: Row, seed: int) -> str | None:
+        """The network whose switches a strong decoder is to read: that of the paper's decoder.
+
+        It is the run of the same seed, or else for seed 0 what ships; None where there is neither: then the
+        same seed draws, or pretrains, the encoder that such a run would have.
+        """
+        run = self.folder(row, seed)
+        if is_finished(run):
+            return str(run)
+        return row.name if seed == 0 and row.name in shipped() else None
+
+
+def colourful_folder(out: Path, row: Row, decoder: DecoderKind) -> Path:
+    """Where the run of the experiment on colours lies."""
+    name = f"{row.name}-colourful"
+    return out / "runs" / (name if decoder == "mirrored" else f"{name}-strong") / "seed0"
 
 
 def is_finished(run: Path) -> bool:
@@ -243,6 +286,7 @@ def _check_same(run: Path, asked: TrainingConfig) -> None:
         ("steps", asked.recipe.steps, there.recipe.steps),
         ("training data", asked.data, there.data),
         ("size", asked.size, there.size),
+        ("width", asked.width, there.width),
     ):
         if new != old:
             raise ValueError(
@@ -251,6 +295,8 @@ def _check_same(run: Path, asked: TrainingConfig) -> None:
             )
 
 
-def evaluation_seconds(architecture: Architecture, images: int, size: int) -> float:
+def evaluation_seconds(
+    architecture: Architecture, images: int, size: int, strong_width: int | None = None
+) -> float:
     """About how long it takes to measure a network on so many images."""
-    return images * seconds_per_image(architecture, "evaluate", size)
+    return images * seconds_per_image(architecture, "evaluate", size, strong_width=strong_width)

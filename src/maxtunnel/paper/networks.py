@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.table import ROWS
+from maxtunnel.support.choices import DecoderKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -13,7 +14,8 @@ class LabelledNetwork:
     """A network with what it is called.
 
     Attributes:
-        name: of its row in Table II, or of its file.
+        name: of its row in Table II, such as `8-8-8`, or with a strong decoder `8-8-8-strong`; or of its
+            file.
         network: itself.
         label: stands beside its pictures, and says where it came from.
     """
@@ -29,13 +31,26 @@ class LabelledNetwork:
 
     @property
     def kind(self) -> str:
-        """Architecture and kind of encoder; the kind only where it is known."""
+        """Architecture and kind of encoder, which only where it is known; and a decoder that is strong."""
+        parts = [str(self.network.architecture)]
         training = self.network.provenance.training
         if self.pretrained:
-            return f"{self.network.architecture}, pretrained encoder"
-        if _is_of_table_2(self.name) or (training is not None and training.encoder == "random"):
-            return f"{self.network.architecture}, random encoder"
-        return str(self.network.architecture)
+            parts.append("pretrained encoder")
+        elif _is_of_table_2(self.row_name) or (training is not None and training.encoder == "random"):
+            parts.append("random encoder")
+        if self.decoder == "strong":
+            parts.append("strong decoder")
+        return ", ".join(parts)
+
+    @property
+    def decoder(self) -> DecoderKind:
+        """What reads the switches."""
+        return "mirrored" if self.network.strong_width is None else "strong"
+
+    @property
+    def row_name(self) -> str:
+        """The name without what is said of the decoder: in Table II, that of the row."""
+        return self.name.removesuffix("-strong")
 
 
 def _is_of_table_2(name: str) -> bool:

@@ -4,17 +4,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from maxtunnel.paper.comparisons import strong_gain
 from maxtunnel.paper.evidence import Claim
+from maxtunnel.paper.readings import NAMES, SUMMARY, Reading, summarise
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.report.html import Cell, Html, details, element, facts, figure, joined, number, page, table
 from maxtunnel.report.pictures import inline
 from maxtunnel.support.files import replacing
 
 _CAPTIONS = {
-    "figure1": "Figure 1: originals above what the decoder makes of their switches alone.",
+    "figure1": "Figure 1: originals above what the paper’s decoder makes of their switches alone.",
     "figure2": "Figure 2: the schematic, filters times plane of every layer. Only switches cross.",
-    "figure3": "Figure 3: the same photographs through every network; a close-up of the last at the right.",
-    "figure4": "Figure 4: a random channel of each decoder layer, from the bias code to the image.",
+    "figure3": "Figure 3: the same photographs through every network, strong decoders, where there are such, "
+    "in a row of their own below the paper’s; a close-up of the last at the right.",
+    "figure4": "Figure 4: a random channel of each layer of the paper’s decoder, from the bias code to the "
+    "image. It stays with that decoder: a strong one has neither a bias code nor these layers.",
     "rmse-and-bits": "RMSE against nominal bits of the switches: ours, the paper’s, the authors’ networks. "
     "Marks of equal bits are set apart sideways.",
 }
@@ -54,10 +58,12 @@ def write_report(report: Report, path: Path) -> Path:
             "p",
             "A decoder that is given only the positions of max-pooling maxima (the switches) rebuilds the "
             "photograph. This page has the paper’s Table II with our networks beside it, its figures from "
-            "our networks, and each of its claims held against evidence.",
+            "our networks, and each of its claims held against evidence. How well a decoder rebuilds is a "
+            "lower bound of what the switches give away: a strong decoder reads more from the same ones.",
         ),
         element("h2", "What came out"),
         element("ul", *(_finding(claim) for claim in report.claims)),
+        *_summary(report.claims),
         _table_part(report),
         _figure(plot),
         element("h2", "Figures"),
@@ -74,7 +80,18 @@ def write_report(report: Report, path: Path) -> Path:
 
 
 def _finding(claim: Claim) -> Html:
-    return element("li", f"{claim.question} ", element("strong", f"{claim.verdict}."))
+    said = ((_who(reading), element("strong", f"{reading.verdict}.")) for reading in claim.readings)
+    return element("li", f"{claim.question} ", *(part for one in said for part in (*one, " ")))
+
+
+def _who(reading: Reading) -> str:
+    return "" if reading.reader is None else f"{NAMES[reading.reader].capitalize()}: "
+
+
+def _summary(claims: Sequence[Claim]) -> tuple[Html, ...]:
+    heads, rows = summarise([(claim.statement, claim.readings) for claim in claims])
+    title = "About the switches, or about the paper’s decoder?"
+    return element("h2", title), _how(SUMMARY), table(heads, rows, title)
 
 
 def _table_part(report: Report) -> Html:
@@ -87,6 +104,12 @@ def _table_part(report: Report) -> Html:
         if "stored bits" in columns
         else ""
     )
+    strong = (
+        " The strong decoder reads the same switches as ours where it says by how much it is lower, with the "
+        "95 % interval over photographs, paired."
+        if "strong lower by" in columns
+        else ""
+    )
     lacking = f" Not trained, shipped or asked for here: {', '.join(missing)}." if missing else ""
     return joined(
         element("h2", "Table II"),
@@ -96,7 +119,8 @@ def _table_part(report: Report) -> Html:
             "what ships, or else the run of the lowest seed. The paper’s own test photographs are others, so "
             "its column is for orientation; snapshots are the authors’ networks on ",
             element("em", "these"),
-            " photographs, as far as they were given, and what is below them is bold. Bits are per pixel and "
+            f" photographs, as far as they were given, and what is below them is bold.{strong} Bits are per "
+            "pixel and "
             f"colour channel: nominal, and stored in a switch file{where}. PSNR and SSIM are of the clipped "
             f"output.{lacking}",
         ),
@@ -112,8 +136,13 @@ def _columns(lines: Sequence[TableRow]) -> dict[str, Callable[[TableRow], Cell]]
         "RMSE, paper": lambda line: number(line.row.rmse, ".4f"),
         "RMSE, ours": lambda line: _error(line.ours, line.snapshot),
     }
+    if any(line.strong for line in lines):
+        found["RMSE, strong decoder"] = lambda line: _error(line.strong, line.snapshot)
+        found["strong lower by"] = _lower
     if any(line.spread for line in lines):
         found["ours over seeds"] = _spread
+    if any(line.read_by("strong").spread for line in lines):
+        found["strong over seeds"] = lambda line: _spread(line.read_by("strong"))
     if any(line.snapshot for line in lines):
         found["RMSE, snapshot"] = lambda line: _error(line.snapshot, None)
     found |= {"PSNR": _psnr, "SSIM": _ssim}
@@ -134,6 +163,11 @@ def _error(result: Result | None, other: Result | None) -> Cell:
     found = result.evaluation
     best = other is not None and found.rmse < other.evaluation.rmse
     return number(found.rmse, ".4f", found.rmse_ci95, classes="mt-best" if best else "")
+
+
+def _lower(line: TableRow) -> Cell:
+    gain = strong_gain(line)
+    return _MISSING if gain is None else number(gain.mean, ".4f", gain.interval, between=" to ")
 
 
 def _spread(line: TableRow) -> Cell:
@@ -181,11 +215,28 @@ def _figure(png: Path) -> Html:
 def _claim(claim: Claim) -> Html:
     return joined(
         element("h3", claim.question),
-        element("p", element("strong", f"{claim.verdict}."), f" {claim.answer}", class_="mt-answer"),
+        *(
+            element(
+                "p",
+                _who(reading),
+                element("strong", f"{reading.verdict}."),
+                f" {reading.answer}",
+                class_="mt-answer",
+            )
+            for reading in claim.readings
+        ),
+        _outcome(claim),
         table(claim.columns, claim.evidence, claim.question) if claim.evidence else "",
         _how(claim.measurement),
         details("Commands", element("code", claim.command)),
     )
+
+
+def _outcome(claim: Claim) -> Html:
+    outcome = claim.outcome
+    if outcome is None:
+        return joined()
+    return element("p", "Of the switches: ", element("strong", f"{outcome.verdict}."), f" {outcome.reason}")
 
 
 def _how(*content: str) -> Html:

@@ -12,13 +12,15 @@ from maxtunnel.paper import figures
 from maxtunnel.paper.canvas import save
 from maxtunnel.paper.cards import write_cards
 from maxtunnel.paper.claims import evaluate_claims, write_claims
+from maxtunnel.paper.colours import more_colourful
 from maxtunnel.paper.curve import curve, marks_of
 from maxtunnel.paper.drawing import draw_all
-from maxtunnel.paper.evidence import Evidence, gather
+from maxtunnel.paper.evidence import Colourful, Evidence, gather
 from maxtunnel.paper.facts import Facts, gather_facts, remember_command
-from maxtunnel.paper.jobs import do_all, is_finished
+from maxtunnel.paper.jobs import CHROMA, colourful_folder, do_all, is_finished
 from maxtunnel.paper.networks import LabelledNetwork, find_snapshots
 from maxtunnel.paper.page import Report, write_report
+from maxtunnel.paper.readings import READERS
 from maxtunnel.paper.request import (
     Reproduction,
     check,
@@ -60,7 +62,8 @@ def reproduce(
     check(asked, test, train)
     snapshots = {} if asked.snapshots is None else find_snapshots(asked.snapshots)
     plan = make_plan(asked, train)
-    there = [row for row, _, _ in find_networks(asked)] + [row for row in ROWS if row.name in snapshots]
+    there = [(found.row, found.width) for found in find_networks(asked)]
+    there += [(row, None) for row in ROWS if row.name in snapshots]
     announce(estimate(asked, plan, there, test))
     if plan.training is not None:
         do_all(plan.jobs, plan.training, on_progress, announce)
@@ -69,7 +72,8 @@ def reproduce(
     commands = remember_command(asked)
     shown = _shown(networks, table)
     few = figures.choose(test.pixels, asked.photographs, asked.seed)
-    evidence = gather(table, shown, _colourful_pair(asked.out), few, len(test.pixels), commands, on_progress)
+    pairs = _colourful_pairs(asked.out)
+    evidence = gather(table, shown, pairs, few, len(test.pixels), commands, on_progress)
     facts = gather_facts(asked, commands, (test, train), table, time.monotonic() - began)
     return _write(asked, evidence, shown, test.pixels, facts), table
 
@@ -82,10 +86,15 @@ class _Candidate:
     origin: str
     network: TunnelNetwork
 
+    @property
+    def name(self) -> str:
+        """Of the row and the decoder."""
+        return self.row.network("mirrored" if self.network.strong_width is None else "strong")
+
 
 def _load_all(asked: Reproduction, snapshots: dict[str, Path], train: Store | None) -> list[_Candidate]:
     """Every network that there is, then the snapshots with the mean image of the training photographs."""
-    found = [_Candidate(row, origin, load(model)) for row, origin, model in find_networks(asked)]
+    found = [_Candidate(one.row, one.origin, load(one.model)) for one in find_networks(asked)]
     if not found:
         raise ValueError(f"there is no network to measure: {what_to_give(asked)}")
     mean = found[0].network.mean if train is None else train.mean
@@ -99,7 +108,7 @@ def _measure_all(
     """Every network on every test photograph; `on_progress` is told how many networks are done."""
     results = []
     for done, one in enumerate(networks):
-        on_progress("networks measured", done, len(networks), one.row.name)
+        on_progress("networks measured", done, len(networks), one.name)
         sha256 = test.manifest.content_sha256
         results.append(
             measure_once(one.network, one.row, one.origin, test.pixels, sha256, folder, on_progress)
@@ -108,19 +117,33 @@ def _measure_all(
 
 
 def _shown(networks: Sequence[_Candidate], table: Sequence[TableRow]) -> list[LabelledNetwork]:
-    """The network of each row that the table has as ours."""
-    ours = {(line.row, line.ours.origin) for line in table if line.ours is not None}
+    """The network of each row that the table has as ours, and beside it that with a strong decoder."""
+    results = [result for line in table for result in (line.ours, line.strong) if result is not None]
+    ours = {(result.row.network(result.decoder), result.origin) for result in results}
     return [
-        LabelledNetwork(one.row.name, one.network, f"{one.row.name} ({one.origin})")
+        LabelledNetwork(one.name, one.network, f"{one.name} ({one.origin})")
         for one in networks
-        if (one.row, one.origin) in ours
+        if (one.name, one.origin) in ours
     ]
 
 
-def _colourful_pair(out: Path) -> tuple[TunnelNetwork, TunnelNetwork] | None:
-    """8-8-8 of seed 0 trained here, and the same with an encoder that sees more chroma."""
-    folders = [out / "runs" / name / "seed0" for name in ("8-8-8", "8-8-8-colourful")]
-    return (load(folders[0]), load(folders[1])) if all(map(is_finished, folders)) else None
+def _colourful_pairs(out: Path) -> Colourful:
+    """8-8-8 of seed 0 trained here, and the same with an encoder that sees more chroma, by the decoder."""
+    found = {}
+    for decoder in READERS:
+        folders = out / "runs" / ROWS[0].network(decoder) / "seed0", colourful_folder(out, ROWS[0], decoder)
+        if all(map(is_finished, folders)):
+            plain, rich = map(load, folders)
+            # An encoder or a length that was changed in between would be taken for what chroma does.
+            same = more_colourful(plain, CHROMA).encoder_hash() == rich.encoder_hash()
+            if same and _steps(plain) == _steps(rich):
+                found[decoder] = plain, rich
+    return found
+
+
+def _steps(network: TunnelNetwork) -> int | None:
+    training = network.provenance.training
+    return None if training is None else training.steps
 
 
 def _write(

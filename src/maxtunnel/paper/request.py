@@ -4,14 +4,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from maxtunnel.data import Store, is_store, open_store
+from maxtunnel.models.checkpoint import read_header
+from maxtunnel.models.strong import WIDTH
 from maxtunnel.paper.jobs import Job, Training, evaluation_seconds, is_finished, pending, steps_in
+from maxtunnel.paper.readings import READERS
 from maxtunnel.paper.table import ROWS, Row, select
 from maxtunnel.paper.trial import duration
-from maxtunnel.support.choices import RecipeName
+from maxtunnel.support.choices import DecoderKind, RecipeName
 from maxtunnel.support.files import replacing
-from maxtunnel.zoo.names import shipped
+from maxtunnel.zoo.names import WEIGHTS, shipped
 
 _PLAN = "plan.json"
 
@@ -24,7 +28,10 @@ class Reproduction:
         test: prepared store of the photographs to measure on.
         out: folder of the report, and of the runs, which a later call goes on with.
         train: prepared store to train on; without one, only what ships is measured.
-        recipe: of all runs.
+        recipe: of all runs; a strong decoder has one of its own, in the place of `fast`.
+        decoder: what to train: the paper's decoder, a strong one, or both. What is there is measured, of
+            either kind.
+        width: channels of strong decoders.
         only: rows such as `8-8-8,16-16-16-pretrained`; None for all fourteen.
         seeds: networks a row, from seed 0 up.
         steps: batches of every run; None for the recipe's.
@@ -40,6 +47,8 @@ class Reproduction:
     out: Path
     train: Path | None = None
     recipe: RecipeName = "fast"
+    decoder: DecoderKind | Literal["both"] = "mirrored"
+    width: int = WIDTH
     only: str | None = None
     seeds: int = 1
     steps: int | None = None
@@ -49,6 +58,11 @@ class Reproduction:
     photographs: int = 400
     seed: int = 0
     command: str = "maxtunnel reproduce"
+
+    @property
+    def decoders(self) -> tuple[DecoderKind, ...]:
+        """The kinds of decoder to train, the paper's first: a strong one reads the switches of its run."""
+        return READERS if self.decoder == "both" else (self.decoder,)
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,10 @@ def check(asked: Reproduction, test: Store, train: Store | None) -> None:
         if not asked.use_shipped:
             raise ValueError(f"there is nothing to do: {what_to_give(asked)}")
         return
+    if asked.recipe != "fast" and "strong" in asked.decoders:
+        raise ValueError(
+            f"`recipe` is {asked.recipe!r}, which is of the paper's decoder: a strong one takes 'fast'"
+        )
     one, two = train.manifest, test.manifest
     if one.content_sha256 == two.content_sha256:
         raise ValueError(
@@ -104,7 +122,9 @@ def make_plan(asked: Reproduction, train: Store | None) -> Plan:
     if train is None or asked.train is None:
         return Plan((), None)
     size, images = train.manifest.size, train.manifest.images
-    training = Training(asked.train, asked.test, asked.out, asked.recipe, _steps(asked), size, images)
+    training = Training(
+        asked.train, asked.test, asked.out, asked.recipe, _steps(asked), size, images, asked.width
+    )
     jobs = _list_jobs(asked, training)
     if asked.minutes is not None and training.steps is None and jobs:
         training = replace(training, steps=steps_in(asked.minutes, jobs, training))
@@ -125,47 +145,71 @@ def _list_jobs(asked: Reproduction, training: Training) -> tuple[Job, ...]:
     there = set(shipped()) if asked.use_shipped else set()
     wanted = [
         job
+        for decoder in asked.decoders
         for row in select(asked.only)
         for seed in range(asked.seeds)
         # More seeds than one are compared with each other, so then seed 0 is trained like the rest.
-        if asked.seeds > 1 or row.name not in there
-        for job in training.jobs(row, seed)
+        if asked.seeds > 1 or row.network(decoder) not in there
+        for job in training.jobs(row, seed, decoder)
     ]
     plain = ROWS[0]
-    if any((job.row, job.seed) == (plain, 0) for job in wanted):
-        wanted.append(training.colourful(plain))
-    return tuple(pending(wanted))
+    for decoder in asked.decoders:
+        if any((job.row, job.seed, job.decoder) == (plain, 0, decoder) for job in wanted):
+            wanted.append(training.colourful(plain, decoder))
+    return tuple(pending(list(dict.fromkeys(wanted))))
 
 
-def find_networks(asked: Reproduction) -> list[tuple[Row, str, str]]:
-    """Row, origin and model of every network that there is: the shipped ones and all finished runs."""
-    found: list[tuple[Row, str, str]] = []
-    rows = select(asked.only)
-    for row in ROWS:
-        if asked.use_shipped and row.name in shipped() and row in rows:
-            found.append((row, "shipped", row.name))
-        # Runs of an earlier call with other rows count too.
-        folders = (asked.out / "runs" / row.name).glob("seed*")
-        by_seed = sorted(folders, key=lambda path: int(path.name.removeprefix("seed")))
-        found += [(row, folder.name, str(folder)) for folder in by_seed if is_finished(folder)]
+class Found(NamedTuple):
+    """A network that is there.
+
+    `origin` is as in `Result`, `model` what `load` takes, and `width` the channels of a strong decoder.
+    """
+
+    row: Row
+    origin: str
+    model: str
+    width: int | None
+
+
+def find_networks(asked: Reproduction) -> list[Found]:
+    """Every network that there is, with either decoder: the shipped ones and all finished runs."""
+    return [found for row in ROWS for decoder in READERS for found in _find(asked, row, decoder)]
+
+
+def _find(asked: Reproduction, row: Row, decoder: DecoderKind) -> list[Found]:
+    found, name = [], row.network(decoder)
+    if asked.use_shipped and name in shipped() and row in select(asked.only):
+        width = read_header(WEIGHTS / f"{name}.safetensors").strong_width
+        found.append(Found(row, "shipped", name, width))
+    # Runs of an earlier call with other rows count too.
+    folders = (asked.out / "runs" / name).glob("seed*")
+    for folder in sorted(folders, key=lambda path: int(path.name.removeprefix("seed"))):
+        if is_finished(folder):
+            width = read_header(folder / "model.safetensors").strong_width
+            found.append(Found(row, folder.name, str(folder), width))
     return found
 
 
-def estimate(asked: Reproduction, plan: Plan, there: Sequence[Row], test: Store) -> str:
+def estimate(asked: Reproduction, plan: Plan, there: Sequence[tuple[Row, int | None]], test: Store) -> str:
     """What there is to do, part by part, and about how long it takes on this machine as it is now.
 
     Args:
         asked: what is asked for.
         plan: the runs that are left.
-        there: the rows of the networks to measure that are there already, snapshots too.
+        there: the rows of the networks to measure that are there already, snapshots too, and the width of
+            those with a strong decoder.
         test: the photographs to measure on.
     """
-    coming = [job.row for job in plan.jobs if job.phase == "train" and job.chroma == 1]
-    rows, images, size = [*there, *coming], test.manifest.images, test.manifest.size
-    measuring = sum(evaluation_seconds(row.architecture, images, size) for row in rows)
+    coming = [
+        (job.row, asked.width if job.decoder == "strong" else None)
+        for job in plan.jobs
+        if job.phase == "train" and job.chroma == 1
+    ]
+    networks, images, size = [*there, *coming], test.manifest.images, test.manifest.size
+    measuring = sum(evaluation_seconds(row.architecture, images, size, width) for row, width in networks)
     shown = min(asked.photographs, images)
     return (
-        f"{_estimate_training(plan)}; then {_counted(len(rows), 'network')} to measure on {images:,} "
+        f"{_estimate_training(plan)}; then {_counted(len(networks), 'network')} to measure on {images:,} "
         f"photographs, about {duration(measuring)} less what was measured before; then claims and figures on "
         f"{shown:,} photographs, which is not estimated"
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maxtunnel.models.architecture import Architecture
+from maxtunnel.support.choices import DecoderKind
 from maxtunnel.support.records import from_json
 
 
@@ -50,6 +51,10 @@ class Row:
     def name(self) -> str:
         """What the network is called: `8-8-8`, or `8-8-8-pretrained`."""
         return f"{self.architecture}-pretrained" if self.pretrained else str(self.architecture)
+
+    def network(self, decoder: DecoderKind) -> str:
+        """What its network with a decoder of this kind is called: `8-8-8`, or `8-8-8-strong`."""
+        return self.name if decoder == "mirrored" else f"{self.name}-strong"
 
     @property
     def constant(self) -> bool:

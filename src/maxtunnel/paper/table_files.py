@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maxtunnel.evaluation.records import Evaluation
+from maxtunnel.paper.comparisons import strong_gain
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.support.files import replacing
 from maxtunnel.support.records import Json
@@ -30,7 +31,9 @@ def _record(line: TableRow) -> dict[str, str | int | float | None]:
     """A row, flat."""
     ours = None if line.ours is None else line.ours.evaluation
     snapshot = None if line.snapshot is None else line.snapshot.evaluation
+    strong = None if line.strong is None else line.strong.evaluation
     mean, deviation = line.spread or (None, None)
+    strong_mean, strong_deviation = line.read_by("strong").spread or (None, None)
     return {
         "network": line.row.name,
         "encoder": "pretrained" if line.row.pretrained else "random",
@@ -43,6 +46,23 @@ def _record(line: TableRow) -> dict[str, str | int | float | None]:
         "seeds": len(line.runs),
         "seeds_rmse_mean": mean,
         "seeds_rmse_deviation": deviation,
+        **_metrics("strong_", strong),
+        **_lower(line),
+        "strong_origin": None if line.strong is None else line.strong.origin,
+        "strong_seeds": len(line.strong_runs),
+        "strong_seeds_rmse_mean": strong_mean,
+        "strong_seeds_rmse_deviation": strong_deviation,
+    }
+
+
+def _lower(line: TableRow) -> dict[str, float | None]:
+    """By how much the strong decoder's RMSE is lower on the same photographs, from the same switches."""
+    gain = strong_gain(line)
+    low, high = (None, None) if gain is None else gain.interval
+    return {
+        "strong_lower_by": None if gain is None else gain.mean,
+        "strong_lower_by_low": low,
+        "strong_lower_by_high": high,
     }
 
 
@@ -58,13 +78,15 @@ def _metrics(prefix: str, found: Evaluation | None) -> dict[str, float | None]:
 
 def _results(line: TableRow) -> list[Result]:
     """Every network that was measured for a row."""
-    found = (*line.runs, *([line.ours] if line.ours not in line.runs else []), line.snapshot)
-    return [result for result in found if result is not None]
+    found = (*line.runs, line.ours, line.snapshot, *line.strong_runs, line.strong)
+    results = {(result.decoder, result.origin): result for result in found if result is not None}
+    return list(results.values())
 
 
 def _network(result: Result) -> dict[str, Json]:
     return {
-        "network": result.row.name,
+        "network": result.row.network(result.decoder),
+        "decoder": result.decoder,
         "origin": result.origin,
         "rmse": result.evaluation.rmse,
         "info": result.provenance.to_json(),

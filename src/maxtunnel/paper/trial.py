@@ -20,7 +20,9 @@ _IMAGES = 4
 
 
 @lru_cache(maxsize=256)
-def seconds_per_image(architecture: Architecture, work: Work, size: int, bf16: bool = False) -> float:
+def seconds_per_image(
+    architecture: Architecture, work: Work, size: int, bf16: bool = False, strong_width: int | None = None
+) -> float:
     """Seconds that an image of `size` x `size` pixels takes: the median of three trials after a first one.
 
     On a busy machine trials are slow too, so that the estimate is of the machine as it is now.
@@ -30,9 +32,10 @@ def seconds_per_image(architecture: Architecture, work: Work, size: int, bf16: b
         work: a step of training the decoder or of pretraining, or running the encoder, or evaluating.
         size: of the images.
         bf16: whether training steps are in bfloat16.
+        strong_width: channels of a strong decoder; None for the paper's.
     """
     generator = torch.Generator().manual_seed(0)
-    network = TunnelNetwork(architecture, torch.full((3, 1, 1), 0.5))
+    network = TunnelNetwork(architecture, torch.full((3, 1, 1), 0.5), strong_width=strong_width)
     images = torch.rand(_IMAGES, 3, size, size, generator=generator)
     run = _prepare(network, work, images, bf16)
     run()
