@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: demo test test-gpu lint clean
 
 demo: .venv/installed
-	@echo "Rebuilding the photographs in the package by every network that ships: usually under a minute."
+	@echo "Rebuilding the photographs in the package from their switches, by both decoders: usually under a minute."
 	@echo "The very first time, C++ is compiled besides: some ten seconds more."
 	$(BIN)/maxtunnel demo --out demo
 

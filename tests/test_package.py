@@ -46,7 +46,7 @@ def test_the_wheel_is_whole_and_small(wheel):
     files = [path for path in (source / "maxtunnel").rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert {str(path.relative_to(source)) for path in files} <= set(names)
     assert not [name for name in names if name.startswith(("tests", "docs"))]
-    assert wheel.stat().st_size < 20e6
+    assert wheel.stat().st_size < 45e6
 
 
 def test_the_demo_runs_from_the_wheel(wheel, tmp_path):

@@ -97,7 +97,7 @@ def test_what_was_not_measured_is_a_dash_that_sorts_last():
 
 def test_a_page_takes_the_colour_of_its_marks():
     assert "--mark: #123456;" in page("Title", "audit", mark="#123456")
-    assert "--mark:" not in page("Title", "audit")
+    assert "--mark:" not in page("Title", "paper")
 
 
 @pytest.mark.parametrize("look", ["audit", "paper"])

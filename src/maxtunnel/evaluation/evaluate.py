@@ -48,7 +48,7 @@ def evaluate(
             is only noted.
         mean: for a `.caffemodel`, where its mean image comes from.
         limit: of a folder or a store, take only so many photographs, evenly spread.
-        batch: images at a time.
+        batch: images of 128x128 at a time; of larger ones fewer, so that memory is the same.
         bits_images: measure entropy and stored bits on at most so many images; 0, or a machine without a C++
             compiler, where coding is slow, leaves them out.
         on_progress: told the images done and their total.
@@ -87,6 +87,7 @@ def _evaluate(
     measured = []
     sample = set(_sample(len(photographs), bits_images if is_fast() else 0))
     coded: list[SwitchCode] = []
+    batch = max(1, min(batch, batch * 128**2 // math.prod(photographs.shape[-2:])))
     for start in range(0, len(photographs), batch):
         images = to_float(photographs[start : start + batch]).to(network.device)
         code = network.encode(images)

@@ -50,10 +50,10 @@ def page(title: str, look: str, *body: str, mark: str = "") -> str:
         title: of the page, and its first heading.
         look: `audit` or `paper`, the style sheet that is added to the one that all reports share.
         body: what stands below the heading.
-        mark: the colour of what stands out, where the style sheet has such: its `--mark`.
+        mark: the colour of what stands out, where the style sheet asks for one.
     """
     style = "".join(LOOKS.joinpath(f"{name}.css").read_text(encoding="utf-8") for name in ("report", look))
-    style += f":root {{ --mark: {mark}; }}\n" if mark else ""
+    style = style.replace("$mark", mark)
     head = element(
         "head",
         element("meta", charset="utf-8"),
