@@ -3,7 +3,8 @@
 #
 #     tools/gpu.sh OUT [PART...]
 #
-# From a checkout, with the PyTorch that is there; PYTHON names another interpreter. Every part writes to OUT as
+# From a checkout, with the PyTorch that is there; PYTHON names another interpreter, PHOTOGRAPHS the folder or tar to
+# train on. Every part writes to OUT as
 # it goes on, and one that fails or takes too long ends alone. Without PARTs all of them run, in under 8 minutes:
 # tests, bench, training.
 set -u
@@ -49,9 +50,32 @@ part_bench() {
         --json "$out/card.json" --markdown "$out/card.md" --csv "$out/card.csv"
 }
 
-# Trainings, each within its own bound: weights go to OUT/training.
+# Decoders for the encoders that ship, the strong ones first: weights go to OUT/training, in half precision.
 part_training() {
     mkdir -p "$out/training"
+    if [ -z "${PHOTOGRAPHS:-}" ]; then
+        echo "training: left out, as PHOTOGRAPHS names none" | tee -a "$out/parts.txt"
+        return
+    fi
+    runs=$(mktemp -d)
+    within 60 prepare "$python" -m maxtunnel prepare "$PHOTOGRAPHS" "$runs/store" --size 128
+    for model in 8-8-8 16-16-16 24-48-96 64-64-64; do
+        train "$model" "$model-strong" --decoder strong --width 112 --minutes 0.5
+    done
+    for model in 8-8-8 6-12-24 16-16-16 12-24-48 32-32-32 24-48-96 64-64-64 48-96-192; do
+        train "$model" "$model" --minutes 0.15
+    done
+    rm -r "$runs"
+}
+
+# train MODEL NAME OPTION...: a decoder for the switches of MODEL.
+train() {
+    local model=$1 name=$2
+    shift 2
+    within 75 "train-$name" "$python" -m maxtunnel train "$model" --encoder "$model" --data "$runs/store" --out "$runs/$name" "$@"
+    [ ! -f "$runs/$name/model.safetensors" ] || "$python" -c "import sys, maxtunnel
+maxtunnel.load(sys.argv[1]).save(sys.argv[2], half=True)" "$runs/$name/model.safetensors" "$out/training/$name.safetensors"
+    cp "$runs/$name/metrics.csv" "$out/training/$name.csv" 2>/dev/null || true
 }
 
 machine >"$out/machine.txt" 2>&1 || failed=1

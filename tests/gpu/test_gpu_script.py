@@ -28,7 +28,19 @@ def test_every_part_runs_and_writes_though_another_fails(tmp_path):
     bench = (tmp_path / "out" / "bench.txt").read_text()
     assert f"--json {tmp_path / 'out' / 'card.json'}" in bench
     assert "--batches 16,256" in bench
-    assert (tmp_path / "out" / "training").is_dir()
+    assert parts[2] == "training: left out, as PHOTOGRAPHS names none"
+
+
+def test_decoders_are_trained_on_the_photographs_that_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PHOTOGRAPHS", "some.tar")
+    run(tmp_path / "out", "training")
+    parts = (tmp_path / "out" / "parts.txt").read_text()
+    assert parts.startswith("prepare: status 0")
+    assert "train-64-64-64-strong: status 0" in parts
+    assert "train-48-96-192: status 0" in parts
+    command = (tmp_path / "out" / "train-8-8-8-strong.txt").read_text()
+    assert "train 8-8-8 --encoder 8-8-8" in command
+    assert "--decoder strong --width 112" in command
 
 
 def test_a_part_can_be_asked_for_alone(tmp_path):

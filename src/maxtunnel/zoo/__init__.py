@@ -1,1 +1,1 @@
-"""Networks by name: what ships in the package, saved files, runs, and the snapshots that the authors published."""
+"""Networks by name: what ships in the package, saved files, runs, and the snapshots of the authors."""
