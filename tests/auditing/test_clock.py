@@ -57,6 +57,7 @@ def slow(clock, step, row=0.0, capture=0.0):
 
 def run(clock, minutes, told=None, **settings):
     began = clock.now
+    settings = {"decoder": "mirrored"} | settings
     config = AuditConfig(minutes=float(minutes), images=32, width=4, **settings)
     found = audit(convolutions(3), photographs(64, 16), holdout=photographs(40, 16, seed=1), config=config,
                   on_progress=lambda *what: told is not None and told.append(what))  # fmt: skip
@@ -130,9 +131,8 @@ def test_only_photographs_that_the_time_can_use_are_read(clock, tmp_path, photog
     slow(clock, 0.1, 0.001, 0.02)
     clock.charge(folders, "_read", lambda *_, **__: 0.05)
     began = clock.now
-    result, _, _ = audit_folder(
-        "model.py:build", photographs_folder, tmp_path / "out", AuditConfig(minutes=1.5, width=4), size=16
-    )
+    config = AuditConfig(minutes=1.5, width=4, decoder="mirrored")
+    result, _, _ = audit_folder("model.py:build", photographs_folder, tmp_path / "out", config, size=16)
     assert (clock.now - began) / 90 < 1.2
     # 732 are there; a twelfth of the time reads less than 200.
     assert 140 <= result.images["given"] <= 200
@@ -173,7 +173,7 @@ def test_an_interrupted_audit_of_some_minutes_goes_on_with_its_photographs(
             os.kill(os.getpid(), signal.SIGINT)
 
     def once(**settings):
-        config = AuditConfig(minutes=2.0, width=4, least_steps=10)
+        config = AuditConfig(minutes=2.0, width=4, least_steps=10, decoder="mirrored")
         place = photographs_folder, tmp_path / "out"
         return audit_folder("model.py:build", *place, config, size=16, **settings)[0]
 

@@ -96,10 +96,10 @@ def test_ceilings_are_measured_in_a_process_of_their_own():
     assert found.tf32 is None
 
 
-def some_ways(monkeypatch, **ways):
+def some_ways(monkeypatch, **chosen):
     """Let a run have these operations and ways, and no other."""
-    monkeypatch.setattr(run, "WAYS", ways)
-    monkeypatch.setattr(run, "GPU_WAYS", ways)
+    for module, name in ((run, "WAYS"), (ways, "WAYS"), (ways, "GPU_WAYS")):
+        monkeypatch.setattr(module, name, chosen)
     monkeypatch.setattr(run, "measure_ceilings", quick_ceilings)
     # Compiling everything anew takes longer than all the rest; tests/native has tests of it.
     monkeypatch.setattr(run, "_compile_seconds", lambda: 12.5)
@@ -163,7 +163,7 @@ def test_a_run_on_a_gpu_as_far_as_a_stand_in_goes(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("gpu_in_this_process")
 def test_ways_that_do_not_fit_the_gpus_memory_take_no_turns_together():
-    assert run._together("8-8-8", "train", 16) > len(run._ways("train"))
+    assert run._together("8-8-8", "train", 16) > len(ways.ways_of("8-8-8", "train"))
     assert run._together("64-64-64", "train", 256) == 1
 
 

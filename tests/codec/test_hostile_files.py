@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from maxtunnel.codec import dumps, is_fast, load, loads, read_header, serialisation
+from maxtunnel.codec import consistency, dumps, is_fast, load, loads, read_header, serialisation
 from maxtunnel.codec.arithmetic import squash_table, stretch_table
 from maxtunnel.codec.contexts import reads_array
 from maxtunnel.codec.format import FREE_WORK, WORK_A_BYTE, Header, Part, write_header
@@ -20,6 +20,7 @@ from maxtunnel.native import coder, disabled
 from maxtunnel.support.files import FormatError
 from maxtunnel.switches.window import Window
 from maxtunnel.zoo.names import load as load_network
+from maxtunnel.zoo.names import shipped, shipped_architecture
 from tools.fuzz_codec import attack, samples
 
 needs_compiler = pytest.mark.skipif(not is_fast(), reason="no C++ compiler here")
@@ -133,6 +134,17 @@ def test_an_image_size_that_the_levels_do_not_have():
     header, bodies = photograph_file()
     refused(written(replace(header, image_size=(64, 65)), *bodies), "not those of 8-8-8")
     refused(written(replace(header, image_size=(64, 65), network=NONE), *bodies), "not those of its prior")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_levels_of_every_shipped_network_are_known(name, monkeypatch):
+    """Also where the network that a file names is one with a strong decoder."""
+    monkeypatch.setattr(consistency, "find_shipped", lambda identity: name)
+    header, bodies = photograph_file()
+    if shipped_architecture(name).widths == (8, 8, 8):
+        assert loads(written(header, *bodies)).image_size == (64, 64)
+    else:
+        refused(written(header, *bodies), f"its levels are not those of {name}, which it names")
 
 
 def test_levels_left_out():

@@ -86,7 +86,9 @@ def test_batches_and_equal_names_get_numbers(tmp_path, photograph):
 
 
 def test_the_model_is_found_or_asked_for(tmp_path, photograph):
-    assert [find_shipped(maxtunnel.load(name).identity()) for name in shipped()] == shipped()
+    # A strong decoder reads what the encoder of the network beside it gives.
+    found = [find_shipped(maxtunnel.load(name).identity()) for name in shipped()]
+    assert found == [name.removesuffix("-strong") for name in shipped()]
     network = TunnelNetwork(Architecture((2, 3, 4)), torch.full((3, 8, 8), 0.5), seed=3)
     network.save(tmp_path / "own.safetensors")
     encode_files([photograph], str(tmp_path / "own.safetensors"), tmp_path)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from maxtunnel.models import tiling
 from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.checkpoint import read_header
 from maxtunnel.models.mirrored import Level, levels_of
 from maxtunnel.models.strong import StrongDecoder
 from maxtunnel.models.tunnel import TunnelNetwork
@@ -148,7 +149,9 @@ def test_its_file_brings_it_back(tmp_path: Path) -> None:
     assert sizes[0] < 0.7 * sizes[1]
 
 
-@pytest.mark.parametrize("decoder", ["strong", "strong 0", "strong 99999", "weak 8", "strong ²"])
+@pytest.mark.parametrize(
+    "decoder", ["strong", "strong 0", "strong 99999", "strong 0000089999", "weak 8", "strong ²"]
+)
 def test_a_file_that_asks_for_another_decoder_is_refused(tmp_path: Path, decoder: str) -> None:
     from safetensors import safe_open
     from safetensors.torch import save_file
@@ -159,5 +162,19 @@ def test_a_file_that_asks_for_another_decoder_is_refused(tmp_path: Path, decoder
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     save_file(tensors, path, metadata | {"decoder": decoder})
-    with pytest.raises(FormatError, match="damaged network"):
-        TunnelNetwork.load(path)
+    for read in (TunnelNetwork.load, read_header):
+        with pytest.raises(FormatError, match="damaged network: the decoder is"):
+            read(path)
+
+
+def test_a_new_decoder_draws_from_its_seed_alone() -> None:
+    before = torch.get_rng_state()
+    first, second = (StrongDecoder([Level(1, 2)], width=4, seed=seed) for seed in (0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    again = StrongDecoder([Level(1, 2)], width=4, seed=0)
+    same, other = (
+        all(torch.equal(a, b) for a, b in zip(first.parameters(), each.parameters(), strict=True))
+        for each in (again, second)
+    )
+    assert same
+    assert not other

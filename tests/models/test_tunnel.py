@@ -2,13 +2,16 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.modules.module import register_module_full_backward_pre_hook
 
+from maxtunnel.models import fast
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
@@ -195,6 +198,11 @@ def damage(path, tensors=None, **metadata):
     save_file(whole | (tensors or {}), path, old | metadata)
 
 
+def told(**changes):
+    """What a file says of its training, with some of it changed."""
+    return json.dumps(asdict(record()) | changes)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -208,6 +216,12 @@ def damage(path, tensors=None, **metadata):
         ({"info": '{"rmse": 0.1}'}, "recipe is missing"),
         ({"info": '{"loss": 0.1}'}, "no 'loss'"),
         ({"info": "{"}, "damaged"),
+        ({"info": "[" * 100_000}, "damaged"),
+        ({"info": told(recipe={"name": "fast", "steps": 5})}, "recipe has no 'batch'"),
+        (
+            {"info": told(recipe={"name": "fast", "steps": "5", "batch": 1})},
+            "steps is '5': expected a number",
+        ),
         ({"format": "other"}, "no maxtunnel network"),
         ({"tensors": {"mean": torch.zeros(3)}}, "mean is"),
         ({"tensors": {"mean": torch.full((3, 1, 1), math.nan)}}, "not finite"),
@@ -276,6 +290,34 @@ def test_hooks_of_layers_fire():
         handle.remove()
     assert torch.equal(network(images), before)
     assert not seen
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+def test_hooks_of_all_modules_fire_on_the_way_back():
+    network, seen = small("3-4-5"), []
+    codes = [level.codes for level in network.encode(torch.rand(1, 3, 16, 16)).levels]
+    hook = register_module_full_backward_pre_hook(lambda module, *_: seen.append(type(module).__name__))
+    try:
+        network.decoder.squared_error(codes, torch.rand(1, 3, 16, 16)).backward()
+    finally:
+        hook.remove()
+    assert seen.count("Conv3x3") == 6
+
+
+def test_convolutions_are_exact_until_the_last_thread_is_done():
+    settings = torch.backends.cudnn.conv
+    before = settings.fp32_precision
+    first, second = (fast._exact(torch.device("cuda")) for _ in range(2))
+    try:
+        settings.fp32_precision = "tf32"
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert settings.fp32_precision == "ieee"
+        second.__exit__(None, None, None)
+        assert settings.fp32_precision == "tf32"
+    finally:
+        settings.fp32_precision = before
 
 
 def test_activations_of_images_go_through_both_halves():

@@ -38,3 +38,24 @@ def test_names_both_sides_of_planes():
         from_indices(torch.zeros(1, 1, 4, 5, dtype=torch.int64), window, size)
     with pytest.raises(ValueError, match="outside its plane of height 7, width 9"):
         check_codes(torch.zeros_like(codes), window, size)
+
+
+def traced(codes, window, size):
+    """Check codes as while an operation is only recorded: nothing is looked at before it is done."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "is_traced", lambda values: True)
+        check_codes(codes, window, size)
+
+
+@pytest.mark.parametrize("window", [Window(16), Window(15), Window()])
+def test_codes_are_checked_while_they_are_traced_too(window):
+    size = window.smallest_plane((2, 3))
+    codes = torch.full((1, 2, 2, 3), window.cells - 1, dtype=torch.uint8)
+    for check in (check_codes, traced):
+        check(codes, window, size)
+    if window.cells < 256:
+        codes[0, 1, 1, 2] = window.cells
+        with pytest.raises(ValueError, match="has codes 0 to"):
+            check_codes(codes, window, size)
+        with pytest.raises(RuntimeError, match="a code lies outside its window or its plane"):
+            traced(codes, window, size)

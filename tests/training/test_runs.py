@@ -13,7 +13,8 @@ from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
 from maxtunnel.training import train as train_module
 from maxtunnel.training.config import TrainingConfig
-from maxtunnel.training.runs import make_config, start_run, train
+from maxtunnel.training.recipes import STRONG
+from maxtunnel.training.runs import make_config, resume_run, start_run, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 QUICK = {"steps": 4, "size": 16, "precision": "32"}
@@ -87,3 +88,35 @@ def test_what_was_skipped_is_logged(tmp_path, photographs_folder, caplog):
     with caplog.at_level(logging.WARNING, logger="maxtunnel"):
         train("4-4", folder, tmp_path / "run", **QUICK)
     assert f"skipped: {folder / 'bad.png'} is empty" in caplog.text
+
+
+def test_a_decoder_is_trained_further_as_what_it_is(tmp_path, photographs_folder):
+    strong = train("4-4", photographs_folder, tmp_path / "a", decoder="strong", width=6, batch=4, **QUICK)
+    first = strong.provenance.training
+    again = train(tmp_path / "a", photographs_folder, tmp_path / "b", batch=4, **QUICK)
+    config = TrainingConfig.load(tmp_path / "b")
+    assert (config.decoder, config.width) == ("strong", 6)
+    assert config.recipe.learning_rate == STRONG.learning_rate
+    assert again.provenance.earlier == first
+    with pytest.raises(ValueError, match="`decoder` is mirrored, but that of this 4-4 is strong"):
+        train(strong, photographs_folder, tmp_path / "c", decoder="mirrored", **QUICK)
+    with pytest.raises(ValueError, match="`start` is a, but `network` is a model already"):
+        train(strong, photographs_folder, tmp_path / "c", start="a", **QUICK)
+    config = make_config("train", "fast", photographs_folder, None, start=str(tmp_path / "a"), **QUICK)
+    with pytest.raises(ValueError, match="whose decoder is strong: give `decoder` strong"):
+        start_run("4-4", config, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_run_from_memory_is_not_resumed_from_the_current_folder(tmp_path, photographs_folder, monkeypatch):
+    pixels = read_photographs(photographs_folder, 16).pixels
+    train("4-4", pixels, tmp_path / "run", steps=4, precision="32")
+    monkeypatch.chdir(photographs_folder)
+    with pytest.raises(ValueError, match="photographs from memory: go on with `train_decoder`"):
+        resume_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("name", "value"), [("steps", 0), ("batch", 0), ("learning_rate", 0.0)])
+def test_zero_is_not_the_recipes_own_number(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` is {value}: expected a number above 0"):
+        make_config("train", "fast", None, None, **{name: value})

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from small_runs import pictures, weights
 
 from maxtunnel.evaluation.evaluate import evaluate
@@ -64,6 +65,11 @@ def test_what_is_left_is_the_average_of_the_weights(tmp_path):
     averaged = train_decoder(new_network(), data, tmp_path / "averaged", config(60, average=0.5))
     assert not torch.equal(weights(plain), weights(averaged))
     assert plain.encoder_hash() == averaged.encoder_hash()
+    # The weights that were trained are the same, and are kept beside their average for a run that goes on.
+    state = load_file(tmp_path / "averaged" / "state.safetensors")
+    for number, (name, p) in enumerate(plain.decoder.named_parameters()):
+        assert torch.equal(state[f"module.decoder.{name}"], p)
+        assert torch.equal(state[f"average.{number}"], averaged.decoder.get_parameter(name))
 
 
 def test_the_average_is_exponential_over_its_share_of_the_steps():

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from small_runs import new_network, pictures, short, weights
 
+from maxtunnel.data.images import to_float
 from maxtunnel.evaluation.evaluate import evaluate
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError, replacing
 from maxtunnel.support.memory import held_memory
 from maxtunnel.training import loop
+from maxtunnel.training import train as train_module
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.feeds import LabelFeed, SwitchFeed
 from maxtunnel.training.loop import TrainingDiverged, TrainingStopped
@@ -213,9 +216,49 @@ def test_a_damaged_state_is_named(tmp_path):
     config = TrainingConfig(recipe=short(50))
     train_decoder(new_network(), pictures(), tmp_path / "run", config)
     state = tmp_path / "run" / "state.safetensors"
-    state.write_bytes(state.read_bytes()[:-9])
+    whole = state.read_bytes()
+    state.write_bytes(whole[:-9])
     with pytest.raises(FormatError, match=r"state\.safetensors is damaged"):
         train_decoder(new_network(), pictures(), tmp_path / "run", config, resume=True)
+    # Sound, but no state: it says no step.
+    state.write_bytes(whole)
+    save_file(load_file(state), state)
+    with pytest.raises(FormatError, match=r"state\.safetensors is damaged: 'step'"):
+        train_decoder(new_network(), pictures(), tmp_path / "run", config, resume=True)
+
+
+def test_a_resumed_run_took_the_time_of_all_its_parts(tmp_path):
+    config = TrainingConfig(recipe=short(50))
+    train_decoder(new_network(), pictures(), tmp_path / "run", config)
+    state = tmp_path / "run" / "state.safetensors"
+    save_file(load_file(state), state, {"step": "50", "seconds": "1000.0"})
+    resumed = train_decoder(new_network(), pictures(), tmp_path / "run", config, resume=True)
+    assert 1000 <= resumed.provenance.training.seconds < 1100
+
+
+def test_pretraining_leaves_the_average_too_where_its_recipe_has_one(tmp_path):
+    data, labels = pictures(slice(0, 2)), torch.arange(2).repeat_interleave(16)
+    config = TrainingConfig(recipe=short(20, average=0.5))
+    network = train_encoder(new_network(), data, labels, tmp_path / "run", config)
+    state = load_file(tmp_path / "run" / "state.safetensors")
+    for number, p in enumerate(network.encoder.parameters()):
+        assert torch.equal(state[f"average.{number}"], p)
+
+
+def test_a_target_is_measured_on_every_photograph_once(tmp_path, monkeypatch):
+    val = pictures(slice(2, 5))[:40]
+    images, found, expected, rmse = to_float(val), [], [], train_module._rmse
+
+    def noted(session, feed, count):
+        expected.append(float((session.network.reconstruct(images) - images).square().mean().sqrt()))
+        found.append(rmse(session, feed, count))
+        return found[-1]
+
+    monkeypatch.setattr(train_module, "_rmse", noted)
+    config = TrainingConfig(recipe=short(60), target_rmse=1e-9)
+    train_decoder(new_network(), pictures(), tmp_path / "run", config, val=val)
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert len(found) == 1
 
 
 def test_pretraining_learns_and_keeps_the_encoder(tmp_path):

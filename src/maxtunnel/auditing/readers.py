@@ -11,9 +11,9 @@ from maxtunnel.switches.window import Pair
 from maxtunnel.training.recipes import FAST, STRONG, Recipe
 
 Decoder = MirroredDecoder | StrongDecoder
-# A step costs an eighth of one as networks are trained (width 64, batch 32): the minutes of an audit on a few
-# cores are shared out among nine decoders, each of which needs hundreds of steps.
-_WIDTH, _BATCH = 32, 16
+# The minutes of an audit on a few cores are shared out among nine decoders, each of which needs hundreds of
+# steps, so these are narrow, their batches small, and their rate that much higher: docs/training.md.
+_WIDTH, _BATCH, _RATE = 32, 8, 0.002
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ READERS: dict[DecoderKind, Reader] = {
         "strong",
         "a strong decoder",
         "a U-Net over the switches, in which every level reaches all others before anything is drawn",
-        replace(STRONG, batch=_BATCH),
+        replace(STRONG, batch=_BATCH, learning_rate=_RATE),
         _WIDTH,
         _strong,
     ),

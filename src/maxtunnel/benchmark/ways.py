@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from maxtunnel.models.strong import WIDTH
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.switches.pooling import pool, unpool
 from maxtunnel.training.config import TrainingConfig
-from maxtunnel.training.feeds import KeptSwitches, SwitchFeed
+from maxtunnel.training.feeds import ENDLESS, KeptSwitches, SwitchFeed
 from maxtunnel.training.loop import ROW, Session
 from maxtunnel.training.phases import Reconstruction
 from maxtunnel.training.recipes import FAST, STRONG
@@ -122,7 +123,7 @@ def build(model: str, operation: str, batch: int, way: str) -> Callable[[], obje
     if operation == "train":
         if way == MAKING:
             return lambda: KeptSwitches(network, pixels[:MADE_IMAGES])
-        return _training_step(network, pixels, batch, 10**9 if way == KEPT else 0)
+        return _training_step(network, pixels, batch, ENDLESS if way == KEPT else 0)
     images = to_float(pixels[:batch]).to(device)
     code = network.encode(images)
     return {
@@ -159,7 +160,7 @@ def _training_step(network: TunnelNetwork, pixels: Tensor, batch: int, steps: in
         config = TrainingConfig(recipe=replace(recipe, batch=batch))
         session = Session(network, Reconstruction(network.decoder, network.scale), Path(run), config)
     feed = SwitchFeed(network, pixels.to(network.device), session.order(len(pixels)), steps)
-    numbers = iter(range(10**9))
+    numbers = count()
 
     def step() -> object:
         number = next(numbers)

@@ -9,7 +9,7 @@ from maxtunnel.codec.prior import Prior, prior_of_identity
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.support.files import FormatError
 from maxtunnel.switches.window import Window
-from maxtunnel.zoo.names import find_shipped
+from maxtunnel.zoo.names import find_shipped, shipped_architecture
 
 
 def check_consistency(header: Header, name: str) -> Prior | None:
@@ -20,10 +20,8 @@ def check_consistency(header: Header, name: str) -> Prior | None:
             it needs a prior that is not here, or names one that it does not need.
     """
     network = find_shipped(header.network)
-    if network is not None:
-        widths = Architecture.parse(network.removesuffix("-pretrained")).widths
-        if not _are_levels_of(header, widths):
-            raise FormatError(f"{name} is damaged: its levels are not those of {network}, which it names")
+    if network is not None and not _are_levels_of(header, shipped_architecture(network).widths):
+        raise FormatError(f"{name} is damaged: its levels are not those of {network}, which it names")
     if all(part.coding != "learned" for part in header.parts):
         if header.prior != bytes(8):
             raise FormatError(f"{name} is damaged: it names prior {header.prior.hex()} but needs none")

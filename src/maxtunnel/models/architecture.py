@@ -60,12 +60,12 @@ class Architecture:
         )
         return 2 * codes / (3 * math.prod(size))
 
-    def encoder_channels(self) -> list[Pair]:
+    def encoder_channels(self) -> list[tuple[int, int]]:
         """(in, out) of each encoder convolution in execution order."""
         inputs = (3, *self.widths[:-1])
         return [pair for a, b in zip(inputs, self.widths, strict=True) for pair in ((a, b), (b, b))]
 
-    def decoder_channels(self) -> list[Pair]:
+    def decoder_channels(self) -> list[tuple[int, int]]:
         """(in, out) of each decoder convolution in execution order: the encoder's, mirrored."""
         return [(b, a) for a, b in reversed(self.encoder_channels())]
 

@@ -70,7 +70,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         }
         if any(t.dtype != torch.float32 or not bool(t.isfinite().all()) for t in tensors.values()):
             raise ValueError("a tensor is not float32 or not finite")
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise damaged(path, error) from None
     return Checkpoint(header.architecture, header.strong_width, header.scale, header.provenance, tensors)
 
@@ -101,7 +101,7 @@ def read_header(path: str | Path) -> Header:
     _check_format(path, metadata)
     try:
         header = _parse(metadata)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise damaged(path, error) from None
     return replace(header, shapes=shapes)
 
@@ -164,6 +164,7 @@ def _strong_width(metadata: Mapping[str, str]) -> int | None:
     if "decoder" not in metadata:
         return None
     kind, _, width = metadata["decoder"].partition(" ")
-    if kind != "strong" or not (width.isascii() and width.isdigit() and 0 < int(width[:6]) <= _WIDEST):
+    short = width.isascii() and width.isdigit() and len(width) < 6
+    if kind != "strong" or not short or not 0 < int(width) <= _WIDEST:
         raise ValueError(f"the decoder is {metadata['decoder'][:40]!r}: expected 'strong' and its width")
     return int(width)

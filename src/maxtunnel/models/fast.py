@@ -5,6 +5,7 @@ Both give the same results (tests/native/test_planar.py); `native.disabled` turn
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -14,13 +15,22 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
+from torch.nn.modules.module import (
+    _global_backward_hooks,
+    _global_backward_pre_hooks,
+    _global_forward_hooks,
+    _global_forward_pre_hooks,
+)
 
 from maxtunnel.native import planar
 
 if TYPE_CHECKING:
     from maxtunnel.models.encoder import Encoder
     from maxtunnel.models.mirrored import Codes, MirroredDecoder
+
+_counting = threading.Lock()
+# How many threads are inside `_exact` at this moment, and what the setting was before the first of them.
+_threads, _before = 0, "none"
 
 
 def encode(
@@ -40,7 +50,7 @@ def decode(
     widths = decoder.widths
     if widths and what is None and not missing and not torch.is_grad_enabled() and _planar(widths, decoder):
         return planar.decode(codes, widths, list(decoder.parameters()))
-    return _last(decoder.layers(codes, what, missing))
+    return last(decoder.layers(codes, what, missing))
 
 
 def squared_error(
@@ -61,16 +71,28 @@ def sum_of_squares(output: Float[Tensor, "n 3 h w"], target: Float[Tensor, "n 3 
 
 @contextmanager
 def _exact(device: torch.device) -> Iterator[None]:
-    """Convolutions of a GPU in float32, not TF32, meanwhile: what defines switches is not rounded away."""
+    """Convolutions of a GPU in float32, not TF32, meanwhile: what defines switches is not rounded away.
+
+    The setting is that of the whole process, so the last thread that leaves puts back what the first found.
+    """
     if device.type != "cuda":
         yield
         return
-    before = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    _count_exact(1)
     try:
         yield
     finally:
-        torch.backends.cudnn.conv.fp32_precision = before  # type: ignore[attr-defined]
+        _count_exact(-1)
+
+
+def _count_exact(change: int) -> None:
+    global _threads, _before
+    settings = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    with _counting:
+        if _threads == 0:
+            _before = settings.fp32_precision
+        _threads += change
+        settings.fp32_precision = "ieee" if _threads else _before
 
 
 def _planar(widths: tuple[int, ...], half: nn.Module) -> bool:
@@ -83,8 +105,14 @@ def _watched(half: nn.Module) -> bool:
         layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
         for layer in half.modules()
         if layer is not half
-    ) or bool(_global_forward_hooks or _global_forward_pre_hooks)
+    ) or bool(
+        _global_forward_hooks
+        or _global_forward_pre_hooks
+        or _global_backward_hooks
+        or _global_backward_pre_hooks
+    )
 
 
-def _last(layers: Iterator[tuple[str, Tensor]]) -> Tensor:
+def last(layers: Iterator[tuple[str, Float[Tensor, "n _ _ _"]]]) -> Float[Tensor, "n _ _ _"]:
+    """What the last of some layers gives; the outputs before it are let go as it is computed."""
     return deque(layers, maxlen=1)[0][1]

@@ -139,7 +139,7 @@ def limits(provenance: Provenance, strong_width: int | None = None) -> str:
 
 
 def _duration(provenance: Provenance) -> list[tuple[str, str]]:
-    """How long the decoder was trained, all of its trainings together."""
+    """How long the decoder was trained, both of the trainings that are known together."""
     records = [record for record in (provenance.earlier, provenance.training) if record is not None]
     seconds = sum(record.seconds for record in records)
     told = f"{seconds:.0f} s" if seconds < 300 else f"{seconds / 60:.0f} minutes"

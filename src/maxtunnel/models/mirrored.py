@@ -150,14 +150,15 @@ class MirroredDecoder(nn.Module):
                 yield f"unpool{level.number}", planes[-1]
             if others:
                 x = _joined(planes)
-            for index in (1, 2):
-                x = self.convs[2 * block + index - 1](x)
+            for index, conv in enumerate(self.convs[2 * block : 2 * block + 2], 1):
+                x = conv(x)
                 yield f"deconv{first.number}_{index}", x
-        if len(self.convs) > 2 * len(self.blocks):
+        to_image = self.convs[2 * len(self.blocks) :]
+        if to_image:
             assert self.image_size is not None
             x = _resized(x, self.image_size)
-            for index in (1, 2):
-                x = self.convs[index - 3](x)
+            for index, conv in enumerate(to_image, 1):
+                x = conv(x)
                 yield f"image_{index}", x
 
     def squared_error(
@@ -230,8 +231,9 @@ def mirror(
 def _beside(levels: Sequence[Level], width: int) -> set[int]:
     """The numbers of the levels that would hide what was rebuilt before, if it had to go through them.
 
-    Their pooled planes are smaller than that; or they pool without halving the plane, so that the values of
-    many windows are heaped upon one cell; or they have less than half as many channels.
+    Their pooled planes are smaller than what was rebuilt; or pooling leaves their plane as large as it was,
+    so that the values of many windows are heaped upon one cell; or they have less than half of its channels,
+    of which no more than `width` count.
     """
     found: set[int] = set()
     for place, level in enumerate(levels[1:], 1):

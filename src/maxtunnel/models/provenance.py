@@ -19,12 +19,15 @@ class PhaseRecord:
         encoder: `random`, or the name of the model whose encoder was taken.
         data, images: where the photographs came from, and how many they were.
         size, resize: the side of the square that they were warped to, in pixels, and how.
-        seconds: how long it took.
+        seconds: how long it took, stops left out.
         torch: version of PyTorch.
         val, val_images: the photographs, never trained on, that it was measured on; None if it was not.
         rmse, rmse_ci95: of the decoder on these, values in [0, 1].
         stored_bits_per_pixel, bits_images: of switch files, per pixel and colour channel, on so many of them.
         classes, top1: of the classifier that pretraining put on the encoder.
+
+    Raises:
+        ValueError: the recipe has no name, or no number of steps or batch.
     """
 
     recipe: Mapping[str, Setting]
@@ -44,6 +47,12 @@ class PhaseRecord:
     bits_images: int | None = None
     classes: int | None = None
     top1: float | None = None
+
+    def __post_init__(self) -> None:
+        missing = {"name", "steps", "batch"} - set(self.recipe)
+        if missing:
+            raise ValueError(f"a PhaseRecord's recipe has no {min(missing)!r}")
+        self._number("steps"), self._number("batch")
 
     @property
     def steps(self) -> int:
@@ -74,7 +83,8 @@ class Provenance:
     Attributes:
         training: of the decoder; None before it is finished.
         pretraining: of the encoder, to tell classes apart; None for a random one.
-        earlier: the training that the present one of the decoder started from; None for a new decoder.
+        earlier: the training that the present one of the decoder started from, without what that had started
+            from itself; None for a new decoder.
     """
 
     training: PhaseRecord | None = None

@@ -20,7 +20,6 @@ Source: the shape is that of U-Net (Ronneberger, Fischer, Brox 2015, arXiv 1505.
 """
 
 import math
-from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 
 import torch
@@ -36,7 +35,6 @@ from maxtunnel.switches.window import Pair
 
 WIDTH = 64
 DOWN, UP = 2, 2  # blocks of a scale on the way down and on the way up
-_DEEPER = 0  # scales below that of the coarsest level, for what is known of a large part of the image
 # Windows of up to so many cells enter with a plane a cell; larger ones as the plane before pooling, with ones
 # where the maxima were.
 _MOST_PLANES = 9
@@ -49,7 +47,7 @@ class StrongDecoder(nn.Module):
     A level enters at the coarsest scale that is no smaller than its planes.
 
     Args:
-        levels: of the code, in any order, with their sizes; without sizes, level k is at scale k.
+        levels: from coarsest to finest, with their sizes; without sizes, level k is at scale k.
         image_size: (height, width) of the images; None for twice the finest level's planes.
         width: channels of every scale; what the decoder costs grows with its square.
         seed: draws the weights.
@@ -72,7 +70,7 @@ class StrongDecoder(nn.Module):
         self.levels, self.image_size, self.width = tuple(levels), image_size, width
         self._entries = {level.number: _Entry(level, image_size) for level in levels}
         scales = [entry.scale for entry in self._entries.values()]
-        self._first, self.scales = min(scales), max(scales) + _DEEPER
+        self._first, self.scales = min(scales), max(scales)
         self.entries = nn.ModuleDict(
             {
                 str(number): _layer(entry.planes, width, 1, entry.level.channels, generator)
@@ -102,7 +100,7 @@ class StrongDecoder(nn.Module):
             what: features of the coarsest level, where the decoder was made for them.
             missing: numbers of levels whose codes are not looked at: each cell is as likely as another.
         """
-        return deque(self.layers(codes, what, missing), maxlen=1)[0][1]
+        return fast.last(self.layers(codes, what, missing))
 
     def layers(
         self,
@@ -123,7 +121,7 @@ class StrongDecoder(nn.Module):
         for scale in range(self.scales, 0, -1):
             if scale < self.scales:
                 x = _cropped(F.pixel_shuffle(self.doublings[scale - 1](x), 2), sizes[scale - 1])
-                x = x + kept.pop() if kept else x
+                x = (x + kept.pop()) if kept else x
             x = self.up[scale - 1](x)
             yield f"up{scale}", x
         yield "image", _cropped(F.pixel_shuffle(self.head(x), 2), image_size)
@@ -226,10 +224,11 @@ def _blocks(width: int, count: int, generator: torch.Generator) -> nn.Sequential
 
 def _layer(inputs: int, outputs: int, kernel: int, fan: int, generator: torch.Generator) -> nn.Conv2d:
     """A convolution of kernels beside each other, with weights in +-sqrt(3 / fan) and biases 0."""
-    layer = nn.Conv2d(inputs, outputs, kernel, kernel)
+    # A layer of PyTorch's own would draw from the random numbers of whoever makes the decoder.
+    layer = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, kernel)
     bound = math.sqrt(3 / fan)
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    nn.init.zeros_(layer.bias)
     return layer
 
 

@@ -38,8 +38,8 @@ class Piece:
     def inner(self, level: int = 0) -> tuple[slice, slice]:
         """Where the kept part lies inside the computed one, `level` poolings further in."""
         return (
-            slice(self.top - self.outer_top >> level, self.bottom - self.outer_top >> level),
-            slice(self.left - self.outer_left >> level, self.right - self.outer_left >> level),
+            slice((self.top - self.outer_top) >> level, (self.bottom - self.outer_top) >> level),
+            slice((self.left - self.outer_left) >> level, (self.right - self.outer_left) >> level),
         )
 
     def kept(self, level: int = 0) -> tuple[slice, slice]:
@@ -52,14 +52,14 @@ class Piece:
         return slice(self.outer_top, self.outer_bottom), slice(self.outer_left, self.outer_right)
 
 
-def reach(network: TunnelNetwork, encoder: bool, decoder: bool) -> int:
+def reach(network: TunnelNetwork, *, encoder: bool = False, decoder: bool = False) -> int:
     """Pixels that a margin needs for switches (encoder), for images from switches (decoder), or for both.
 
     Two 3x3 layers a block reach 2 cells of that block, so the encoder reaches 2 (2^blocks - 1) pixels. What
     lies between it and the decoder is a window of up to 2^blocks pixels, of which the farthest may decide.
     """
-    blocks = network.architecture.multiple - 1
-    pixels = blocks + 2 * blocks * encoder + network.decoder_reach * decoder
+    farthest = network.architecture.multiple - 1
+    pixels = farthest + (2 * farthest if encoder else 0) + (network.decoder_reach if decoder else 0)
     return -(-pixels // network.multiple) * network.multiple
 
 
@@ -98,7 +98,8 @@ def reconstruct(
     """
     size = (image.shape[-2], image.shape[-1])
     output, squares = torch.empty_like(image), 0.0
-    for piece in _progress(network, size, side, True, True, on_progress):
+    margin = reach(network, encoder=True, decoder=True)
+    for piece in _progress(network, size, side, margin, on_progress):
         _, codes = network.encoder(_normalised(network, image, piece))
         rows, columns = _inside(piece, size)
         rebuilt = _rebuilt(network, codes, piece, size)
@@ -121,7 +122,7 @@ def encode(
         torch.empty(1, width, padded[0] >> level, padded[1] >> level, dtype=torch.uint8)
         for level, width in enumerate(network.architecture.widths, 1)
     ]
-    for piece in _progress(network, size, side, True, False, on_progress):
+    for piece in _progress(network, size, side, reach(network, encoder=True), on_progress):
         _, codes = network.encoder(_normalised(network, image, piece))
         for level, (whole, part) in enumerate(zip(levels, codes, strict=True), 1):
             inner, kept = piece.inner(level), piece.kept(level)
@@ -161,7 +162,8 @@ def decode_pieces(
         raise ValueError(f"the code holds {len(code)} images: expected one, such as code[0]")
     network.check(code)
     missing = network.missing(levels)
-    for piece in _progress(network, code.image_size, side, False, True, on_progress):
+    margin = reach(network, decoder=True)
+    for piece in _progress(network, code.image_size, side, margin, on_progress):
         rows, columns = piece.outer
         codes = [
             level.codes[..., rows.start >> i : rows.stop >> i, columns.start >> i : columns.stop >> i].to(
@@ -176,15 +178,14 @@ def _progress(
     network: TunnelNetwork,
     size: Pair,
     side: int,
-    encoder: bool,
-    decoder: bool,
+    margin: int,
     on_progress: OnProgress,
 ) -> Iterator[Piece]:
     """The pieces, told one after another."""
     if side < 1 or side % network.multiple:
         raise ValueError(f"pieces are {side} pixels wide: expected a multiple of {network.multiple}")
     padded = network.architecture.padded_size(size)
-    todo = list(pieces(padded, side, reach(network, encoder, decoder)))
+    todo = list(pieces(padded, side, margin))
     for done, piece in enumerate(todo, 1):
         yield piece
         on_progress("pieces", done, len(todo), "")

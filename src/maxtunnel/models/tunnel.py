@@ -295,6 +295,9 @@ class TunnelNetwork(nn.Module):
             raise damaged(path, error) from None
         network.encoder.requires_grad_(False)
         network.decoder.requires_grad_(True)
+        if isinstance(network.decoder, StrongDecoder):
+            # A fifth faster than with weights as they lie in the file.
+            network.decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.provenance = checkpoint.provenance
         return network
 
@@ -307,6 +310,7 @@ class TunnelNetwork(nn.Module):
             "format": FORMAT,
             "architecture": str(self.architecture),
             "widths": self.architecture.widths,
+            "decoder": hub.decoder_of(self.strong_width),
             "scale": self.scale,
             "size": size,
             "bits_per_pixel": bits,
@@ -314,9 +318,8 @@ class TunnelNetwork(nn.Module):
         }
         parameters = sum(p.numel() for p in self.parameters())
         self.save(Path(folder) / hub.WEIGHTS)
-        hub.write_layout(
-            Path(folder), config, hub.model_card(self.architecture, parameters, bits, self.provenance)
-        )
+        card = hub.model_card(self.architecture, parameters, bits, self.provenance, self.strong_width)
+        hub.write_layout(Path(folder), config, card)
 
     @classmethod
     def from_pretrained(cls, source: str | Path) -> "TunnelNetwork":

@@ -20,6 +20,10 @@ from maxtunnel.switches.window import Pair, Window
 _MOST_VALUES = 2**31 - 2**16
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _BLOCK = 1024
+# For these a kernel is not compiled anew where they are 1, or no multiple of 16. For the others it is, which
+# saves divisions and makes vectors longer: with width and columns here, _put would divide twice as often.
+_SIZES = ["height", "rows"]
+_OF_VALUES = ["channels", "values_n", "values_h"]
 
 
 def supported(x: Tensor, size: Pair = (0, 0)) -> bool:
@@ -97,7 +101,7 @@ def _launch(
 
 
 @no_type_check
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def _pool(
     x, values, codes, count, height, width, rows, columns, inner,
     KH: tl.constexpr, KW: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,
@@ -132,7 +136,7 @@ def _pool(
 
 
 @no_type_check
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES + _OF_VALUES)
 def _put(
     values, codes, plane, count, height, width, rows, columns, inner,
     channels, values_n, values_c, values_h, values_w,
@@ -171,7 +175,7 @@ def _put(
 
 
 @no_type_check
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def _take(
     plane, codes, values, count, height, width, rows, columns, inner,
     KH: tl.constexpr, KW: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr,

@@ -53,7 +53,8 @@ def check_codes(codes: UInt8[Tensor, "n c oh ow"], window: Window, size: Pair) -
     """Raise ValueError where a code lies outside its window, or in the padding around a plane of `size`."""
     if is_traced(codes):
         # The compiler takes only a constant for a message.
-        holds = _inside(codes, window, size) & (codes < window.cells)
+        # 256 cells are no byte: codes are compared as longer numbers.
+        holds = _inside(codes, window, size) & (codes.long() < window.cells)
         torch._assert_async(holds.all(), "a code lies outside its window or its plane")
         return
     if codes.numel() == 0:

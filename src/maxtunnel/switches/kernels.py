@@ -31,10 +31,10 @@ def pool(
 
     NaN spreads to the value; the code is then any of the window's cells.
     """
-    window.output_size(_size(x))
+    out = window.output_size(_size(x))
     if window.tiles(x.shape) and pooling.supported(x):
         return pooling.pool(x)
-    fused = _fused_for(x)
+    fused = _fused_for(x, out)
     if fused is not None:
         return fused.pool(x, window)
     return pool_stock(x, window) if x.numel() else pool_plain(x, window)
@@ -59,7 +59,7 @@ def take(
     """The value of `plane` at the cell that each code names; 0 where that lies outside."""
     if window.tiles(plane.shape) and pooling.supported(plane):
         return pooling.take(plane, codes)
-    fused = _fused_for(plane)
+    fused = _fused_for(plane, _size(codes))
     return take_plain(plane, codes, window) if fused is None else fused.take(plane, codes, window)
 
 
@@ -217,7 +217,7 @@ def _fused() -> ModuleType | None:
 
 
 def _fused_for(x: Tensor, size: Pair = (0, 0)) -> ModuleType | None:
-    """The kernels for a GPU, where they take `x` and planes of `size`."""
+    """The kernels for a GPU, where they take `x` and as many planes of `size`, which may be larger."""
     fused = _fused() if x.is_cuda else None
     return fused if fused is not None and fused.supported(x, size) else None
 

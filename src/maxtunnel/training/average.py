@@ -6,7 +6,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-_LEAST = 10  # steps over which the average goes at least; before so many were done, over all
+# Steps over which the average goes at least. At first it goes over half of those that were done, so that the
+# weights that the training began with are soon forgotten.
+_LEAST = 10
 
 
 class Average:

@@ -21,14 +21,15 @@ class TrainingConfig:
         recipe: with the steps that are really run and, once the run has started, the precision it runs in.
         seed: draws the order of the photographs, and the network where it is new.
         decoder: `mirrored`, the paper's, or `strong`.
-        width: channels of a strong decoder.
+        width: channels of a new strong decoder.
         start: the model whose decoder is trained further; None for a new one.
         encoder: `random`, or the name of the model whose encoder was taken.
         data, val: where the photographs came from.
         size, resize: how they were read.
         minutes: bound on the whole run; turned into `recipe.steps` after a short measurement, which are
             corrected where the pace becomes another.
-        target_rmse: stop as soon as the RMSE on the photographs of `val` is as low as this.
+        target_rmse: stop as soon as the RMSE on the photographs of `val` is as low as this; `recipe.steps`
+            are then those that were done, and the rate was that of a longer run.
         devices, nodes: processes that share each batch.
     """
 

@@ -128,10 +128,11 @@ def make_optimizer(trained: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     ]
     if recipe.optimizer == "adagrad":
         return torch.optim.Adagrad(groups, eps=recipe.epsilon)
-    on_cuda = next(trained.parameters()).device.type == "cuda"
+    device = next(trained.parameters()).device
+    on_cuda = device.type == "cuda"
     for group in groups:
         # A rate that lies on the device can be changed for a step that is replayed there.
-        group["lr"] = torch.zeros((), device="cuda") if on_cuda else 0.0
+        group["lr"] = torch.zeros((), device=device) if on_cuda else 0.0
     return torch.optim.AdamW(
         groups,
         betas=recipe.betas,

@@ -12,6 +12,7 @@ from maxtunnel.support.memory import free_memory
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.switches.packing import pack, packed_size, unpack
 
+ENDLESS = 10**9  # batches, where nobody knows yet how many will be asked for
 _BITS = 2  # of a switch of a 2x2 window
 
 

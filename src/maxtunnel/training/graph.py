@@ -24,7 +24,11 @@ class Graph:
         self._result: Tensor | None = None
 
     def __call__(self, batch: Batch) -> Tensor:
-        """What the function gives for this batch."""
+        """What the function gives for this batch.
+
+        Raises:
+            ValueError: a tensor has another shape than in the batch that was recorded.
+        """
         if self._done < _WARM:
             self._done += 1
             return self._warm(batch)
@@ -35,6 +39,12 @@ class Graph:
                 self._result = self._step(self._inputs)
             self._graph = graph
         for mine, given in zip(_tensors(self._inputs), _tensors(batch), strict=True):
+            # One photograph would be copied to the places of all.
+            if mine.shape != given.shape:
+                raise ValueError(
+                    f"a batch holds {tuple(given.shape)} where the first ones held {tuple(mine.shape)}: "
+                    "give batches of one shape"
+                )
             mine.copy_(given, non_blocking=True)
         self._graph.replay()
         assert self._result is not None

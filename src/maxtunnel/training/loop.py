@@ -22,6 +22,7 @@ from maxtunnel.training.average import Average
 from maxtunnel.training.batch import Batch, Batches
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.engine import Update, make_optimizer, place, start_fabric
+from maxtunnel.training.feeds import ENDLESS
 from maxtunnel.training.log import Log
 from maxtunnel.training.phases import Phase
 from maxtunnel.training.recipes import Recipe
@@ -32,6 +33,9 @@ ROW = 50  # steps a row of metrics.csv
 _STEADY = 0.8, 1.25
 _ROWS = 4  # whose pace counts
 CHECKPOINT_SECONDS = 10.0
+_LOOKS = 20  # in a run, for samples and at the target; at most one a row
+# Steps whose pace is measured before a run that is bound in time, and how many of them only warm up.
+_TRIED, _WARM_UP = 25, 5
 _CURVE = 60  # most points of a training's curve
 
 
@@ -139,6 +143,7 @@ class Session:
         self.state = State(whole, task, recipe)
         if resume:
             self.state.load(run)
+        self._before = self.state.seconds
         self._update = Update(self.fabric, task, self.state.optimizer)
         # For a run that is bound in time: when it ends, and at which steps and times its last rows ended.
         self._ends_at: float | None = None
@@ -148,7 +153,12 @@ class Session:
     @property
     def most_steps(self) -> int:
         """Steps that the run may come to."""
-        return self.config.recipe.steps if self.config.minutes is None else 10**9
+        return self.config.recipe.steps if self.config.minutes is None else ENDLESS
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far; what lay between a stop and going on is left out."""
+        return self._before + time.monotonic() - self.started
 
     def order(self, images: int) -> Order:
         """This process's share of the batches."""
@@ -189,19 +199,19 @@ class Session:
         done: list[Tensor] = []
         saved = row_began = time.monotonic()
         with interrupts() as interrupted, closing(log):
-            while state.step < self.config.recipe.steps:
+            while not self._ended:
                 done.append(self.step(state.step, at(state.step)))
                 state.step += 1
-                ends = state.step == self.config.recipe.steps
-                if not (ends or state.step % ROW == 0 or (alone and interrupted.is_set())):
+                if not (self._ended or state.step % ROW == 0 or (alone and interrupted.is_set())):
                     continue
                 # Processes stop together, at the end of a row: a signal reaches them at different steps.
                 stop = self._any(interrupted.is_set())
                 # Wait for the device, whose pace it is.
                 done[-1].tolist()
+                # It may make this step the last one.
                 self._keep_to_time()
-                steps = self.config.recipe.steps
-                ends, looks = state.step == steps, state.step % max(ROW, steps // 20 // ROW * ROW) == 0
+                steps, ends = self.config.recipe.steps, self._ended
+                looks = state.step % max(ROW, steps // _LOOKS // ROW * ROW) == 0
                 self._end_row(done, time.monotonic() - row_began, log, on_progress)
                 with state.in_use():
                     enough = looks and not ends and self._any(reached())
@@ -231,6 +241,11 @@ class Session:
         if self.fabric.is_global_zero:
             self.network.save(self.run / "model.safetensors")
         self.fabric.barrier()
+
+    @property
+    def _ended(self) -> bool:
+        """Whether all steps are done."""
+        return self.state.step >= self.config.recipe.steps
 
     def _begin(self, at: Batches) -> Log:
         if self.config.minutes is not None:
@@ -275,12 +290,16 @@ class Session:
         log.row(step, loss, metric, recipe.rate(step - 1), speed)
 
     def _set_steps(self, steps: int) -> None:
-        """Make so many steps all that the run was asked for."""
+        """Make so many steps all that the run was asked for, also where it is resumed or recorded.
+
+        The learning rate follows from here on; where a target is met, it had not come to its end.
+        """
         self.config = replace(self.config, recipe=replace(self.config.recipe, steps=steps))
         if self.fabric.is_global_zero:
             self.config.save(self.run)
 
     def _save(self) -> None:
+        self.state.seconds = self.seconds
         self.state.save(self.run)
         with self.state.in_use():
             self.network.save(self.run / "model.safetensors")
@@ -289,14 +308,13 @@ class Session:
         """How long a step takes here, measured on some that are undone afterwards."""
         before = {name: tensor.clone() for name, tensor in self.state.tensors().items()}
         seconds = []
-        for step in range(25):
+        for step in range(_TRIED):
             began = time.perf_counter()
             self.step(step, at(step)).tolist()
             seconds.append(time.perf_counter() - began)
         self.state.restore(before)
         self._update.begin_anew()
-        # The first ones warm up.
-        return sum(seconds[5:]) / 20
+        return sum(seconds[_WARM_UP:]) / (_TRIED - _WARM_UP)
 
     def _mean(self, done: list[Tensor]) -> tuple[float, float]:
         """Loss and summarised metric of the last steps, over all processes."""

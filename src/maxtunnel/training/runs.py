@@ -64,8 +64,11 @@ def make_config(
 
     Raises:
         ValueError: both `steps` and `minutes` are given, or `start` and `encoder`, or training and test
-            photographs are the same.
+            photographs are the same, or a number is not above 0.
     """
+    for name, value in (("steps", steps), ("batch", batch), ("learning_rate", learning_rate)):
+        if value is not None and not value > 0:
+            raise ValueError(f"`{name}` is {value}: expected a number above 0")
     if steps is not None and options.get("minutes") is not None:
         raise ValueError("`steps` and `minutes` both bound the run: give one of them")
     if options.get("start") is not None and options.get("encoder", "random") != "random":
@@ -106,7 +109,7 @@ def train(
 
     Args:
         network: an architecture, such as `8-8-8`, of which a new network is made; or a model that `load`
-            takes, or a network (changed in place), whose decoder is trained further.
+            takes, or a network (changed in place), whose decoder is trained further, as what it is.
         photographs: a folder or a store; or uint8 RGB, (n, 3, h, w), as they are.
         out: folder of the run; `resume_run` goes on with one that was stopped.
         val: photographs that are never trained on, as above, to measure on at the end.
@@ -125,6 +128,9 @@ def train(
         TrainingStopped: interrupted by Ctrl-C or SIGTERM; the state is saved.
         TrainingDiverged: the loss became NaN or infinite; the last good state is saved.
     """
+    made = _named(network) if isinstance(network, str | Path) else network
+    if isinstance(made, TunnelNetwork):
+        options = _options_of(made, options)
     config = make_config(
         "train",
         recipe,
@@ -136,7 +142,6 @@ def train(
         precision=precision,
         **options,
     )
-    made = _named(network) if isinstance(network, str | Path) else network
     if not isinstance(photographs, str | Path):
         config = replace(config, size=photographs.shape[-1])
     data = _photographs(photographs, config, on_progress)
@@ -160,7 +165,8 @@ def start_run(
         The network, and the files that could not be read.
 
     Raises:
-        ValueError: the encoder is of another architecture.
+        ValueError: the encoder, or the network to start from, is of another architecture, or that has another
+            kind of decoder.
     """
     shape = Architecture.parse(architecture)
     data, val = _read(config, on_progress)
@@ -168,8 +174,18 @@ def start_run(
 
 
 def resume_run(run: Path, on_progress: OnProgress = silent) -> tuple[TunnelNetwork, Skipped]:
-    """Go on with the run in a folder, with everything as its config.json says."""
+    """Go on with the run in a folder, with everything as its config.json says.
+
+    Raises:
+        ValueError: its photographs came from memory.
+        FormatError: there is no run, or nothing sound to resume.
+    """
     config = TrainingConfig.load(run)
+    if not config.data:
+        raise ValueError(
+            f"{run} was trained on photographs from memory: go on with `train_decoder` or `train_encoder`, "
+            "with the same ones and `resume`"
+        )
     data, val = _read(config, on_progress)
     return _run(TunnelNetwork.load(run / "model.safetensors"), data, val, run, config, True, on_progress)
 
@@ -206,12 +222,32 @@ def _named(name: str | Path) -> Architecture | TunnelNetwork:
         return load(name)
 
 
+def _options_of(network: TunnelNetwork, options: Options) -> Options:
+    """The options of a training of the decoder that a network has; ValueError where they name another."""
+    kind = _kind(network)
+    if options.get("start") is not None:
+        raise ValueError(f"`start` is {options['start']}, but `network` is a model already: give one of them")
+    if options.get("decoder", kind) != kind:
+        raise ValueError(
+            f"`decoder` is {options['decoder']}, but that of this {network.architecture} is {kind}: "
+            "leave it out"
+        )
+    found: Options = {**options, "decoder": kind}
+    if network.strong_width is not None:
+        found["width"] = network.strong_width
+    return found
+
+
+def _kind(network: TunnelNetwork) -> DecoderKind:
+    return "mirrored" if network.strong_width is None else "strong"
+
+
 def _new_network(architecture: Architecture, data: ImageSet, config: TrainingConfig) -> TunnelNetwork:
-    """A network to train as the config says, with the photographs' mean image."""
+    """A network to train as the config says: a new one, with the photographs' mean image, or one further."""
+    if config.start is not None:
+        return _started(config.start, architecture, config.decoder)
     stored = bool(config.data) and is_store(config.data)
     strong = config.phase == "train" and config.decoder == "strong"
-    if config.start is not None:
-        return _started(config.start, architecture)
     mean = open_store(config.data).mean if stored else mean_image(data.pixels[:])
     network = TunnelNetwork(
         architecture, mean, config.recipe.scale, config.seed, config.width if strong else None
@@ -223,11 +259,16 @@ def _new_network(architecture: Architecture, data: ImageSet, config: TrainingCon
     return network
 
 
-def _started(start: str, architecture: Architecture) -> TunnelNetwork:
+def _started(start: str, architecture: Architecture, decoder: DecoderKind) -> TunnelNetwork:
     """The network to train further."""
     network = load(start)
     if network.architecture != architecture:
         raise ValueError(f"`start` is {start}, a {network.architecture}: it cannot become a {architecture}")
+    if _kind(network) != decoder:
+        # The recipe is that of the kind which was asked for.
+        raise ValueError(
+            f"`start` is {start}, whose decoder is {_kind(network)}: give `decoder` {_kind(network)}"
+        )
     return network
 
 

@@ -23,11 +23,13 @@ class State:
         recipe: names the optimiser, its rates and the average.
 
     Attributes:
+        step: batches that are done.
+        seconds: how long they took, as the last save had it.
         average: of the weights; None where the recipe has none.
     """
 
     def __init__(self, module: nn.Module, trained: nn.Module, recipe: Recipe) -> None:
-        self.module, self.step = module, 0
+        self.module, self.step, self.seconds = module, 0, 0.0
         self.optimizer = make_optimizer(trained, recipe)
         self._parameters = list(trained.parameters())
         self.average = Average(self._parameters, recipe.average) if recipe.average else None
@@ -74,7 +76,7 @@ class State:
         """Write RUN/state.safetensors in one step."""
         with replacing(run / "state.safetensors") as temporary:
             tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
-            save_file(tensors, temporary, {"step": str(self.step)})
+            save_file(tensors, temporary, {"step": str(self.step), "seconds": repr(self.seconds)})
 
     def load(self, run: Path) -> None:
         """Read RUN/state.safetensors; a run that was killed before its first save starts over."""
@@ -83,7 +85,9 @@ class State:
             return
         try:
             with safe_open(path, framework="pt") as file:
-                self.step = int(file.metadata()["step"])
+                metadata = file.metadata() or {}
+                step, seconds = int(metadata["step"]), float(metadata.get("seconds", 0))
                 self.restore({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+                self.step, self.seconds = step, seconds
         except (SafetensorError, OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
             raise FormatError(f"{path} is damaged: {one_line(error)}") from None

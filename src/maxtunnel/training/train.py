@@ -1,7 +1,6 @@
 """Training a decoder and pretraining an encoder: a run in a folder, and its record in the network."""
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from maxtunnel.models.provenance import PhaseRecord, Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.training.config import DEFAULTS, TrainingConfig
-from maxtunnel.training.feeds import LabelFeed, SwitchFeed
+from maxtunnel.training.feeds import ENDLESS, LabelFeed, SwitchFeed
 from maxtunnel.training.loop import Session
 from maxtunnel.training.phases import Classification, Reconstruction, top1
 
@@ -60,9 +59,7 @@ def train_decoder(
         raise ValueError("`target_rmse` is measured on the photographs of `val`: give some")
     if not resume:
         known = network.provenance
-        network.provenance = Provenance(
-            pretraining=known.pretraining, earlier=None if config.start is None else known.training
-        )
+        network.provenance = Provenance(pretraining=known.pretraining, earlier=known.training)
     session = Session(network, Reconstruction(network.decoder, network.scale), Path(run), config, resume)
     pixels = _resident(photographs, session.fabric.device)
     feed = SwitchFeed(network, pixels, session.order(len(pixels)), session.most_steps, on_progress)
@@ -126,6 +123,7 @@ def train_encoder(
     session = Session(network, task, Path(run), replace(config, phase="pretrain"), resume)
     pixels = _resident(photographs, session.fabric.device)
     session.fit(LabelFeed(network, pixels, labels, session.order(len(pixels))).at, on_progress)
+    session.settle()
     network.encoder.requires_grad_(False)
     record = replace(_record(session, len(photographs)), classes=classes)
     if val is not None and session.fabric.is_global_zero:
@@ -161,16 +159,20 @@ def _target(
         return lambda: False
     images = len(val)
     order = Order(images, PIECE, 0, reshuffle=False, flips=False)
-    feed = SwitchFeed(session.network, val, order, 10**9, on_progress)
+    feed = SwitchFeed(session.network, val, order, ENDLESS, on_progress)
     return lambda: _rmse(session, feed, images) <= target_rmse
 
 
 @torch.no_grad()
 def _rmse(session: Session, feed: SwitchFeed, images: int) -> float:
-    """RMSE of the first `images` images of a feed, in the precision of training."""
-    task = session.task
-    squares = [task(*feed.at(step))[1] for step in range(max(1, images // PIECE))]
-    return task.summarise(float(torch.stack(squares).mean()))
+    """RMSE of the `images` images of a feed, in float32."""
+    squares = 0.0
+    for step, start in enumerate(range(0, images, PIECE)):
+        codes, target = feed.at(step)
+        # The last batch goes on with the first images again.
+        count = min(PIECE, images - start)
+        squares += count * float(session.task([where[:count] for where in codes], target[:count])[1])
+    return session.task.summarise(squares / images)
 
 
 def _write_samples(network: TunnelNetwork, pixels: Pixels, run: Path, step: int) -> None:
@@ -196,7 +198,7 @@ def _record(session: Session, photographs: int) -> PhaseRecord:
         images=photographs,
         size=config.size,
         resize=config.resize,
-        seconds=round(time.monotonic() - session.started, 1),
+        seconds=round(session.seconds, 1),
         torch=torch.__version__,
     )
 

@@ -30,13 +30,13 @@ WEIGHTS = Path(__file__).with_name("weights")
 def shipped() -> list[str]:
     """Names of the networks that ship with the package, fewest switches first, as in Table II."""
     names = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
-    shapes = {name: Architecture.parse(_plain(name)) for name in names}
+    shapes = {name: shipped_architecture(name) for name in names}
     return sorted(names, key=lambda name: (shapes[name].bits_per_pixel(), -shapes[name].widths[0]))
 
 
-def _plain(name: str) -> str:
-    """The architecture in a shipped name."""
-    return name.removesuffix("-strong").removesuffix("-pretrained")
+def shipped_architecture(name: str) -> Architecture:
+    """The architecture that the name of a shipped network says."""
+    return Architecture.parse(name.removesuffix("-strong").removesuffix("-pretrained"))
 
 
 def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> TunnelNetwork:
@@ -134,7 +134,10 @@ def _describe(name: str) -> Shipped:
 
 
 def find_shipped(identity: bytes) -> str | None:
-    """Name of the shipped network with this `TunnelNetwork.identity`, or None."""
+    """Name of the shipped network with this `TunnelNetwork.identity`, or None.
+
+    A strong decoder shares its encoder with the paper's, which comes first in `shipped` and is the one named.
+    """
     return next((name for name in shipped() if _identity(name) == identity), None)
 
 
