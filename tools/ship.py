@@ -54,7 +54,10 @@ def main() -> None:
     )
     network.provenance = replace(network.provenance, training=record)
     network.save(asked.out, half=True)
-    print(f"{asked.out.stem}: RMSE {result.rmse:.4f} on {result.images:,} photographs")
+    print(
+        f"{asked.out.stem}: RMSE {result.rmse:.4f} on {result.images:,} photographs, "
+        f"PSNR {result.psnr:.2f} dB, SSIM {result.ssim:.3f}"
+    )
 
 
 if __name__ == "__main__":
