@@ -137,7 +137,7 @@ class Unrelated(nn.Module):
 # learned something.
 HIDDEN = {
     "mirrored": {Branches: 250, Unrelated: 150},
-    "strong": {GlobalAttention: 100, Branches: 100, Unrelated: 100},
+    "strong": {GlobalAttention: 100, Branches: 100, Pyramid: 100, Unrelated: 100},
 }
 RATES = {"mirrored": 0.015, "strong": 0.006}
 

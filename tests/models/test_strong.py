@@ -144,7 +144,7 @@ def test_its_file_brings_it_back(tmp_path: Path) -> None:
     half = TunnelNetwork.load(tmp_path / "half.safetensors")
     assert half.identity() == made.identity()
     assert half.encode(images) == made.encode(images)
-    assert 0 < float((half(images) - made(images)).abs().max()) < 2e-2
+    assert 0 < float((half(images) - made(images)).abs().max()) < 5e-3
     sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("half", "whole")]
     assert sizes[0] < 0.7 * sizes[1]
 
