@@ -13,7 +13,7 @@ demo: .venv/installed
 test: .venv/developing
 	@echo "Running all tests: some minutes, longer on a busy machine. What needs the reference data says so and"
 	@echo "is skipped, unless it lies in ../shared or where MAXTUNNEL_SHARED points."
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # Also from a checkout where nothing can be installed, with the PyTorch that is there.
 test-gpu:

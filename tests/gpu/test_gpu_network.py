@@ -5,11 +5,15 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from maxtunnel.benchmark.stock import Graphed
+from maxtunnel.codec import dumps
 from maxtunnel.data.images import resize, to_float
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.evaluation.evaluate import evaluate
-from maxtunnel.models import tiling
+from maxtunnel.models import fast, tiling
+from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.native import disabled
 from maxtunnel.zoo.names import load
 
 pytestmark = pytest.mark.gpu
@@ -91,23 +95,75 @@ def test_large_photographs_go_through_in_pieces(device, few_differ):
     assert float((whole.int() - expected.int()).abs().float().mean()) < 0.01
 
 
-def test_images_that_are_wrong_are_refused(device):
+LEAVES = {
+    "codes": lambda network, images: network.encode(images).to("cpu"),
+    "part": lambda network, images: network.encode(images)[0].levels[0].codes.cpu(),
+    "file": lambda network, images: dumps(network.encode(images), network),
+    "images": lambda network, images: network.decode(network.encode(images)).cpu(),
+    "error": lambda network, images: float((network.reconstruct(images) - images).square().mean()),
+    "other device": lambda network, images: (network.reconstruct(images) * 2).to("cpu", torch.float64),
+    "into another": lambda network, images: torch.empty(2, 3, 16, 16).copy_(network.reconstruct(images)),
+}
+
+
+@pytest.mark.parametrize("leave", LEAVES)
+def test_images_that_are_wrong_are_refused_where_a_result_leaves(device, leave):
     network = load("8-8-8").to(device)
     images = torch.rand(2, 3, 16, 16, device=device)
+    LEAVES[leave](network, images)
+    with pytest.raises(ValueError, match="grey levels"):
+        LEAVES[leave](network, images * 255)
     images[1, 0, 3, 3] = float("nan")
     with pytest.raises(ValueError, match="NaN"):
-        network.encode(images)
-    with pytest.raises(ValueError, match="grey levels"):
-        network.encode(torch.full((1, 3, 16, 16), 255.0, device=device))
+        LEAVES[leave](network, images)
+    LEAVES[leave](network, images.nan_to_num())
 
 
-def test_nothing_waits_for_the_gpu_between_images_and_images(device, pieces):
+def test_codes_that_are_wrong_are_refused_where_images_leave(device):
     network = load("8-8-8").to(device)
-    x = network.normalise(to_float(pieces).to(device))
-    with torch.no_grad():
-        network.decoder(network.encoder(x, check=False)[1])
-        with no_waiting(device):
-            network.decoder(network.encoder(x, check=False)[1])
+    code = network.encode(torch.rand(2, 3, 16, 16, device=device)).to("cpu")
+    code.levels[2].codes[1, 3, 0, 0] = 4
+    # On the host it is known at once, on a GPU where something leaves.
+    with pytest.raises(ValueError, match="a code is 4"):
+        network.decode(code)
+    with pytest.raises(ValueError, match="a code is 4"):
+        network.decode(code.to(device)).sum().item()
+
+
+@pytest.mark.parametrize("strong_width", [None, 8])
+def test_nothing_waits_for_the_gpu_between_images_and_images(device, pieces, strong_width):
+    """Though everything is checked."""
+    mean = torch.full((3, 64, 64), 0.5)
+    network = TunnelNetwork(Architecture((8, 8, 8)), mean, strong_width=strong_width).to(device)
+    images = to_float(pieces).to(device)
+    # What is made at first use.
+    network.decode(network.encode(images))
+    with no_waiting(device):
+        found = network.reconstruct(images), network.decode(network.encode(images))
+    assert torch.equal(*(each.cpu() for each in found))
+
+
+def test_bias_and_relu_inside_of_pooling_change_no_switch(device, pieces, few_differ, monkeypatch):
+    network, images = load("24-48-96").to(device), to_float(pieces).to(device)
+    code = network.encode(images)
+    rebuilt = network.decode(code)
+    monkeypatch.setattr(fast, "_fused", lambda *given: None)
+    few_differ(network.encode(images), code)
+    torch.testing.assert_close(network.decode(code), rebuilt, rtol=0, atol=NOISE)
+    with disabled():
+        few_differ(network.encode(images), code)
+        torch.testing.assert_close(network.decode(code), rebuilt, rtol=0, atol=NOISE)
+
+
+def test_a_recorded_graph_finds_what_is_wrong_with_later_images(device):
+    if device.type != "cuda":
+        pytest.skip("graphs are CUDA's")
+    network, images = load("8-8-8").to(device), torch.rand(2, 3, 16, 16, device=device)
+    rebuild = Graphed(lambda: network.reconstruct(images))
+    torch.testing.assert_close(rebuild().cpu(), network.reconstruct(images).cpu())
+    images[0, 0, 0, 0] = float("nan")
+    with pytest.raises(ValueError, match="NaN"):
+        rebuild().cpu()
 
 
 def test_encoding_and_decoding_keep_no_memory(device, pieces):

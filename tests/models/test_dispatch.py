@@ -4,6 +4,8 @@
 leaves out what only describes memory anew, such as a view.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -13,7 +15,12 @@ from maxtunnel.benchmark.stock import StockNetwork
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.native import disabled
-from maxtunnel.switches import operators
+from maxtunnel.switches import operators, pending
+from maxtunnel.training.config import TrainingConfig
+from maxtunnel.training.feeds import KeptSwitches
+from maxtunnel.training.loop import Session
+from maxtunnel.training.phases import Reconstruction
+from maxtunnel.training.recipes import FAST
 
 WIDTHS = (8, 8, 8)
 MORE = 3  # operations that ours may have beyond those of the network written by hand
@@ -115,6 +122,31 @@ def test_hardly_more_operations_than_by_hand_and_none_that_waits(networks, name)
     ours, by_hand = calls(networks)[name]
     assert counted(Operations, ours) <= counted(Operations, by_hand) + MORE
     assert counted(Launches, ours) <= counted(Launches, by_hand) + MORE_LAUNCHES[name]
+
+
+@pytest.mark.parametrize("strong_width", [None, 8])
+def test_a_network_waits_for_nothing_either(monkeypatch, tmp_path, strong_width):
+    """With its checks, and what it does to images before and after: on a GPU, for which a CPU stands in."""
+    torch.manual_seed(0)
+    network = TunnelNetwork(Architecture(WIDTHS), torch.zeros(3, 32, 32), strong_width=strong_width)
+    x, pixels = torch.rand(2, 3, 32, 32), torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+    recipe = replace(FAST, batch=2, precision="32")
+    task = Reconstruction(network.decoder, network.scale)
+    session = Session(network, task, tmp_path, TrainingConfig(recipe=recipe))
+    kept, chosen = KeptSwitches(network, pixels), (torch.tensor([2, 0]), torch.tensor([False, False]))
+    code = network.encode(x)
+    monkeypatch.setattr(pending, "is_awaited", lambda values: True)
+    codes = lambda: [level.codes for level in network.encode(x).levels]  # noqa: E731
+    calls = [
+        codes,
+        lambda: network.decode(code),
+        lambda: network.reconstruct(x),
+        lambda: session._update(0.1, (kept.at(*chosen), network.normalise(x))),
+        lambda: session._update(0.1, (codes(), network.normalise(x))),
+    ]
+    for call in calls:
+        for mode in (Operations, Launches):
+            counted(mode, call)
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])

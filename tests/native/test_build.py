@@ -101,12 +101,46 @@ def test_threads_that_turn_it_off_do_not_turn_it_on_for_others():
     assert coder.supported()
 
 
+@needs_compiler
+def test_any_number_of_threads_computes_the_same():
+    """tests/native/test_planar.py has planar.cpp; other tests may run on one thread."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 5, 46, 38, generator=generator).contiguous(memory_format=torch.channels_last)
+    weight, bias = torch.randn(3, 5, 3, 3, generator=generator), torch.randn(3, generator=generator)
+
+    def computed():
+        values, codes = pooling.pool(x)
+        colours = convolution.convolve_to_colours(x, weight, bias)
+        exact = [
+            values,
+            codes,
+            pooling.put(values, codes),
+            pooling.take(x, codes),
+            convolution.mask(x, x.relu()),
+        ]
+        return exact, [colours, *convolution.colours_weight_gradient(x, colours)]
+
+    found, threads = [], torch.get_num_threads()
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(computed())
+    finally:
+        torch.set_num_threads(threads)
+    (one, sums), (three, other_sums) = found
+    assert all(torch.equal(a, b) for a, b in zip(one, three, strict=True))
+    torch.testing.assert_close(sums, other_sums)
+
+
 def test_an_environment_variable_turns_it_off_for_a_process(tmp_path):
     code = (
-        "from maxtunnel.native import build, coder; import torch, maxtunnel; print(coder.supported());"
+        "from maxtunnel.native import build, coder; import torch, maxtunnel;"
+        "print(coder.supported(), build.enabled());"
         "maxtunnel.pool(torch.zeros(1, 1, 4, 4))"
     )
-    assert ask(tmp_path / "cache", code, MAXTUNNEL_NATIVE=0, CXX="no-such-compiler") == ("False", "")
+    assert ask(tmp_path / "cache", code, MAXTUNNEL_NATIVE=0, CXX="no-such-compiler") == ("False False", "")
     assert not (tmp_path / "cache").exists()
 
 

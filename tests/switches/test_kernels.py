@@ -2,15 +2,20 @@
 
 import importlib.util
 import os
+import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 
 import cell_by_cell
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import maxtunnel.switches
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.native import disabled
 from maxtunnel.switches import kernels
 from maxtunnel.switches.window import Window
@@ -186,4 +191,110 @@ def test_triton_leaves_very_many_values_and_other_dtypes(interpreted):
     assert interpreted.supported(x)
     assert not interpreted.supported(x.int())
     assert not interpreted.supported(x.expand(2**12, 2**16, 4, 4))
-    assert not interpreted.supported(x, (2**16, 2**16))
+    assert not interpreted.supported(x, 2**32)
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_triton_adds_a_bias_and_cuts_off_below_zero_besides(interpreted, dtype, memory_format):
+    """As a layer does before its values are pooled or put: ties among zeros count, and NaN stays."""
+    generator = torch.Generator().manual_seed(0)
+    for window, shapes in ((Window(), SHAPES[:2]), (Window(3, 2, 1), SHAPES[:1])):
+        for shape in shapes:
+            x = drawn(shape, dtype, memory_format)
+            x[..., ::5, ::4] = float("nan")
+            bias = torch.tensor([-2.0, -0.25, 1.0], dtype=dtype)[: shape[1]]
+            active = (x + bias[:, None, None]).relu()
+            found = interpreted.pool(x, window, bias)
+            for ours, oracle in zip(found, kernels.pool_plain(active, window), strict=True):
+                torch.testing.assert_close(ours, oracle, rtol=0, atol=0, equal_nan=True)
+            codes = drawn_codes(found[1].shape, window, memory_format)
+            values = torch.randint(-9, 10, codes.shape, generator=generator).to(dtype)
+            plane = interpreted.put(values, codes, window, SIZE, bias)
+            active = (values + bias[:, None, None]).relu()
+            assert torch.equal(plane, kernels.put_plain(active, codes, window, SIZE)), (shape, window)
+
+
+@pytest.mark.parametrize("bias", [torch.zeros(2), torch.zeros(3, dtype=torch.float64)])
+def test_a_bias_that_does_not_fit_is_refused(interpreted, bias):
+    x, codes = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    for call in (
+        lambda: interpreted.pool(x, Window(), bias),
+        lambda: interpreted.put(x, codes, Window(), (8, 8), bias),
+        lambda: interpreted.pool(x.bfloat16(), Window(), torch.zeros(3, dtype=torch.bfloat16)),
+    ):
+        with pytest.raises(ValueError, match="expected both in float32 or in float64"):
+            call()
+
+
+class Counted(ModuleType):
+    """The interpreted kernels, and whether each call of them was given a bias."""
+
+    def __init__(self, module):
+        super().__init__("counted")
+        self.module, self.calls = module, []
+
+    def __getattr__(self, name):
+        def call(*arguments):
+            least = {"pool": 2, "put": 4, "take": 3}[name]
+            self.calls.append((name, len(arguments) > least and arguments[-1] is not None))
+            return getattr(self.module, name)(*arguments)
+
+        return call
+
+
+@pytest.mark.parametrize("widths", [(4, 4), (3, 5, 7), (2,)])
+def test_a_network_by_triton_is_the_network_layer_by_layer(interpreted, monkeypatch, widths):
+    torch.manual_seed(0)
+    network = TunnelNetwork(Architecture(widths), torch.full((3, 16, 24), 0.5))
+    for conv in (*network.encoder.convs, *network.decoder.convs):
+        # Of both signs, so that whole windows are cut off.
+        conv.bias.data.uniform_(-20, 20)
+    images = torch.rand(2, 3, 16, 24)
+    with disabled():
+        code = network.encode(images)
+        rebuilt, part = network.decode(code), network.decode(code, levels=[1])
+        fused = Counted(interpreted)
+        monkeypatch.setattr(kernels, "fused_for", lambda x, most=0: fused)
+        assert network.encode(images) == code
+        assert fused.calls == [("pool", True)] * len(widths)
+        fused.calls.clear()
+        torch.testing.assert_close(network.decode(code), rebuilt, rtol=0, atol=1e-6)
+        # The bias code stands in the place of a layer's values as it is.
+        assert fused.calls == [("put", False), *[("put", True)] * (len(widths) - 1)]
+        fused.calls.clear()
+        assert torch.equal(network.decode(code, levels=[1]), part) or len(widths) == 1
+        # Whoever asks for gradients, or watches, gets layers.
+        with torch.enable_grad():
+            network.decoder([level.codes for level in code.levels]).sum().backward()
+        with torch.autocast("cpu"):
+            network.encode(images)
+        hook = network.encoder.convs[1].register_forward_hook(lambda *given: None)
+        network.encode(images)
+        hook.remove()
+        assert not any(active for name, active in fused.calls if name == "pool")
+
+
+def test_the_one_switch_turns_triton_off_too(monkeypatch):
+    """Of a tensor that says it lies on a GPU."""
+    with FakeTensorMode():
+        x = torch.empty(1, 2, 4, 4, device="cuda:0")
+    monkeypatch.setattr(kernels, "_fused", lambda: kernels)
+    monkeypatch.setattr(kernels, "supported", lambda x, most: True, raising=False)
+    assert kernels.fused_for(x) is kernels
+    assert kernels.fused_for(torch.empty(2)) is None
+    with disabled():
+        assert kernels.fused_for(x) is None
+    assert kernels.fused_for(x) is kernels
+
+
+def test_the_kernels_are_compiled_for_a_gpu_where_there_is_none():
+    """The interpreter takes what the compiler may not."""
+    pytest.importorskip("triton", reason="no Triton: see above")
+    script = Path(__file__).with_name("compile_kernels.py")
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["_pool", "_put", "_take"] * 4

@@ -66,7 +66,7 @@ def unchecked(code):
     assert done.returncode == 0, done.stderr
 
 
-def test_compiled_and_exported_models_compute_and_still_refuse_nan():
+def test_compiled_and_exported_models_compute_at_any_size_and_still_refuse_nan():
     unchecked("""
 class Model(torch.nn.Module):
     def forward(self, x):
@@ -83,11 +83,8 @@ for model in (exported, compiled):
         assert "NaN among the pooled values" in str(error)
     else:
         raise AssertionError("NaN went through")
-""")
 
-
-def test_sizes_may_be_symbols():
-    unchecked("""
+# Sizes may be symbols.
 from torch.export import Dim, export
 class Model(torch.nn.Module):
     def forward(self, x):
@@ -152,7 +149,7 @@ def test_derivatives_of_torch_func_agree(window):
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("window", WINDOWS)
 def test_gradients_in_both_modes_to_second_order(window):
-    x = torch.randn(1, 2, 6, 7, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(1, 2, 4, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda t: pool(t, window)[0], x, check_forward_ad=True)
     assert torch.autograd.gradgradcheck(lambda t: pool(t, window)[0].sin(), x)
 

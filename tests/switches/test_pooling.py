@@ -105,17 +105,27 @@ def test_odd_sizes_need_the_size_said():
     )
 
 
-@pytest.mark.parametrize("window", [Window(), Window(3, 2, 1), Window((3, 2), (2, 1), dilation=2)])
+def far_apart():
+    """Values of which a small difference moves no maximum."""
+    return torch.randperm(2 * 35, generator=torch.Generator().manual_seed(0)).double().view(1, 2, 7, 5)
+
+
+SOME_WINDOWS = [Window(), Window(3, 2, 1), Window((3, 2), (2, 1), dilation=2)]
+
+
+@pytest.mark.parametrize("window", SOME_WINDOWS)
+def test_gradients_of_pooling_against_finite_differences(window):
+    assert torch.autograd.gradcheck(lambda x: pool(x, window)[0], far_apart().requires_grad_())
+
+
+@pytest.mark.parametrize("window", SOME_WINDOWS)
 @pytest.mark.parametrize("overlap", ["sum", "mean", "last"])
-def test_gradients_against_finite_differences(window, overlap):
-    torch.manual_seed(0)
-    # Far apart, so that a small difference moves no maximum.
-    x = torch.randperm(2 * 2 * 64).double().view(2, 2, 8, 8).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: pool(x, window)[0], x)
-    _, codes = pool(x.detach(), window)
-    values = torch.randn(codes.shape, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda v: unpool(v, codes, window, (8, 8), overlap), values)
-    assert torch.autograd.gradgradcheck(lambda v: unpool(v, codes, window, (8, 8), overlap) ** 2, values)
+def test_gradients_of_unpooling_against_finite_differences(window, overlap):
+    _, codes = pool(far_apart(), window)
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(codes.shape, dtype=torch.float64, generator=generator).requires_grad_()
+    assert torch.autograd.gradcheck(lambda v: unpool(v, codes, window, (7, 5), overlap), values)
+    assert torch.autograd.gradgradcheck(lambda v: unpool(v, codes, window, (7, 5), overlap) ** 2, values)
 
 
 @pytest.mark.parametrize("window", [Window(), Window(3, 2, 1)])

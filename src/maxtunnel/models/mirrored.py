@@ -26,11 +26,13 @@ from torch.nn import functional as F
 
 from maxtunnel.models import fast
 from maxtunnel.models.layers import Conv3x3
+from maxtunnel.models.surrogate import put_shares
 from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.switches.pooling import unpool
 from maxtunnel.switches.window import PAPER_WINDOW, Pair, Window
 
-Codes = Sequence[UInt8[Tensor, "n _ _ _"]]
+# Of every level; or, while an encoder is trained through them, one-hot shares of the cells (`surrogate`).
+Codes = Sequence[UInt8[Tensor, "n _ _ _"]] | Sequence[Float[Tensor, "n _ 4 _ _"]]
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ class MirroredDecoder(nn.Module):
         missing: Collection[int] = (),
     ) -> Iterator[tuple[str, Float[Tensor, "n _ _ _"]]]:
         """Name and output of every layer in execution order, from the bias code to the image."""
-        x = self.bias_code[:, None, None].expand(codes[self.levels[0].number - 1].shape)
+        coarsest = codes[self.levels[0].number - 1]
+        x = self.bias_code[:, None, None].expand(*coarsest.shape[:2], *coarsest.shape[-2:])
         x = x if what is None else what
         yield ("bias code" if what is None else "what"), x
         for block, (first, *others) in enumerate(self.blocks):
@@ -174,6 +177,8 @@ class MirroredDecoder(nn.Module):
     def _unpool(level: Level, x: Tensor, codes: Tensor, replicate: bool) -> Tensor:
         if level.pooled is not None:
             x = _resized(x, level.pooled)
+        if codes.is_floating_point():
+            return put_shares(x, codes)
         if not replicate:
             x = x * _share(level.window) if level.window.overlaps else x
             return unpool(x, codes, level.window, level.size, check=False)

@@ -8,7 +8,7 @@ image <- [deconv-ReLU, deconv-ReLU, unpool] per block <- bias code, a learned co
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -32,10 +32,14 @@ from maxtunnel.models.layers import Conv3x3
 from maxtunnel.models.mirrored import Level, MirroredDecoder
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.strong import StrongDecoder
+from maxtunnel.switches import pending
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
+from maxtunnel.switches.indices import largest_of
+from maxtunnel.switches.pooling import nan_in
 from maxtunnel.switches.window import Pair, Window
 
 ALL = slice(None)
+_EXPECTED = "expected RGB in [0, 1]; divide grey levels by 255"
 
 
 def mirrored_decoder(architecture: Architecture, generator: torch.Generator | None = None) -> MirroredDecoder:
@@ -55,7 +59,8 @@ def mirrored_decoder(architecture: Architecture, generator: torch.Generator | No
     ]
     widths = architecture.widths
     levels = [Level(number, widths[number - 1]) for number in range(len(widths), 0, -1)]
-    decoder = MirroredDecoder(levels, convs, widths=widths)
+    # One that is wider inside has no fast way; a ReLU more or less before pooling is the encoder's affair.
+    decoder = MirroredDecoder(levels, convs, widths=widths if architecture.inside is None else None)
     decoder.bias_code.data.copy_(bias_code)
     return decoder
 
@@ -142,16 +147,21 @@ class TunnelNetwork(nn.Module):
 
     @torch.no_grad()
     def encode(self, images: Float[Tensor, "n 3 h w"]) -> SwitchCode:
-        """The switches of `images`; ValueError where they hold NaN or infinity, or are no RGB batch."""
+        """The switches of `images`; ValueError where they hold NaN or infinity, or are no RGB batch.
+
+        On a GPU, what the images hold is looked at when switches, or what is made of them, leave it
+        (`switches.pending`).
+        """
         if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
             raise ValueError(f"images are {tuple(images.shape)}: expected (n, 3, height, width)")
-        if not images.is_floating_point() or (images.numel() and float(images.max()) > 2):
-            raise ValueError(
-                f"images are {images.dtype} up to {float(images.max()):g}: expected RGB in [0, 1]; "
-                "divide grey levels by 255"
-            )
-        _, codes = self.encoder(self.normalise(images))
-        return code_of(codes, (images.shape[-2], images.shape[-1]))
+        if not images.is_floating_point():
+            raise ValueError(f"images are {images.dtype}: {_EXPECTED}")
+        looks = [pending.Check(images.max(), _too_bright)] if images.numel() else []
+        checks = (*pending.checks_of(images), *pending.awaited(looks))
+        what, codes = self.encoder(self.normalise(pending.plain(images)), check=False)
+        if what.numel():
+            checks = (*checks, *pending.awaited([nan_in(what)]))
+        return code_of(pending.carrying(codes, checks), (images.shape[-2], images.shape[-1]))
 
     @torch.no_grad()
     def decode(
@@ -170,11 +180,27 @@ class TunnelNetwork(nn.Module):
                 paper's decoder gets none.
 
         Raises:
-            ValueError: the code comes from another architecture.
+            ValueError: the code comes from another architecture, or a code is none of its window; of codes on
+                a GPU that is looked at when the images, or what is made of them, leave it.
         """
-        self.check(code)
-        codes = [level.codes for level in code.to(self.device).levels]
-        return self.denormalise(self.decoder(codes, what, self.missing(levels)), code.image_size)
+        self._refuse_other(code)
+        looks = [largest_of(level.codes, level.window) for level in code.levels if level.codes.numel()]
+        return self._decode(code, pending.awaited(looks), what, self.missing(levels))
+
+    @torch.no_grad()
+    def _decode(
+        self,
+        code: SwitchCode,
+        checks: Sequence[pending.Check] = (),
+        what: Tensor | None = None,
+        missing: Collection[int] = (),
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Images from codes that are known to fit, or are checked when the images leave."""
+        given = [level.codes for level in code.to(self.device).levels]
+        checks = (*checks, *pending.checks_of([given, what]))
+        output = self.decoder(pending.plain(given), pending.plain(what), missing)
+        images = self.denormalise(output, code.image_size)
+        return pending.carrying(images, checks)
 
     def missing(self, levels: Collection[int] | None) -> set[int]:
         """The levels that are not among `levels`; none for None."""
@@ -182,6 +208,11 @@ class TunnelNetwork(nn.Module):
 
     def check(self, code: SwitchCode) -> None:
         """Raise ValueError unless `code` comes from an encoder of this architecture."""
+        self._refuse_other(code)
+        code.check()
+
+    def _refuse_other(self, code: SwitchCode) -> None:
+        """Raise ValueError unless channels, windows and sizes are this architecture's."""
         channels = tuple(level.codes.shape[1] for level in code.levels)
         sizes = [level.size for level in code.levels]
         padded = self.architecture.padded_size(code.image_size)
@@ -191,11 +222,11 @@ class TunnelNetwork(nn.Module):
             or sizes != [(padded[0] >> i, padded[1] >> i) for i in range(len(sizes))]
         ):
             raise ValueError(f"{code} does not fit the network {self.architecture}")
-        code.check()
 
     def reconstruct(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Images rebuilt from their own switches, float32, not clipped."""
-        return self.decode(self.encode(images))
+        # Codes that an encoder has just made need not be looked at.
+        return self._decode(self.encode(images))
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """As `reconstruct`."""
@@ -263,7 +294,7 @@ class TunnelNetwork(nn.Module):
 
     def identity(self) -> bytes:
         """The first 16 bytes of a hash of all that decides the switches: encoder, mean image and scale."""
-        return hash_encoder(self.encoder_hash(), self.mean, self.scale)
+        return hash_encoder(self.encoder_hash(), self.mean, self.scale, self.architecture.linear)
 
     def save(self, path: str | Path, half: bool = False) -> None:
         """Write one safetensors file with weights, mean, scale and provenance, in one step.
@@ -329,6 +360,10 @@ class TunnelNetwork(nn.Module):
             FormatError: there is no such folder or name, or it holds no network of ours.
         """
         return cls.load(hub.find_weights(source))
+
+
+def _too_bright(largest: float) -> str:
+    return f"images go up to {largest:g}: {_EXPECTED}" if largest > 2 else ""
 
 
 def code_of(codes: Collection[UInt8[Tensor, "n _ _ _"]], size: Pair) -> SwitchCode:

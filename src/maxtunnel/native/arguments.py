@@ -22,16 +22,20 @@ class Shape(ctypes.Structure):
 
 
 def readable(x: Tensor) -> bool:
-    """Whether compiled code may take `x`: its values lie in main memory, and PyTorch is not tracing.
+    """Whether compiled code may take `x`: its values lie in main memory, and PyTorch is not tracing."""
+    return x.device.type == "cpu" and not is_watched(x)
+
+
+def is_watched(x: Tensor) -> bool:
+    """Whether somebody asks for PyTorch's own operations on `x`, so that none may be passed over.
 
     Fake tensors have no memory, and a mode that records operations (`make_fx`, `FlopCounterMode`) would not
     see what compiled code does.
     """
     return (
-        x.device.type == "cpu"
-        and type(x) in (Tensor, nn.Parameter)
-        and not torch.compiler.is_compiling()
-        and _get_current_dispatch_mode() is None
+        type(x) not in (Tensor, nn.Parameter)
+        or torch.compiler.is_compiling()
+        or _get_current_dispatch_mode() is not None
     )
 
 

@@ -1,4 +1,4 @@
-"""C++ compiled at first use for this processor, and the one switch that turns it off.
+"""C++ compiled at first use for this processor, and the one switch that turns it off, and Triton with it.
 
 Needs a C++ compiler, named by $CXX or found as c++. Where there is none, or it fails, a warning says so and
 plain versions do the work, slower and right to the same rounding. So they do where the environment variable
@@ -49,9 +49,14 @@ def disabled() -> Iterator[None]:
         _count(-1)
 
 
+def enabled() -> bool:
+    """Whether native code, of a CPU or of a GPU, is not turned off."""
+    return _reasons == 0
+
+
 def available(name: str) -> bool:
     """Whether `NAME.cpp` is, or can be, compiled here, and native code is not turned off."""
-    return _reasons == 0 and _load(name) is not None
+    return enabled() and _load(name) is not None
 
 
 def library(name: str) -> ctypes.CDLL:

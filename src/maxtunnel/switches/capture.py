@@ -80,7 +80,7 @@ def record(
                 f"but images are {len(images)}: give (n, c, h, w); a level that mixes or splits images "
                 "is not covered, so leave it out of `levels`"
             )
-        refuse_nan(level.values)
+    refuse_nan(*(level.values for level in found.levels))
     if trace or not found.ran:
         found.unseen += Leaves(found.output).later
     if check and not found.ran:

@@ -12,6 +12,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
+from maxtunnel.switches import pending
 from maxtunnel.switches.window import PAPER_WINDOW, Pair, Window, sides
 
 # Codes that are looked at together beside padding, where each costs 40 bytes for a moment.
@@ -59,14 +60,23 @@ def check_codes(codes: UInt8[Tensor, "n c oh ow"], window: Window, size: Pair) -
         return
     if codes.numel() == 0:
         return
-    if int(codes.max()) >= window.cells:
-        raise ValueError(f"a code is {int(codes.max())}; a {window} has codes 0 to {window.cells - 1}")
+    pending.refuse([largest_of(codes, window)])
     if window.padding == (0, 0) and not window.ceil_mode:
         return
     planes = codes.flatten(0, 1)
     for piece in planes.split(max(1, _PIECE // planes[0].numel())):
         if not bool(_inside(piece, window, size).all()):
             raise ValueError(f"a code of a {window} points outside its plane of {sides(size)}")
+
+
+def largest_of(codes: UInt8[Tensor, "n c oh ow"], window: Window) -> pending.Check:
+    """Whether all codes, one at least, lie in their windows; a cell of these may lie in the padding."""
+
+    def say(largest: float) -> str:
+        known = largest < window.cells
+        return "" if known else f"a code is {largest:g}; a {window} has codes 0 to {window.cells - 1}"
+
+    return pending.Check(codes.max(), say)
 
 
 def is_traced(values: Tensor) -> bool:

@@ -1,12 +1,13 @@
 """The three operations on planes that everything else stands on: `pool`, `put` and `take`.
 
 `put` is the adjoint of `take`, and `take` reads what `pool` chose, so each is the other's gradient.
-2x2 windows are done natively on a CPU with a C++ compiler, all windows in one launch on a GPU with Triton.
-Anything else is a few of PyTorch's own operations, however many cells a window has: none of them waits for a
-device, and all give the same in every run.
+2x2 windows are done natively on a CPU with a C++ compiler, all windows in one launch on a GPU with Triton;
+`native.disabled` turns both off. Anything else is a few of PyTorch's own operations, however many cells a
+window has: none of them waits for a device, and all give the same in every run.
 """
 
 import logging
+import math
 from functools import cache
 from subprocess import SubprocessError
 from types import ModuleType
@@ -16,7 +17,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from maxtunnel.native import pooling
+from maxtunnel.native import build, pooling
 from maxtunnel.native.arguments import memory_format
 from maxtunnel.switches.window import Pair, Window
 
@@ -34,7 +35,7 @@ def pool(
     out = window.output_size(_size(x))
     if window.tiles(x.shape) and pooling.supported(x):
         return pooling.pool(x)
-    fused = _fused_for(x, out)
+    fused = fused_for(x, x.shape[:2].numel() * math.prod(out))
     if fused is not None:
         return fused.pool(x, window)
     return pool_stock(x, window) if x.numel() else pool_plain(x, window)
@@ -49,7 +50,7 @@ def put(
     """Add each value to the cell that its code names, in a plane of zeros of `size`."""
     if window.tiles(size) and pooling.supported(values):
         return pooling.put(values, codes)
-    fused = _fused_for(values, size)
+    fused = fused_for(values, values.shape[:2].numel() * math.prod(size))
     return put_plain(values, codes, window, size) if fused is None else fused.put(values, codes, window, size)
 
 
@@ -59,7 +60,7 @@ def take(
     """The value of `plane` at the cell that each code names; 0 where that lies outside."""
     if window.tiles(plane.shape) and pooling.supported(plane):
         return pooling.take(plane, codes)
-    fused = _fused_for(plane, _size(codes))
+    fused = fused_for(plane, codes.numel())
     return take_plain(plane, codes, window) if fused is None else fused.take(plane, codes, window)
 
 
@@ -216,10 +217,13 @@ def _fused() -> ModuleType | None:
     return fused
 
 
-def _fused_for(x: Tensor, size: Pair = (0, 0)) -> ModuleType | None:
-    """The kernels for a GPU, where they take `x` and as many planes of `size`, which may be larger."""
-    fused = _fused() if x.is_cuda else None
-    return fused if fused is not None and fused.supported(x, size) else None
+def fused_for(x: Tensor, most: int = 0) -> ModuleType | None:
+    """`switches.fused`, where it takes `x`, and others of its type with `most` values; else None.
+
+    That is on a GPU, with Triton, unless `native.disabled` turned it off.
+    """
+    fused = _fused() if x.is_cuda and build.enabled() else None
+    return fused if fused is not None and fused.supported(x, most) else None
 
 
 # What is made once lies on its device for good: a CUDA graph that has read it will look for it there.

@@ -1,12 +1,13 @@
 """`pool` and `unpool`: planes to values and switches, and values back to where the switches say."""
 
+import math
 from typing import Literal
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from maxtunnel.switches import kernels, operators
+from maxtunnel.switches import kernels, operators, pending
 from maxtunnel.switches.indices import check_codes, is_traced, plane_size
 from maxtunnel.switches.window import PAPER_WINDOW, Pair, Window
 
@@ -85,10 +86,15 @@ def unpool(
     raise ValueError(f"overlap is {overlap!r}: expected 'sum', 'mean' or 'last'")
 
 
-def refuse_nan(values: Float[Tensor, "..."]) -> None:
-    """Raise ValueError where a pooled value is NaN."""
-    found = torch.isnan(values).any()
-    if is_traced(values):
-        torch._assert_async(~found, _NAN)
-    elif bool(found):
-        raise ValueError(_NAN)
+def refuse_nan(*values: Float[Tensor, "..."]) -> None:
+    """Raise ValueError where a pooled value is NaN; all are looked at together."""
+    if any(is_traced(each) for each in values):
+        for each in values:
+            torch._assert_async(~torch.isnan(each).any(), _NAN)
+    else:
+        pending.refuse([nan_in(each) for each in values if each.numel()])
+
+
+def nan_in(values: Float[Tensor, "..."]) -> pending.Check:
+    """Whether there is a NaN among pooled values, one at least: it counts as the largest of them."""
+    return pending.Check(values.detach().max(), lambda largest: _NAN if math.isnan(largest) else "")

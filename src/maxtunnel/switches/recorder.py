@@ -112,7 +112,8 @@ class PoolingRecorder:
             self.recording.not_covered.append(f"{name} ({error})")
             return values, indices
         # A plane without a batch counts as a batch of one.
-        planes = x.view((1, *x.shape)[-4:])
+        # A view that is made below autograd has no gradient, and whoever swaps may want that of the planes.
+        planes = x if x.ndim == 4 else x.view((1, *x.shape)[-4:])
         size = planes.shape[-2], planes.shape[-1]
         codes = from_indices(indices.view(planes.shape[:2] + indices.shape[-2:]), window, size)
         level = self._level(SwitchLevel(codes, window, size, name), values.view(codes.shape))
