@@ -104,6 +104,37 @@ def test_the_model_is_found_or_asked_for(tmp_path, photograph):
     assert decode_files([file], str(tmp_path / "own.safetensors"), out=tmp_path)[0].exists()
 
 
+def test_a_file_names_the_encoder_and_a_strong_decoder_is_asked_for(tmp_path, photograph):
+    for model in ("8-8-8", "8-8-8-strong"):
+        encode_files([photograph], model, tmp_path / model)
+    file = tmp_path / "8-8-8-strong" / "rocket.mxt"
+    assert file.read_bytes() == (tmp_path / "8-8-8" / "rocket.mxt").read_bytes()
+    assert inspect_file(file).model == "8-8-8"
+    image = to_float(read_image(photograph))[None]
+    for asked, reader in ((None, "8-8-8"), ("8-8-8", "8-8-8"), ("8-8-8-strong", "8-8-8-strong")):
+        (picture,) = decode_files(file, asked, out=tmp_path / f"by {asked}")
+        assert torch.equal(read_image(picture), to_uint8(maxtunnel.load(reader).reconstruct(image))[0])
+    help_text = " ".join(call("decode", "--help").replace("│", " ").split())
+    assert "with the paper's decoder; a -strong one reads the same switches" in help_text
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "levels"])
+def test_nothing_is_decoded_where_one_of_many_files_is_damaged(tmp_path, photograph, damage):
+    encode_files([photograph], "8-8-8", tmp_path)
+    whole, levels = (tmp_path / "rocket.mxt").read_bytes(), None
+    if damage == "cut":
+        (tmp_path / "bad.mxt").write_bytes(whole[:-1])
+    elif damage == "flipped":
+        (tmp_path / "bad.mxt").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    else:
+        network = TunnelNetwork(Architecture((2, 3)), torch.zeros(3, 8, 8))
+        dump(network.encode(torch.zeros(1, 3, 8, 8)), tmp_path / "bad.mxt")
+        levels = {3}
+    with pytest.raises(ValueError, match=r"bad\.mxt (is cut short|is damaged|has levels 1 to 2)"):
+        decode_files([tmp_path / "rocket.mxt", tmp_path / "bad.mxt"], "8-8-8", levels, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_inspect_shows_what_a_file_costs(tmp_path, photograph):
     encode_files([photograph], "8-8-8", tmp_path)
     file = tmp_path / "rocket.mxt"

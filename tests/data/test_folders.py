@@ -43,7 +43,7 @@ def test_list_images_is_sorted_and_passes_over_the_rest(folder):
 def test_list_images_refuses_what_holds_none(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     message = refusal(list_images, tmp_path)
-    assert message.startswith(f"{tmp_path} holds no image but 1 .txt; images end in")
+    assert message.startswith(f"{tmp_path} holds no image, only 1 .txt: give one with files that end in")
     assert all(suffix in message for suffix in SUFFIXES)
     for wrong, reason in (("missing", "No such file"), ("notes.txt", "Not a directory")):
         message = refusal(list_images, tmp_path / wrong)

@@ -58,3 +58,14 @@ def test_a_wrong_selection_is_refused(classes, tmp_path, select):
 def test_too_few_classes_to_draw_from(classes, tmp_path, select, distinct):
     with pytest.raises(ValueError, match=r"only [02] of 3 have so many"):
         prepare(classes, tmp_path / "out", select=select, distinct=distinct)
+
+
+def test_a_draw_that_cannot_be_made_says_why(classes, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    (flat / "a.jpg").touch()
+    with pytest.raises(ValueError, match="`select` draws classes, and the source has none"):
+        draw(find_source(flat), "1x1", False, 0)
+    for seed in (-1, 2**32):
+        with pytest.raises(ValueError, match=f"`seed` is {seed}: expected 0 to 4294967295"):
+            draw(find_source(classes), "1x1", False, seed)

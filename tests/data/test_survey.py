@@ -84,7 +84,7 @@ def test_a_folder_without_images_tells_what_it_holds_and_what_is_wrong(tmp_path)
         (tmp_path / "in" / f"{number}.parquet.gz").touch()
     (tmp_path / "in" / "photographs").symlink_to(tmp_path / "unplugged")
     message = refusal(list_names, tmp_path / "in")
-    assert "holds no image but 3 .gz; photographs is a link to" in message
+    assert "holds no image, only 3 .gz; photographs is a link to" in message
 
 
 def test_a_folder_that_must_not_be_read_is_skipped(tmp_path, monkeypatch):

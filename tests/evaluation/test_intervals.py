@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from maxtunnel.evaluation.intervals import bootstrap, ratio_of_means
+from maxtunnel.evaluation.intervals import above, bootstrap, ratio_of_means, span
 
 
 def generator(seed):
@@ -37,3 +37,11 @@ def test_rows_are_drawn_alike():
     pair = torch.stack([below, below.flip(0)])
     assert bootstrap(pair, lambda means: means[1]) == bootstrap(below.flip(0))
     assert bootstrap(pair, lambda means: means[0]) == bootstrap(below) != bootstrap(below, seed=1)
+
+
+def test_an_interval_lies_above_a_value_below_it_or_around_it():
+    assert [above(interval) for interval in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1))] == [True, False, None]
+    # One that begins or ends at the value does not decide.
+    assert [above(interval, 0.5) for interval in ((0.5, 0.6), (0.4, 0.5), (0.5, 0.5))] == [None] * 3
+    assert span((0.12344, 0.2)) == "0.1234 to 0.2000"
+    assert span((-1.0, 2.0), "+.1f") == "-1.0 to +2.0"

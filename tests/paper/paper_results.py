@@ -37,4 +37,4 @@ def evidence(results, colours=None, strong=None, replaced=None):
         "mirrored": Measured(colours or {}, (replaced or {}).get("mirrored", {}), {}),
         "strong": Measured(strong or {}, (replaced or {}).get("strong", {}), {}),
     }
-    return Evidence(tabulate(results), measured, (10, 4), ("maxtunnel reproduce",))
+    return Evidence(tabulate(results), measured, 10, 4, ("maxtunnel reproduce",))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from maxtunnel.data.images import read_image, to_float, to_uint8
 from maxtunnel.models.architecture import Architecture
@@ -173,3 +174,31 @@ def test_figure_3_tells_a_run_and_what_ships_apart(tmp_path, photographs_folder,
     assert names[1] == ["theirs", "8-8-8 (run)", "16-16-16 (shipped)"]
     with pytest.raises(ValueError, match="`labels` are for networks"):
         draw_figure(2, tmp_path, labels=["x"])
+
+
+def test_a_figure_is_refused_before_anything_is_read(tmp_path):
+    def refusal(*arguments, **more):
+        with pytest.raises(ValueError, match="`") as error:
+            drawing.draw_figure(*arguments, **more)
+        return str(error.value)
+
+    (tmp_path / "file").write_text("")
+    assert "`number` is 5" in refusal(5, tmp_path)
+    assert "`models` has 2: Figure 4 shows one" in refusal(4, tmp_path, tmp_path, ["8-8-8", "6-12-24"])
+    assert "give `data`" in refusal(1, tmp_path)
+    with pytest.raises(ValueError, match="file: give a folder"):
+        drawing.draw_figure(2, tmp_path / "file")
+
+
+def test_a_figure_names_the_photographs_that_cannot_be_read(tmp_path, caplog):
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "red.png")
+    (tmp_path / "text.png").write_text("no picture")
+    drawing.draw_figure(1, tmp_path / "out", tmp_path, ["8-8-8"], size=16)
+    assert "text.png is no image" in caplog.text
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_the_schematic_is_of_the_padded_image(size):
+    words = [text.get_text() for text in schematic(Architecture((2, 2, 2, 2)), size).axes[0].texts]
+    assert "3·16²" in words
+    assert "2·1²" in words

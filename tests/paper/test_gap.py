@@ -42,10 +42,29 @@ def test_one_draw_is_decided_by_photographs_for_equal_switches_and_training_alon
         return remaining_gap(evidence(one_draw(0.03) + one_draw(0.01, 8, *strong))).readings[0]
 
     assert said().verdict == "Less"
-    assert "8-8-8: +0.0297 to +0.0099" in said().answer or "8-8-8: +0.0" in said().answer
+    first, second = (
+        pair[1].evaluation.rmse - pair[0].evaluation.rmse for pair in map(one_draw, (0.03, 0.01))
+    )
+    assert f"the gap goes: 8-8-8: {first:+.4f} to {second:+.4f}." in said().answer
     assert said("b").verdict == "Undecided"
     assert said("a", 500).verdict == "Undecided"
 
 
 def test_without_both_decoders_it_is_not_measured():
     assert "Not measured" in remaining_gap(evidence(draws((0.03, 0.04)))).readings[0].verdict
+
+
+def test_where_architectures_differ_the_gap_is_said_to_differ():
+    def both(name, strong_gap):
+        return [
+            result(row, f"seed{seed}", [0.2 + more + 0.01 * seed] * 5, trained(1000, seed), width)
+            for width, gap in ((None, 0.03), (8, strong_gap))
+            for seed in range(2)
+            for row, more in ((name, 0.0), (f"{name}-pretrained", gap))
+        ]
+
+    reading = remaining_gap(evidence(both("8-8-8", 0.01) + both("6-12-24", 0.05))).readings[0]
+    assert reading.verdict == "Not the same everywhere"
+    assert "8-8-8: smaller; 6-12-24: larger." in reading.answer
+    reading = remaining_gap(evidence(both("8-8-8", 0.01) + both("6-12-24", 0.03))).readings[0]
+    assert reading.verdict == "Less, where it can be decided"

@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from maxtunnel.data import open_store
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.paper.jobs import Training, do_all, pending, steps_in
+from maxtunnel.paper.jobs import Training, do_all, finished_runs, pending, steps_in
+from maxtunnel.paper.request import Reproduction, find_networks, make_plan
 from maxtunnel.paper.table import ROWS, select
+from maxtunnel.support.files import FormatError
 from maxtunnel.support.progress import silent
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,3 +73,27 @@ def test_advice_on_minutes_names_only_what_would_help(stores, tmp_path):
         assert not any(words in str(error.value) for words in left_out)
         need = float(re.search(r"at least ([0-9.]+)", str(error.value))[1])
         assert steps_in(max(need, 0.2), jobs, training) >= 50
+
+
+def test_runs_are_found_by_their_seeds_and_no_other_folder_is(stores, tmp_path):
+    training = Training(*stores, tmp_path, "fast", 1, 16, 12)
+    for seed in (10, 2):
+        training.run(training.jobs(ROWS[0], seed)[-1], silent)
+    for name in ("seed3", "seedling", "seed1-old"):
+        (training.folder(ROWS[0], 0).parent / name).mkdir()
+    assert [path.name for path in finished_runs(tmp_path, ROWS[0], "mirrored")] == ["seed2", "seed10"]
+    asked = Reproduction(stores[1], tmp_path)
+    assert [(found.row, found.origin) for found in find_networks(asked)] == [
+        (ROWS[0], "seed2"),
+        (ROWS[0], "seed10"),
+    ]
+
+
+def test_steps_in_minutes_are_kept_and_a_damaged_record_of_them_is_named(stores, tmp_path):
+    asked = Reproduction(stores[1], tmp_path, stores[0], only="8-8-8", minutes=1.0)
+    steps = make_plan(asked, open_store(stores[0])).training.steps
+    assert make_plan(asked, open_store(stores[0])).training.steps == steps
+    for text in ("", "[]", '{"minutes": 1.0}', '{"minutes": 1.0, "steps": "many"}'):
+        (tmp_path / "plan.json").write_text(text)
+        with pytest.raises(FormatError, match=r"plan\.json is damaged \(.*\): delete it"):
+            make_plan(asked, open_store(stores[0]))

@@ -90,7 +90,7 @@ def test_a_reproduction_from_nothing_and_again(stores, tmp_path):
     ):
         assert word in text
     assert page.stat().st_size < 10e6
-    for name in ("figure1", "figure2", "figure3", "figure4", "rmse-and-bits"):
+    for name in ("figure1", "figure2", "figure3", "figure4", "rmse-and-bits", "frontier"):
         assert (tmp_path / f"out/{name}.png").stat().st_size > 5000
         assert (tmp_path / f"out/{name}.pdf").read_bytes().startswith(b"%PDF")
     content = json.loads((tmp_path / "out/table2.json").read_text())

@@ -61,7 +61,9 @@ def test_the_plot_has_marks_of_the_strong_decoder():
     assert [(mark.series, mark.row, mark.rmse) for mark in marks] == [
         ("strong decoder, pretrained", ROWS[1], strong.evaluation.rmse)
     ]
-    (handle,) = (line for line in curve(marks).axes[0].lines if line.get_label() == marks[0].series)
+    axis = curve(marks).axes[0]
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["1.75"]
+    (handle,) = (line for line in axis.lines if line.get_label() == marks[0].series)
     assert handle.get_ydata()[0] == pytest.approx(0.05)
 
 

@@ -65,7 +65,7 @@ def test_both_decoders_read_the_same_switches_and_stand_beside_each_other(stores
         ("8-8-8-strong", "strong"),
     ]
     claims = (tmp_path / "out/claims.md").read_text()
-    assert claims.count("(3) With four times the chroma") == 2
+    assert claims.count("(3) With 4 times the chroma") == 2
     assert "| strong | 8-8-8 |" in claims
     # Nothing is left to do, and what is there is found by a call that trains the paper's decoder alone.
     assert make_plan(asked, open_store(train)).jobs == ()

@@ -89,6 +89,11 @@ class Screen:
         """Wait until a condition in JavaScript holds."""
         self.page.wait_for_function(condition, arg=argument)
 
+    def resize(self, width, height):
+        """Give the page this size on the screen."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.holds("([width, height]) => innerWidth === width && innerHeight === height", [width, height])
+
     def open(self, tab, selector):
         """Open a tab, and wait for what is in it."""
         self.page.get_by_role("tab", name=tab).click()

@@ -1,10 +1,12 @@
-"""How the page lies on the screen: whole pixels, what stands beside what, and signs of more."""
+"""How the page lies on the screen, a phone's too: whole pixels, what stands beside what, signs of more."""
 
 import io
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
+from screen import Screen
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = [(390, 844), (844, 390), (1280, 900)]
@@ -16,8 +18,8 @@ def shot(locator):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_dot_of_switches_and_layers_has_the_same_size(open_screen, size):
-    screen = open_screen(viewport={"width": size[0], "height": size[1]})
+def test_every_dot_of_switches_and_layers_has_the_same_size(screen, size):
+    screen.resize(*size)
     screen.open("Inside", "#inside .mt-pixels")
     screen.holds("() => [...document.querySelectorAll('img.mt-dots')].every(image => image.complete)")
     shown = screen.page.evaluate(
@@ -37,9 +39,9 @@ def test_every_dot_of_switches_and_layers_has_the_same_size(open_screen, size):
     assert min(np.abs(seen[place] - sent[inner, inner]).mean() for place in places) < 3
 
 
-def test_photograph_b_is_chosen_beside_the_transplant(open_screen):
+def test_photograph_b_is_chosen_beside_the_transplant(screen):
     for size in SIZES:
-        screen = open_screen(viewport={"width": size[0], "height": size[1]})
+        screen.resize(*size)
         screen.open("Switch lab", "#lab .mt-lab-result")
         page = screen.page
         box = {
@@ -57,8 +59,8 @@ def test_photograph_b_is_chosen_beside_the_transplant(open_screen):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_channel_stays_in_sight_of_the_layers(open_screen, size):
-    screen = open_screen(viewport={"width": size[0], "height": size[1]})
+def test_the_channel_stays_in_sight_of_the_layers(screen, size):
+    screen.resize(*size)
     screen.open("Inside", "#inside .mt-pixels")
     screen.page.locator("#inside h3").last.evaluate("head => head.scrollIntoView({block: 'center'})")
     screen.holds(
@@ -68,9 +70,33 @@ def test_the_channel_stays_in_sight_of_the_layers(open_screen, size):
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_table_that_scrolls_sideways_shows_it(open_screen, scheme):
-    screen = open_screen(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+@pytest.fixture(scope="module", params=["light", "dark"])
+def phone(request, browser, server):
+    """The page on a phone, and its scheme of colours."""
+    screen = Screen(browser, server, viewport={"width": 390, "height": 844}, color_scheme=request.param)
+    yield screen, request.param
+    screen.close()
+
+
+def test_a_phone_shows_all_of_it(phone):
+    screen, scheme = phone
+    screen.resize(390, 844)
+    page = screen.page
+    tabs = {"Reconstruct": ".mt-compare", "Switch lab": ".mt-lab-result", "Inside": ".mt-pixels"}
+    for tab, selector in (tabs | {"Table II": ".mt-table"}).items():
+        screen.open(tab, f".tabitem >> {selector}")
+        screen.holds("() => document.documentElement.scrollWidth === 390")
+    paper, ink = page.evaluate(
+        "() => [getComputedStyle(document.body).backgroundColor,"
+        " getComputedStyle(document.querySelector('h1')).color]"
+    )
+    light, dark = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (paper, ink))
+    assert (light > dark) == (scheme == "light")
+
+
+def test_a_table_that_scrolls_sideways_shows_it(phone):
+    screen, _ = phone
+    screen.resize(390, 844)
     screen.open("Table II", ".mt-table")
     table = screen.page.locator(".mt-wide")
 
@@ -85,7 +111,5 @@ def test_a_table_that_scrolls_sideways_shows_it(open_screen, scheme):
     left, right = edges()
     assert right < 5 < 25 < left
     # There is nothing to show where the table fits.
-    wide = open_screen(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
-    wide.open("Table II", ".mt-table")
-    table = wide.page.locator(".mt-wide")
+    screen.resize(1280, 900)
     assert max(edges()) < 5

@@ -13,8 +13,9 @@ from maxtunnel.codec import dumps, loads
 from maxtunnel.data.images import read_image, to_float, to_uint8
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.evaluation.metrics import measure
+from maxtunnel.paper.readings import DECODERS
 from maxtunnel.switches.changes import shuffled
-from maxtunnel.web import bounds, inside, lab, networks, reconstruct
+from maxtunnel.web import bounds, inside, lab, reconstruct
 from maxtunnel.web.inputs import Limits, printable
 from maxtunnel.web.lab import Choice
 from maxtunnel.web.uploads import Upload, shrink
@@ -62,7 +63,7 @@ def test_both_decoders_are_named_with_their_errors_where_both_ship(cat):
     shown = {name: reconstruct.show_photograph(name, cat, "cat.png") for name in ("8-8-8", "6-12-24")}
     done = reconstruct.rebuild(load("8-8-8"), cat, load("8-8-8-strong"))
     for reading in done.readings:
-        told = f"<b>{escape(networks.DECODERS[reading.decoder])}</b>: RMSE {reading.rmse:.4f}."
+        told = f"<b>{escape(DECODERS[reading.decoder])}</b>: RMSE {reading.rmse:.4f}."
         assert told in shown["8-8-8"]
         assert "strong decoder</b>" not in shown["6-12-24"]
     assert shown["8-8-8"].count("mt-compare") == 2
@@ -221,6 +222,30 @@ def test_what_is_no_name_or_number_of_the_page_is_told_in_words(cat, tmp_path):
     assert 'mt-hint"' in reconstruct.answer_photograph(None, "8-8-8", 128, LIMITS)
     assert 'mt-hint"' in inside.answer(None, "8-8-8", "mirrored", 1, LIMITS)
     assert 'mt-hint"' in lab.answer(None, upload, "8-8-8", "mirrored", [], "constant", 0, LIMITS)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("[enforce fail] can't allocate memory: 9 bytes")]
+)
+def test_too_little_memory_is_told_in_words(cat, monkeypatch, error):
+    upload = Upload(as_file(cat), "cat.png")
+
+    def fail(*_):
+        raise error
+
+    for module in (inside, lab, reconstruct):
+        monkeypatch.setattr(module, "reader", fail)
+    controls = ["keep", 0.5] * 3
+    for answer in (
+        reconstruct.answer_photograph(upload, "8-8-8", 128, LIMITS),
+        inside.answer(upload, "8-8-8", "mirrored", 1, LIMITS),
+        lab.answer(upload, upload, "8-8-8", "mirrored", controls, "constant", 0, LIMITS),
+    ):
+        assert "there is not enough memory: take a smaller size" in answer
+    # Any other is a defect, and no visitor is asked to do something about it.
+    error = RuntimeError("shapes differ")
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        inside.answer(upload, "8-8-8", "mirrored", 1, LIMITS)
 
 
 def test_controls_of_levels_that_a_network_lacks_are_passed_over():

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -44,6 +45,14 @@ KEPT_IMAGES = 9469  # whose switches a FAST run keeps: imagenette's training pho
 _PLANES = 10
 
 
+class Spread(NamedTuple):
+    """Seconds of a call over all figures: median, tenth and ninetieth percentile."""
+
+    median: float
+    tenth: float
+    ninetieth: float
+
+
 @dataclass(frozen=True)
 class Timing:
     """One way of doing one operation.
@@ -53,7 +62,7 @@ class Timing:
         operation: what was done to a batch of images of 128x128.
         batch: images.
         way: how.
-        seconds: median, tenth and ninetieth percentile of a call.
+        seconds: of a call.
         first: seconds of the very first call.
         ratio: how many times as fast as stock; None where that failed.
         best: how many times as fast as the fastest form of stock; None where all failed.
@@ -65,7 +74,7 @@ class Timing:
     operation: str
     batch: int
     way: str
-    seconds: tuple[float, float, float]
+    seconds: Spread
     first: float
     ratio: float | None
     best: float | None
@@ -293,9 +302,9 @@ def _floor(model: str, operation: str, batch: int, way: str, ceilings: Ceilings)
     return floor(architecture, operation, batch, SIDE, ceilings, way != KEPT, size)
 
 
-def _spread(seconds: Sequence[float]) -> tuple[float, float, float]:
+def _spread(seconds: Sequence[float]) -> Spread:
     tenths = statistics.quantiles(seconds, n=10, method="inclusive")
-    return statistics.median(seconds), tenths[0], tenths[-1]
+    return Spread(statistics.median(seconds), tenths[0], tenths[-1])
 
 
 def _machine(repeats: int) -> Machine:

@@ -15,7 +15,7 @@ def markdown(benchmark: Benchmark) -> str:
     lines = [
         f"{machine.device}, {machine.threads} threads, {machine.system}, "
         f"Python {machine.python}, PyTorch {machine.torch}, {machine.date}.",
-        _ceilings(benchmark.ceilings),
+        describe_ceilings(benchmark.ceilings),
     ]
     if machine.kernels_compile_seconds is not None:
         lines.append(f"Compiling the kernels, once a machine: {machine.kernels_compile_seconds} s.")
@@ -65,11 +65,8 @@ def tabulate_part(benchmark: Benchmark, operation: str, batch: int) -> Table:
     return replace(table, title=_title(operation, batch), columns=columns, rows=rows)
 
 
-def _title(operation: str, batch: int) -> str:
-    return f"{operation}, batch of {batch}"
-
-
-def _ceilings(ceilings: Ceilings) -> str:
+def describe_ceilings(ceilings: Ceilings) -> str:
+    """What the machine can do at most, in a sentence."""
     tf32 = "" if ceilings.tf32 is None else f", {ceilings.tf32 / 1e9:.0f} in TF32"
     return (
         f"Ceilings: {ceilings.float32 / 1e9:.0f} GFLOP/s in float32{tf32} and "
@@ -78,9 +75,13 @@ def _ceilings(ceilings: Ceilings) -> str:
     )
 
 
+def _title(operation: str, batch: int) -> str:
+    return f"{operation}, batch of {batch}"
+
+
 def _columns(benchmark: Benchmark) -> tuple[Column, ...]:
     # What takes a GPU tenths of a millisecond takes a CPU tens of them.
-    fastest = min((timing.seconds[0] for timing in benchmark.timings), default=1.0)
+    fastest = min((timing.seconds.median for timing in benchmark.timings), default=1.0)
     form = ".1f" if fastest > 1e-3 else ".3f"
     return (
         Column("way", "way", text=True),
@@ -95,7 +96,7 @@ def _columns(benchmark: Benchmark) -> tuple[Column, ...]:
 
 def _cells(timing: Timing) -> tuple[Cell, ...]:
     median, low, high = (1e3 * seconds for seconds in timing.seconds)
-    floor = None if timing.floor is None else timing.seconds[0] / timing.floor.seconds
+    floor = None if timing.floor is None else timing.seconds.median / timing.floor.seconds
     peak = None if timing.peak is None else timing.peak / 1e6
     return timing.way, median, (low, high), timing.ratio, timing.best, floor, peak
 
@@ -117,7 +118,7 @@ def _row(timing: Timing) -> str:
     if least is not None:
         counts = (
             f"| {least.operations / 1e9:.2f} | {least.bytes / 1e6:.0f} | {_milliseconds(least.seconds)} ms "
-            f"| {timing.seconds[0] / least.seconds:.1f}x "
+            f"| {timing.seconds.median / least.seconds:.1f}x "
         )
     return (
         f"| {timing.model} | {timing.way} | {median} ({low} to {high}) ms | {_times(timing.ratio)} "

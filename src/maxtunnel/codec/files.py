@@ -16,7 +16,7 @@ from torch import Tensor
 
 from maxtunnel.codec.format import Header, read_header
 from maxtunnel.codec.replacement import NOTE, check_pictures, check_switch_files, picture_maker
-from maxtunnel.codec.serialisation import dump, load, read_bytes
+from maxtunnel.codec.serialisation import check_file, dump, load, loads, read_bytes
 from maxtunnel.data.folders import list_images
 from maxtunnel.data.images import read_image, write_png
 from maxtunnel.models import tiling
@@ -40,7 +40,7 @@ class Inspection:
         path: the file.
         bytes: its size.
         header: its header.
-        model: name of the shipped model whose encoder made it, or None.
+        model: name of the shipped model whose encoder made it, that with the paper's decoder; or None.
         entropy_bits: of each level, finest first: bits of an image if each code cost its channel's entropy.
     """
 
@@ -142,7 +142,9 @@ def decode_files(
 
     Args:
         files: a switch file, or several.
-        model: what `maxtunnel.load` takes; by default the shipped model that each file names.
+        model: what `maxtunnel.load` takes; by default the shipped model that each file names, which has the
+            paper's decoder. A file names the encoder that made it, whatever decoder came with that: a strong
+            decoder of the same switches, such as `8-8-8-strong`, is asked for here.
         levels: the levels to make use of, 1 the finest; by default all.
         out: folder for the pictures.
         limit: only the first so many images of each file; by default all, of up to 1,000 images.
@@ -155,7 +157,7 @@ def decode_files(
             a picture would take the place of what its network did not make.
     """
     check_folder(out)
-    plan = _plan_decoding(_paths(files), model, limit, Path(out))
+    plan = _plan_decoding(_paths(files), model, levels, limit, Path(out))
     check_pictures(((target, network) for _, network, targets in plan for target in targets), force)
     for done, (file, network, targets) in enumerate(plan, 1):
         code, notes = load(file, levels), {NOTE: picture_maker(network)}
@@ -168,7 +170,7 @@ def decode_files(
 def inspect_file(path: Path) -> Inspection:
     """What a switch file holds and costs; FormatError for a damaged one."""
     data = read_bytes(path)
-    header, code = read_header(data, str(path)), load(path)
+    header, code = read_header(data, str(path)), loads(data, name=str(path))
     return Inspection(
         path=path,
         bytes=len(data),
@@ -215,14 +217,14 @@ def _photographs(
 
 
 def _plan_decoding(
-    files: Sequence[Path], model: str | None, limit: int | None, out: Path
+    files: Sequence[Path], model: str | None, levels: Collection[int] | None, limit: int | None, out: Path
 ) -> list[tuple[Path, TunnelNetwork, list[Path]]]:
-    """Each switch file with its network and the pictures that it becomes, from the files' headers."""
+    """Each switch file with its network and the pictures that it becomes; all files are checked first."""
     names, plan = FreeNames(), []
     given = None if model is None else load_network(model)
     load_shipped = cache(load_network)
     for file in files:
-        header = read_header(read_bytes(file), str(file))
+        header = check_file(read_bytes(file), levels, str(file))
         network = _network(file, header, model, given, load_shipped)
         count = _pictures(file, header.images, limit)
         endings = [""] if header.images == 1 else [f"-{number}" for number in range(1, count + 1)]

@@ -71,16 +71,10 @@ def loads(data: bytes, levels: Collection[int] | None = None, name: str = "the d
         FormatError: no switch file, or one that is cut short, damaged, or needs a prior that is not here.
         ValueError: the file has no such level.
     """
-    header = read_header(data, name)
-    numbers = set(range(1, len(header.parts) + 1))
-    wanted = numbers if levels is None else set(levels)
-    if not wanted or not wanted <= numbers:
-        raise ValueError(f"{name} has levels 1 to {len(numbers)}; {sorted(wanted)} was asked for")
-    if levels is None and len(data) > header.file_length:
-        raise FormatError(f"{name} goes on after its end at byte {header.file_length:,}")
-    prior = check_consistency(header, name)
+    header, wanted, prior = _examine(data, levels, name)
+    numbers = range(1, len(header.parts) + 1)
     read: list[SwitchLevel] = []
-    for number in sorted(numbers, reverse=True):
+    for number in reversed(numbers):
         # A learned part leans on the level above it, so all above a wanted one are read.
         if number >= min(wanted):
             read.append(_read_level(header, number, data, prior, read[-1] if read else None, name))
@@ -88,9 +82,20 @@ def loads(data: bytes, levels: Collection[int] | None = None, name: str = "the d
             read.append(_zeros(header, number))
     kept = [
         level if number in wanted else _zeros(header, number)
-        for number, level in zip(sorted(numbers), reversed(read), strict=True)
+        for number, level in zip(numbers, reversed(read), strict=True)
     ]
     return SwitchCode(tuple(kept), header.image_size)
+
+
+def check_file(data: bytes, levels: Collection[int] | None = None, name: str = "the data") -> Header:
+    """The header of a switch file in which all is right that can be told without decoding a switch.
+
+    Takes and raises what `loads` does, of which only switches that contradict their coding are left.
+    """
+    header, wanted, _ = _examine(data, levels, name)
+    for number in range(min(wanted), len(header.parts) + 1):
+        _body(header, number, data, name)
+    return header
 
 
 def dump(
@@ -121,6 +126,20 @@ def stored_bits(
     """Bits of each image's own switch file, header and checksums included."""
     sizes = [8 * len(dumps(code[number], network, coding)) for number in range(len(code))]
     return torch.tensor(sizes, dtype=torch.float64)
+
+
+def _examine(
+    data: bytes, levels: Collection[int] | None, name: str
+) -> tuple[Header, Collection[int], Prior | None]:
+    """Header, levels to read and prior of a switch file, held against each other."""
+    header = read_header(data, name)
+    numbers = set(range(1, len(header.parts) + 1))
+    wanted = numbers if levels is None else set(levels)
+    if not wanted or not wanted <= numbers:
+        raise ValueError(f"{name} has levels 1 to {len(numbers)}; {sorted(wanted)} was asked for")
+    if levels is None and len(data) > header.file_length:
+        raise FormatError(f"{name} goes on after its end at byte {header.file_length:,}")
+    return header, wanted, check_consistency(header, name)
 
 
 def _refuse_unwritable(code: SwitchCode, network: TunnelNetwork | None) -> None:
@@ -169,12 +188,7 @@ def _assemble(header: Header, payloads: list[bytes]) -> bytes:
 def _read_level(
     header: Header, number: int, data: bytes, prior: Prior | None, above: SwitchLevel | None, name: str
 ) -> SwitchLevel:
-    part, (start, end) = header.parts[number - 1], header.span(number)
-    body = bytes(data[start:end])
-    if len(body) < part.length:
-        raise FormatError(f"{name} is cut short: level {number} has {len(body)} of {part.length} bytes")
-    if zlib.crc32(body) != part.checksum:
-        raise FormatError(f"{name} is damaged: the checksum of level {number} does not hold")
+    part, body = header.parts[number - 1], _body(header, number, data, name)
     try:
         codes = _read_codes(header, number, body, None if prior is None else prior.levels[number - 1], above)
         level = SwitchLevel(codes, part.window, part.size)
@@ -184,6 +198,17 @@ def _read_level(
     except MemoryError:
         raise FormatError(f"{name}: there is not enough memory for the switches of level {number}") from None
     return level
+
+
+def _body(header: Header, number: int, data: bytes, name: str) -> bytes:
+    """The bytes of a level, whole and with the checksum that they should have."""
+    part, (start, end) = header.parts[number - 1], header.span(number)
+    body = bytes(data[start:end])
+    if len(body) < part.length:
+        raise FormatError(f"{name} is cut short: level {number} has {len(body)} of {part.length} bytes")
+    if zlib.crc32(body) != part.checksum:
+        raise FormatError(f"{name} is damaged: the checksum of level {number} does not hold")
+    return body
 
 
 def _read_codes(

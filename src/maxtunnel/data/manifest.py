@@ -13,8 +13,6 @@ from maxtunnel.support.records import Json, from_json, to_json
 MANIFEST = "manifest.json"
 _FORMAT = "maxtunnel store"
 _VERSION = 2
-# Version 1 did not say what was found and ignored; all else is the same.
-_READ = (1, _VERSION)
 # Where the images came from, and what else was there, is no part of what they are.
 _NOT_CONTENT = ("content_sha256", "source", "fingerprint", "found", "ignored", "repeated")
 
@@ -45,11 +43,12 @@ class Manifest:
         skipped: the images that could not be read, each with the reason.
         shards: the files, in order.
         mean_sha256: hash of mean.npy.
-        content_sha256: hash of all the above but `source` and `fingerprint`, so of every pixel too.
         found: how many files, members or rows the source held; with `repeated`, they are the `images`, the
-            `skipped` and the `ignored`. None in old stores, which did not note it.
+            `skipped` and the `ignored`.
         ignored: what was found and is no image or was not drawn, counted by kind, such as (".txt", 3).
         repeated: how many images were drawn that had been drawn before.
+        content_sha256: hash of all that decides the images, so of every pixel too: not of where they came
+            from, and of what else was there.
     """
 
     size: int
@@ -64,24 +63,19 @@ class Manifest:
     skipped: tuple[tuple[str, str], ...]
     shards: tuple[Shard, ...]
     mean_sha256: str
+    found: int
+    ignored: Ignored
+    repeated: int
     content_sha256: str = ""
-    found: int | None = None
-    ignored: Ignored = ()
-    repeated: int = 0
 
     @property
     def adds_up(self) -> bool:
         """Whether all that was found is used, skipped or ignored."""
         used = self.images + len(self.skipped) + sum(count for _, count in self.ignored)
-        return self.found is None or self.found + self.repeated == used
+        return self.found + self.repeated == used
 
     def account(self) -> str:
-        """What became of all that was found, in a line; empty where the store does not say.
-
-        `13 found: 10 images, 1 skipped, 2 ignored (1 .txt, 1 hidden)`
-        """
-        if self.found is None:
-            return ""
+        """What became of all that was found: `13 found: 10 images, 1 skipped, 2 ignored (2 .txt)`."""
         ignored = sum(count for _, count in self.ignored)
         parts = [
             f"{self.images:,} image{'s' * (self.images != 1)}",
@@ -109,11 +103,10 @@ class Manifest:
         try:
             values = json.loads(path.read_bytes())
             kind, version = values.pop("format"), values.pop("version")
-            if kind != _FORMAT or version not in _READ:
-                found = f"{kind!r}, version {version!r}"
+            if (kind, version) != (_FORMAT, _VERSION):
                 raise FormatError(
-                    f"{path} is of {found}: expected {_FORMAT!r}, version {_VERSION} or older; prepare the "
-                    "store again, or install a newer maxtunnel"
+                    f"{path} is of {kind!r}, version {version!r}: expected {_FORMAT!r}, version {_VERSION}; "
+                    "prepare the store again, or take the maxtunnel that made it"
                 )
             manifest = from_json(cls, values)
         except FormatError:

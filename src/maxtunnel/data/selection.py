@@ -18,10 +18,18 @@ def draw(source: Listing, select: str, distinct: bool, seed: int) -> Int64[np.nd
     Args:
         select: `CLASSESxIMAGES`.
         distinct: draw without replacement.
+        seed: of the draw, from 0 to 2**32 - 1, as NumPy's RandomState takes it.
+
+    Raises:
+        ValueError: one of these is something else, or the source has not so many classes or images.
     """
     match = re.fullmatch(r"([1-9]\d{0,8})x([1-9]\d{0,8})", select)
     if match is None:
         raise ValueError(f"`select` is {select!r}: expected CLASSESxIMAGES, such as 100x400")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` is {seed}: expected 0 to {2**32 - 1}")
+    if source.labels.max(initial=-1) < 0:
+        raise ValueError("`select` draws classes, and the source has none: give a folder of class folders")
     classes, images = int(match[1]), int(match[2])
     counts = np.bincount(source.labels[source.labels >= 0], minlength=1)
     eligible = np.flatnonzero(counts >= images)

@@ -51,12 +51,15 @@ def survey(folder: str | Path) -> Survey:
         raise FormatError(f"{error.filename} cannot be read ({error.strerror}): give a folder") from None
     ignored = count_kinds(walk.ignored)
     if not walk.images:
-        others = tell(ignored) or "nothing"
         reason = f"; {walk.skipped[0][0]} {walk.skipped[0][1]}" if walk.skipped else ""
-        raise FormatError(
-            f"{folder} holds no image but {others}{reason}; images end in {', '.join(SUFFIXES)}"
-        )
+        raise FormatError(no_image(folder, ignored, reason))
     return Survey(sorted(walk.images), tuple(sorted(walk.skipped)), ignored)
+
+
+def no_image(place: str | Path, ignored: Ignored, reason: str = "") -> str:
+    """That a folder or an archive holds no image, what it holds, and which names are looked for."""
+    others = f", only {tell(ignored)}" if ignored else " and nothing else"
+    return f"{place} holds no image{others}{reason}: give one with files that end in {', '.join(SUFFIXES)}"
 
 
 def is_image(name: str) -> bool:

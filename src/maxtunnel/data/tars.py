@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from maxtunnel.data.arrow import as_arrow
-from maxtunnel.data.formats import SUFFIXES
 from maxtunnel.data.images import NamedBytes
 from maxtunnel.data.sources import Image, Listing, check_labels, fingerprint, misnamed, reading
-from maxtunnel.data.survey import HIDDEN, Ignored, count_kinds, is_image, kind_of, printable, tell
+from maxtunnel.data.survey import HIDDEN, Ignored, count_kinds, is_image, kind_of, no_image, printable
 from maxtunnel.support.files import FormatError
 
 _LABEL = ".cls"
@@ -70,8 +69,7 @@ def list_tars(files: list[Path], beside: Ignored = ()) -> TarSource:
                 else:
                     images.append((number, image))
     if not images:
-        others = tell(count_kinds(ignored)) or "nothing"
-        raise FormatError(f"{files[0]} holds no image but {others}; images end in {', '.join(SUFFIXES)}")
+        raise FormatError(no_image(files[0], count_kinds(ignored)))
     numbers, classes = check_labels([image.label for _, image in images], (), files[0])
     return TarSource(
         keys=as_arrow([image.member.name for _, image in images], files[0]),

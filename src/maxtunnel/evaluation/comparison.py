@@ -11,7 +11,7 @@ from torch import Tensor
 from maxtunnel.data import read_photographs
 from maxtunnel.evaluation.evaluate import evaluate
 from maxtunnel.evaluation.intervals import Interval, bootstrap
-from maxtunnel.evaluation.records import Evaluation
+from maxtunnel.evaluation.records import Evaluation, without_nan
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import replacing
 from maxtunnel.support.progress import OnProgress, silent
@@ -145,11 +145,11 @@ def _save(
     if len(results) == 1:
         results[0].save(path, source=models[0], **facts)
         return
-    content = {
+    content: dict[str, Json] = {
         "evaluations": [
             to_json(result) | {"source": model} for result, model in zip(results, models, strict=True)
         ],
         "differences": [to_json(difference) for difference in differences],
     }
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content | facts, indent=2) + "\n")
+        temporary.write_text(json.dumps(without_nan(content | facts), indent=2) + "\n")

@@ -35,6 +35,17 @@ def bootstrap(
     return float(low), float(high)
 
 
+def above(interval: Interval, value: float = 0.0) -> bool | None:
+    """Whether the whole interval lies above a value, or the whole of it below; None where it does neither."""
+    low, high = interval
+    return True if low > value else False if high < value else None
+
+
+def span(interval: Interval, form: str = ".4f") -> str:
+    """An interval in words: `0.1423 to 0.1501`."""
+    return " to ".join(format(end, form) for end in interval)
+
+
 def ratio_of_means(above: Float64[Tensor, " n"], below: Float64[Tensor, " n"]) -> tuple[float, Interval]:
     """mean(above) / mean(below) with its 95 % interval, the same photographs drawn for both."""
     interval = bootstrap(torch.stack([above, below]), lambda means: means[0] / means[1])

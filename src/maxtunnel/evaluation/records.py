@@ -1,6 +1,7 @@
 """What a network reached on a set of photographs, as a record."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,15 @@ class Evaluation:
         return torch.tensor(self.per_image.rmse, dtype=torch.float64).square()
 
     def save(self, path: str | Path, **more: Json) -> None:
-        """Write JSON: the fields of this class and whatever else is given."""
+        """Write JSON: the fields of this class and whatever else is given, null for what there is none of."""
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(to_json(self) | more, indent=2) + "\n")
+            temporary.write_text(json.dumps(without_nan(to_json(self) | more), indent=2) + "\n")
+
+
+def without_nan(value: object) -> object:
+    """The same with None in the place of every NaN, which JSON does not know: SSIM of tiny photographs."""
+    if isinstance(value, dict):
+        return {key: without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from maxtunnel.evaluation.intervals import span
 from maxtunnel.models.hub import limits
 from maxtunnel.paper.readings import READERS
 from maxtunnel.paper.results import Result, TableRow
@@ -68,10 +69,9 @@ def _line(line: TableRow) -> tuple[str, ...]:
     if line.ours is None:
         raise ValueError(f"{line.row.name} was not measured")
     found = line.ours.evaluation
-    low, high = found.rmse_ci95
     return (
         line.row.network(line.ours.decoder), f"{line.row.bits_per_pixel:g}", f"{found.rmse:.4f}",
-        f"{low:.4f} to {high:.4f}", f"{found.psnr:.2f} dB", f"{found.ssim:.3f}",
+        span(found.rmse_ci95), f"{found.psnr:.2f} dB", f"{found.ssim:.3f}",
     )  # fmt: skip
 
 

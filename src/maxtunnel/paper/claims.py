@@ -8,7 +8,7 @@ from maxtunnel.paper.decoder_claims import fixed_switches, growing_finer
 from maxtunnel.paper.encoder_claims import doubled_filters, more_filters, pretraining
 from maxtunnel.paper.evidence import Claim, Evidence
 from maxtunnel.paper.gap_claims import remaining_gap
-from maxtunnel.paper.readings import NAMES, SUMMARY, Reading, summarise
+from maxtunnel.paper.readings import DECODERS, SUMMARY, Reading, summarise
 from maxtunnel.support.files import replacing
 from maxtunnel.support.markdown import markdown_table
 
@@ -50,5 +50,5 @@ def _section(claim: Claim) -> list[str]:
 
 
 def _said(reading: Reading) -> str:
-    who = "" if reading.reader is None else f"{NAMES[reading.reader].capitalize()}: "
+    who = "" if reading.reader is None else f"{DECODERS[reading.reader].capitalize()}: "
     return f"{who}**{reading.verdict}.** {reading.answer}"

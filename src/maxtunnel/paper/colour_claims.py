@@ -6,10 +6,11 @@ Numbers are measured first, verdicts come from the numbers, and only then is any
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from maxtunnel.evaluation.intervals import Interval, bootstrap
+from maxtunnel.evaluation.intervals import Interval, above, bootstrap, span
 from maxtunnel.paper.colours import Colours
 from maxtunnel.paper.evidence import Claim, Evidence
-from maxtunnel.paper.readings import NAMES, READERS, SHORT, Item, Reading
+from maxtunnel.paper.jobs import CHROMA, COLOURFUL
+from maxtunnel.paper.readings import DECODERS, READERS, SHORT, Item, Reading
 from maxtunnel.paper.results import Result
 from maxtunnel.paper.verdicts import not_measured
 from maxtunnel.support.choices import DecoderKind
@@ -28,7 +29,8 @@ class Dullness:
         chroma, luma: strength in the reconstruction; 1 is full strength.
         weaker_by_ci95: luma's strength less chroma's.
         saturation: median over photographs of mean chroma over the original's.
-        edges: mean correlation of gradient magnitudes of luma with the original's, and its interval.
+        edges: mean correlation of gradient magnitudes of luma with the original's.
+        edges_ci95: bootstrap interval of that mean over photographs.
         edges_other: the same with another photograph's reconstruction.
     """
 
@@ -44,23 +46,18 @@ class Dullness:
     @property
     def colours_are_dull(self) -> bool | None:
         """Whether colour surely comes back weaker than brightness, or surely not; else None."""
-        return _above(self.weaker_by_ci95, 0.0)
+        return above(self.weaker_by_ci95)
 
     @property
     def edges_survive(self) -> bool | None:
         """Whether edges surely agree with the original's more than half, or surely not; else None."""
-        return _above(self.edges_ci95, _EDGES_SURVIVE)
+        return above(self.edges_ci95, _EDGES_SURVIVE)
 
     @property
     def holds(self) -> bool | None:
         """Whether edges survive while colours turn dull."""
         parts = (self.colours_are_dull, self.edges_survive)
         return False if False in parts else None if None in parts else True
-
-
-def _above(interval: Interval, value: float) -> bool | None:
-    low, high = interval
-    return True if low > value else False if high <= value else None
 
 
 def _dullness(name: str, colours: Colours) -> Dullness:
@@ -87,7 +84,7 @@ def dull_colours(evidence: Evidence) -> Claim:
         "With few filters, do edges survive while colours turn dull?",
         "Edges survive while colours turn dull",
         tuple(_dull_reading(reader, rows, evidence.switches(reader)) for reader, rows in found.items()),
-        f"On {evidence.photographs[1]:,} photographs drawn by seed. Strength: slope of the reconstruction "
+        f"On {evidence.measured_on:,} photographs drawn by seed. Strength: slope of the reconstruction "
         "on the original, both less the mean image, for chroma and for luma (1 is full strength). It is "
         "weaker where luma's strength less chroma's is above 0 with all of its bootstrap interval over "
         "photographs. Saturation: median over photographs of mean chroma over the original's. Edges: "
@@ -140,8 +137,8 @@ def _dull_answer(found: Sequence[Dullness]) -> str:
 
 def _dull_cells(row: Dullness) -> tuple[str, ...]:
     return (
-        *(row.name, f"{row.chroma:.2f}", f"{row.luma:.2f}", _span(row.weaker_by_ci95, 3)),
-        *(f"{row.saturation:.2f}", f"{row.edges:.2f}", _span(row.edges_ci95), f"{row.edges_other:.2f}"),
+        *(row.name, f"{row.chroma:.2f}", f"{row.luma:.2f}", span(row.weaker_by_ci95, ".3f")),
+        *(f"{row.saturation:.2f}", f"{row.edges:.2f}", span(row.edges_ci95, ".2f"), f"{row.edges_other:.2f}"),
     )
 
 
@@ -151,10 +148,12 @@ class Cause:
 
     Attributes:
         name: of the network.
-        best_factor: by what to multiply its chroma for the least error, and its interval.
+        best_factor: the factor on the chroma of its reconstructions that gives the least error.
+        best_factor_ci95: bootstrap interval of that factor over photographs.
         luma, chroma: share of the variance that is explained.
         less_by_ci95: luma's share less chroma's.
-        chroma_at_lumas_shares: what of chroma would be, were each scale explained as well as luma's.
+        chroma_at_lumas_shares: the share of chroma's variance that would be explained if chroma were
+            explained at each scale as well as luma is.
         variance_ratio: luma's variance over chroma's.
         grey_flips: share of the switches that change when the photograph turns grey.
     """
@@ -177,7 +176,7 @@ class Cause:
     @property
     def less_is_read(self) -> bool | None:
         """Whether surely less is explained of colour than of brightness, or surely not; else None."""
-        return _above(self.less_by_ci95, 0.0)
+        return above(self.less_by_ci95)
 
 
 def _cause(name: str, colours: Colours) -> Cause:
@@ -217,9 +216,9 @@ def why_dull(evidence: Evidence) -> Claim:
         "weakly, more chroma in its output would lower the error: the best factor would lie above 1. (2) "
         "If chroma suffered for lying in other patterns than luma (blocks of 16 pixels, of 4, and finer), "
         "then with luma's explained share at each scale it would be explained no better than it is. (3) If "
-        "switches follow luma because luma varies more, an encoder that sees chroma four times as strong "
-        "(a linear map before its first layer; seed, recipe and the rest the same) gives switches that "
-        "explain more of the chroma and less of the luma.",
+        "switches follow luma because luma varies more, an encoder that sees chroma "
+        f"{CHROMA:g} times as strong (a linear map before its first layer; seed, recipe and the rest the "
+        "same) gives switches that explain more of the chroma and less of the luma.",
         (
             *("reader", "network", "best factor", "95 %", "luma explained", "chroma explained"),
             *("chroma less by, 95 %", "chroma at luma's shares", "variance, luma : chroma"),
@@ -238,7 +237,7 @@ def _trained(evidence: Evidence) -> list[Result]:
         if evidence.measured[reader].colourful is not None
         for line in evidence.rows(reader)
         for run in line.runs
-        if line.row.name == "8-8-8"
+        if line.row == COLOURFUL
     ]
 
 
@@ -267,7 +266,7 @@ def _why_answer(reader: DecoderKind, found: Sequence[Cause], less: int) -> str:
     first, near = found[0], sum(row.strong_enough for row in found)
     scale = "is not" if first.chroma_at_lumas_shares > first.chroma else "may be"
     return (
-        f"{NAMES[reader].capitalize()} surely reads less of colour than of brightness in {less} of "
+        f"{DECODERS[reader].capitalize()} surely reads less of colour than of brightness in {less} of "
         f"{len(found)} networks. (1) Its colours are as strong as squared error wants them in {near} of "
         f"{len(found)}: the best factor lies within {_NEAR_ONE:g} of 1. (2) Of {first.name} it explains "
         f"{_percent(first.luma)} of the variance of luma and {_percent(first.chroma)} of chroma's; with "
@@ -283,7 +282,8 @@ def _experiment(pair: tuple[Colours, Colours] | None) -> str:
         return "(3) was not measured here."
     (luma, chroma), (rich_luma, rich_chroma) = (one.explained_in_all().tolist() for one in pair)
     text = (
-        "(3) With four times the chroma before its encoder, 8-8-8 (seed 0, trained like one without) "
+        f"(3) With {CHROMA:g} times the chroma before its encoder, {COLOURFUL.name} (seed 0, trained like "
+        "one without) "
         f"explains {_percent(rich_chroma)} of chroma instead of {_percent(chroma)}, and "
         f"{_percent(rich_luma)} of luma instead of {_percent(luma)}: "
     )
@@ -300,14 +300,10 @@ def _experiment(pair: tuple[Colours, Colours] | None) -> str:
 
 def _why_cells(row: Cause) -> tuple[str, ...]:
     return (
-        *(row.name, f"{row.best_factor:.2f}", _span(row.best_factor_ci95)),
-        *(f"{row.luma:.2f}", f"{row.chroma:.2f}", _span(row.less_by_ci95, 3)),
+        *(row.name, f"{row.best_factor:.2f}", span(row.best_factor_ci95, ".2f")),
+        *(f"{row.luma:.2f}", f"{row.chroma:.2f}", span(row.less_by_ci95, ".3f")),
         *(f"{row.chroma_at_lumas_shares:.2f}", f"{row.variance_ratio:.1f}", f"{row.grey_flips:.2f}"),
     )
-
-
-def _span(interval: Interval, digits: int = 2) -> str:
-    return f"{interval[0]:.{digits}f} to {interval[1]:.{digits}f}"
 
 
 def _percent(share: float) -> str:

@@ -23,8 +23,8 @@ BLOCKS = (16, 4)  # pixels a side, of the means that split a picture into coarse
 class Colours:
     """How colours and edges of reconstructions compare with the originals'.
 
-    Sums over photographs of the mean-free parts t (original) and r (reconstruction), per part (luma,
-    chroma), for each scale (coarse, middle, fine).
+    Here t is the original and r the reconstruction, both less the mean image. Of each photograph products of
+    the two are summed over its pixels: for each part (luma, chroma) and scale (coarse, middle, fine).
 
     Attributes:
         saturation: mean chroma of the reconstructions over that of the originals; one value an image.

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from maxtunnel.evaluation.intervals import Interval, bootstrap
+from maxtunnel.evaluation.intervals import Interval, above, bootstrap
 from maxtunnel.paper.results import Result, TableRow
 
-UNDECIDED = "undecided"
 # Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom; the last one serves all above.
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
@@ -28,10 +27,10 @@ class Gain:
     mean: float
     interval: Interval
 
-    def verdict(self, lower: str, higher: str) -> str:
-        """`lower` if the second network's RMSE is surely lower, `higher` if it is surely higher."""
-        low, high = self.interval
-        return lower if low > 0 else higher if high < 0 else UNDECIDED
+    @property
+    def is_lower(self) -> bool | None:
+        """Whether the second network's RMSE is surely lower, or surely higher; None where neither is sure."""
+        return above(self.interval)
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,12 @@ class Comparison:
         """Whether both networks have one seed and were trained alike, strong decoders of one width."""
         return _start(self.first) == _start(self.second)
 
-    def verdict(self, lower: str, higher: str) -> str:
-        """What the draws say; without draws, what the two networks say if they were trained alike."""
+    @property
+    def is_lower(self) -> bool | None:
+        """As of a `Gain`: what the draws say; without draws, what the two networks say if trained alike."""
         if self.over_draws is not None:
-            return self.over_draws.verdict(lower, higher)
-        return self.over_photographs.verdict(lower, higher) if self.alike else UNDECIDED
+            return self.over_draws.is_lower
+        return self.over_photographs.is_lower if self.alike else None
 
 
 def compare(first: TableRow, second: TableRow) -> Comparison | None:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Sign and colour of each series.
+# Sign and colour of each series, by its name in the legend.
 _LOOKS = {
-    "random": ("o", INK), "pretrained": ("s", BLUE),
+    "ours, random": ("o", INK), "ours, pretrained": ("s", BLUE),
     "strong decoder, random": ("^", GREEN), "strong decoder, pretrained": ("v", GREEN),
     "paper, random": ("o", "#aaaaaa"), "paper, pretrained": ("s", "#9ecae1"),
     "snapshot, random": ("x", RED), "snapshot, pretrained": ("+", RED),
@@ -21,7 +21,7 @@ _LOOKS = {
 
 
 class Mark(NamedTuple):
-    """A network in the plot: `series` is `random`, `paper, pretrained`, and so on."""
+    """A network in the plot; `series` is a key of `_LOOKS`, such as `paper, pretrained`."""
 
     series: str
     row: Row
@@ -35,7 +35,7 @@ def marks_of(table: Sequence[TableRow]) -> list[Mark]:
         kind = "pretrained" if line.row.pretrained else "random"
         marks.append(Mark(f"paper, {kind}", line.row, line.row.rmse))
         if line.ours is not None:
-            marks.append(Mark(kind, line.row, line.ours.evaluation.rmse))
+            marks.append(Mark(f"ours, {kind}", line.row, line.ours.evaluation.rmse))
         if line.snapshot is not None:
             marks.append(Mark(f"snapshot, {kind}", line.row, line.snapshot.evaluation.rmse))
         if line.strong is not None:
@@ -52,9 +52,9 @@ def curve(marks: Sequence[Mark]) -> "Figure":
         axis = figure.subplots()
         for number, series in enumerate(_LOOKS):
             # A little apart, or equal bits would hide one mark behind another.
-            aside = 2 ** (0.07 * (number - 3.5))
+            aside = 2 ** (0.07 * (number - (len(_LOOKS) - 1) / 2))
             _plot(axis, series, [mark for mark in marks if mark.series == series], aside)
-        _frame(axis)
+        _frame(axis, sorted({mark.row.bits_per_pixel for mark in marks}))
         figure.tight_layout()
     return figure
 
@@ -65,17 +65,17 @@ def _plot(axis: "Axes", series: str, marks: Sequence[Mark], aside: float) -> Non
         return
     sign, colour = _LOOKS[series]
     places = [mark.row.bits_per_pixel * aside for mark in marks]
-    label = series if "," in series else f"ours, {series}"
-    axis.plot(places, [mark.rmse for mark in marks], sign, color=colour, label=label, ms=5)
-    if series == "random":
+    axis.plot(places, [mark.rmse for mark in marks], sign, color=colour, label=series, ms=5)
+    if series == "ours, random":
         _name(axis, marks, places)
 
 
-def _frame(axis: "Axes") -> None:
+def _frame(axis: "Axes", bits: Sequence[float]) -> None:
+    """Axes whose ticks are the bits that networks have, with room for names at the left of the first."""
     axis.set_title("Fewer switches, less of the picture: every network of Table II", fontsize=10)
     axis.set_xscale("log", base=2)
-    axis.set_xlim(1.1, 19)
-    axis.set_xticks([1.75, 3.5, 7, 14], ["1.75", "3.5", "7", "14"])
+    axis.set_xlim(bits[0] / 1.6, bits[-1] * 1.36)
+    axis.set_xticks(bits, [f"{each:g}" for each in bits])
     axis.set_xlabel("bits of switches per pixel and colour channel (nominal)")
     axis.set_ylabel("RMSE, pixels in [0, 1]")
     axis.set_ylim(bottom=0)

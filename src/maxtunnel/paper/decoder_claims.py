@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-from maxtunnel.evaluation.intervals import Interval
+from maxtunnel.evaluation.intervals import span
 from maxtunnel.paper.evidence import Claim, Evidence
 from maxtunnel.paper.measurements import ReadOut, Replaced
 from maxtunnel.paper.readings import READERS, SHORT, Item, Reading
@@ -15,10 +15,9 @@ _NEEDED = "It takes a network."
 _NOT_ASKED = Reading(
     "strong",
     "Not asked",
-    "Of a strong decoder it cannot be asked: it has no bias code and no block a level, and reads all levels "
-    "before it draws anything. What the deepest level gives away alone could only be asked of a reader that "
-    "was trained for it (`maxtunnel audit` trains such ones): with levels missing, a strong decoder that was "
-    "trained on all of them would say nothing of it, and is not asked here.",
+    "A strong decoder cannot be asked this: it has no bias code and no block a level, and reads all levels "
+    "before it draws anything. What the deepest level gives away alone can only be asked of a reader "
+    "that was trained with levels missing, as `maxtunnel audit` trains one; here none was.",
     {},
 )
 
@@ -32,7 +31,7 @@ def growing_finer(evidence: Evidence) -> Claim:
         (_finer_reading(found), _NOT_ASKED),
         "RMSE, with 95 % bootstrap interval, of a linear read-out (one position's channels to its colours) "
         "after each part of the paper's decoder, fitted by least squares on half of "
-        f"{evidence.photographs[1]:,} photographs and measured on the other half, enlarged without "
+        f"{evidence.measured_on:,} photographs and measured on the other half, enlarged without "
         "smoothing. The last row is the original itself, shrunk to that layer's size: no read-out can be "
         "better.",
         ("network", *(read_out.layer for read_out in next(iter(found.values()), []))),
@@ -48,7 +47,7 @@ def _finer_reading(found: Mapping[str, Sequence[ReadOut]]) -> Reading:
     falls = [item.holds for item in items.values()]
     return Reading(
         "mirrored",
-        overall(["falls" if each else "not" for each in falls], "falls", "not"),
+        overall(falls),
         f"The error of the read-out falls with every block, beyond its interval, in {falls.count(True)} of "
         f"{len(found)} networks.",
         items,
@@ -64,7 +63,7 @@ def _read_out_cells(found: Mapping[str, Sequence[ReadOut]]) -> tuple[tuple[str, 
     if not found:
         return ()
     rows = [
-        (name, *(f"{r.rmse:.4f} ({r.rmse_ci95[0]:.4f} to {r.rmse_ci95[1]:.4f})" for r in read_outs))
+        (name, *(f"{r.rmse:.4f} ({span(r.rmse_ci95)})" for r in read_outs))
         for name, read_outs in found.items()
     ]
     return (*rows, ("the original", *(f"{r.floor:.4f}" for r in next(iter(found.values())))))
@@ -79,7 +78,7 @@ def fixed_switches(evidence: Evidence) -> Claim:
         tuple(
             _fixed_reading(reader, replaced, evidence.switches(reader)) for reader, replaced in found.items()
         ),
-        f"RMSE on {evidence.photographs[1]:,} photographs. Known: their own switches. Shown: every code 0 "
+        f"RMSE on {evidence.measured_on:,} photographs. Known: their own switches. Shown: every code 0 "
         "for the decoder that was trained on known switches. Retrained: every code 0, the decoder trained "
         "for that; it gives every photograph the same picture. The paper's decoder was trained so (its loss "
         "over all training photographs is, up to a constant, its distance to their mean image); of the "
@@ -119,7 +118,7 @@ def _fixed_reading(
     )
     return Reading(
         reader,
-        overall(["worse" if each else "not" for each in worse], "worse", "not"),
+        overall(worse),
         "In both meanings of “fixed” the error is surely more than half as large again as with known "
         f"switches, in {worse.count(True)} of {len(found)} networks. A decoder trained on known switches and "
         "shown fixed ones errs more than the mean image does, in "
@@ -132,11 +131,7 @@ def _fixed_reading(
 def _fixed_cells(reader: DecoderKind, name: str, found: Replaced) -> tuple[str, ...]:
     bound = "≥ " if reader == "strong" else ""
     return (
-        *(SHORT[reader], name, f"{found.known:.4f}", f"{found.zeros:.4f}", _times(found.zeros_times)),
-        *(f"{bound}{found.retrained:.4f}", f"{bound}{_times(found.retrained_times)}"),
+        *(SHORT[reader], name, f"{found.known:.4f}", f"{found.zeros:.4f}", span(found.zeros_times, ".1f")),
+        *(f"{bound}{found.retrained:.4f}", f"{bound}{span(found.retrained_times, '.1f')}"),
         *(f"{value:.4f}" for value in (found.mean, found.other, found.random)),
     )
-
-
-def _times(interval: Interval) -> str:
-    return f"{interval[0]:.1f} to {interval[1]:.1f}"

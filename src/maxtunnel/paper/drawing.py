@@ -1,5 +1,6 @@
 """The figures by number: for the report all four, for the command line one."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from maxtunnel.paper.canvas import save
 from maxtunnel.paper.networks import LabelledNetwork
 from maxtunnel.paper.schematic import schematic
 from maxtunnel.support.choices import Resize
+from maxtunnel.support.files import check_folder
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.labels import labels as make_labels
 from maxtunnel.zoo.names import architecture_of, load, shipped
@@ -36,9 +38,10 @@ def draw_figure(
     Args:
         number: which.
         out: folder for the PNG and the PDF.
-        data: folder or store that photographs are drawn from; Figure 2 needs none.
-        models: what `load` takes, or for Figure 2 an architecture; by default the paper's where it ships,
-            else the largest that does, and for Figure 3 all, with either decoder.
+        data: folder or store that photographs are drawn from, of which files that cannot be read are skipped
+            with a warning; Figure 2 needs none.
+        models: what `load` takes, or for Figure 2 an architecture; several for Figure 3 alone. By default
+            the paper's where it ships, else the largest that does, and for Figure 3 all, with either decoder.
         count: photographs in Figures 1 and 3.
         seed: draws the photographs, and the channels of Figure 4.
         size, resize: how photographs are read.
@@ -47,7 +50,15 @@ def draw_figure(
 
     Returns:
         The PNG and the PDF.
+
+    Raises:
+        ValueError: there is no such figure, or it does not show what is given, or `out` is no folder.
     """
+    if number not in (1, 2, 3, 4):
+        raise ValueError(f"`number` is {number}: the paper's figures that can be drawn are 1, 2, 3 and 4")
+    if number != 3 and len(models) > 1:
+        raise ValueError(f"`models` has {len(models)}: Figure {number} shows one, and Figure 3 several")
+    check_folder(out)
     if number == 2:
         if labels:
             raise ValueError("`labels` are for networks: Figure 2 shows an architecture, by its own name")
@@ -57,13 +68,15 @@ def draw_figure(
         raise ValueError(
             f"Figure {number} shows photographs: give `data`, a folder or store to draw them from"
         )
-    photographs = read_photographs(data, size, resize, on_progress=on_progress).pixels
+    found = read_photographs(data, size, resize, on_progress=on_progress)
+    for _, reason in found.skipped:
+        logging.getLogger("maxtunnel").warning("skipped: %s", reason)
     wanted = list(models) or (shipped() if number == 3 else [_favourite(shipped(), number)])
     networks = [
         LabelledNetwork(Path(model).name, load(model), name)
         for model, name in zip(wanted, make_labels(wanted, labels), strict=True)
     ]
-    return draw(number, networks, photographs, out, count, seed)
+    return draw(number, networks, found.pixels, out, count, seed)
 
 
 def draw(

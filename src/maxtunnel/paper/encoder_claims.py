@@ -4,13 +4,13 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from maxtunnel.evaluation.intervals import Interval
+from maxtunnel.evaluation.intervals import span
 from maxtunnel.paper.comparisons import Comparison, Gain, compare
 from maxtunnel.paper.evidence import Claim, Evidence
 from maxtunnel.paper.readings import READERS, SHORT, Item, Reading
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.paper.table import Row
-from maxtunnel.paper.verdicts import Finding, decided, find, not_measured, overall, read_findings
+from maxtunnel.paper.verdicts import Finding, find, not_measured, overall, read_findings
 from maxtunnel.support.choices import DecoderKind
 
 _PREFERENCE = (
@@ -30,7 +30,7 @@ def more_filters(evidence: Evidence) -> Claim:
         "Do more filters give a lower error?",
         "More filters give a lower error",
         tuple(_filters_reading(reader, steps) for reader, steps in found.items()),
-        f"RMSE on {evidence.photographs[0]:,} photographs, random encoders; intervals are over photographs, "
+        f"RMSE on {evidence.tested:,} photographs, random encoders; intervals are over photographs, "
         "for one draw of each encoder. A reader is asked of every step from a network to the next larger one "
         f"of its kind, as far as there are such for this or for the other reader. {_PREFERENCE}",
         ("reader", "from", "to", "steps", "RMSE falls by", "95 % interval"),
@@ -61,19 +61,18 @@ def _steps_to_more_filters(evidence: Evidence) -> list[tuple[Row, Row]]:
 def _filters_reading(reader: DecoderKind, steps: Sequence[Comparison]) -> Reading:
     if not steps:
         return not_measured(reader, _TWO_SIZES)
-    verdicts = [step.over_photographs.verdict("lower", "not") for step in steps]
-    answer = f"The error falls in {verdicts.count('lower')} of {len(steps)} steps to more filters."
+    # What does not surely fall counts against the claim.
+    falls = [step.over_photographs.is_lower is True for step in steps]
+    answer = f"The error falls in {falls.count(True)} of {len(steps)} steps to more filters."
     if all((step.second.photographs or math.inf) <= (step.first.photographs or 0) for step in steps):
         answer += " The network of more filters was never trained for longer."
     items = {
         f"{' to '.join(_names(step))}": Item(
-            decided(verdict, "lower", "not"), False, step.over_photographs.mean, step.switches
+            step.over_photographs.is_lower, False, step.over_photographs.mean, step.switches
         )
-        for step, verdict in zip(steps, verdicts, strict=True)
+        for step in steps
     }
-    # As before: what does not surely fall counts against it.
-    words = ["lower" if verdict == "lower" else "not" for verdict in verdicts]
-    return Reading(reader, overall(words, "lower", "not"), answer, items)
+    return Reading(reader, overall(falls), answer, items)
 
 
 def doubled_filters(evidence: Evidence) -> Claim:
@@ -93,7 +92,7 @@ def doubled_filters(evidence: Evidence) -> Claim:
             read_findings(reader, _doubling_findings(mine), "better", "worse", _ONE_SIZE)
             for reader, mine in found.items()
         ),
-        f"RMSE on {evidence.photographs[0]:,} photographs, random encoders. The interval over photographs "
+        f"RMSE on {evidence.tested:,} photographs, random encoders. The interval over photographs "
         "holds for these two encoders; the one over draws (the same seeds for both, Student's t) for "
         f"encoders in general. {_PREFERENCE} A single pair that was not trained alike decides nothing.",
         (
@@ -106,18 +105,15 @@ def doubled_filters(evidence: Evidence) -> Claim:
 
 
 def _doubling_findings(pairs: Sequence[Comparison]) -> list[Finding]:
-    return [
-        find(f"{pair.second.row.name} against {pair.first.row.name}", pair, "better", "worse")
-        for pair in pairs
-    ]
+    return [find(f"{pair.second.row.name} against {pair.first.row.name}", pair) for pair in pairs]
 
 
 def _doubling_cells(pair: Comparison) -> tuple[str, ...]:
     cells = (*_names(pair), _lengths(pair.first, pair.second), *_gain_cells(pair.over_photographs))
     if pair.over_draws is None:
         return (*cells, "one draw", "–")
-    gain, span = _gain_cells(pair.over_draws)
-    return (*cells, f"{gain} ({len(pair.draws)} of {_length(pair.draws[0][0])} steps)", span)
+    gain, interval = _gain_cells(pair.over_draws)
+    return (*cells, f"{gain} ({len(pair.draws)} of {_length(pair.draws[0][0])} steps)", interval)
 
 
 def pretraining(evidence: Evidence) -> Claim:
@@ -149,7 +145,7 @@ def pretrained_pairs(evidence: Evidence) -> _Pairs:
 
 def _pretraining_findings(pairs: Sequence[Comparison]) -> list[Finding]:
     # The random network comes second, so where its RMSE is lower, pretraining raises the error.
-    return [find(str(pair.first.row.architecture), pair, "raises it", "lowers it") for pair in pairs]
+    return [find(str(pair.first.row.architecture), pair) for pair in pairs]
 
 
 def _pretraining_cells(pair: Comparison) -> tuple[str, ...]:
@@ -160,7 +156,7 @@ def _pretraining_cells(pair: Comparison) -> tuple[str, ...]:
         f"{pretrained.row.rmse - random.row.rmse:+.4f}",
         _lengths(pretrained, random),
         f"{gain.mean:+.4f}",
-        _span(gain.interval),
+        span(gain.interval),
         f"{len(pair.draws)} seeds" if pair.draws else "photographs, 1 draw",
     )
 
@@ -206,8 +202,4 @@ def _lengths(a: Result, b: Result) -> str:
 
 
 def _gain_cells(gain: Gain) -> tuple[str, str]:
-    return f"{gain.mean:.4f}", _span(gain.interval)
-
-
-def _span(interval: Interval) -> str:
-    return f"{interval[0]:.4f} to {interval[1]:.4f}"
+    return f"{gain.mean:.4f}", span(gain.interval)

@@ -8,7 +8,7 @@ from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.colours import Colours, measure_colours
 from maxtunnel.paper.measurements import ReadOut, Replaced, read_out, replace_switches
 from maxtunnel.paper.networks import LabelledNetwork
-from maxtunnel.paper.readings import NAMES, READERS, Outcome, Reading, judge
+from maxtunnel.paper.readings import DECODERS, READERS, Outcome, Reading, judge
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.support.choices import DecoderKind
 from maxtunnel.support.progress import OnProgress
@@ -67,13 +67,15 @@ class Evidence:
     Attributes:
         table: the rows of Table II.
         measured: what was measured besides, by the kind of decoder.
-        photographs: how many test photographs the table rests on, and how many the measurements.
+        tested: how many test photographs the table rests on.
+        measured_on: how many the measurements rest on.
         commands: what was run, the last one being this call, which measured everything.
     """
 
     table: Sequence[TableRow]
     measured: Mapping[DecoderKind, Measured]
-    photographs: tuple[int, int]
+    tested: int
+    measured_on: int
     commands: tuple[str, ...]
 
     def command(self, results: Sequence[Result]) -> str:
@@ -131,15 +133,15 @@ def gather(
         mine = [labelled for labelled in mine if not labelled.pretrained] or mine
         colours, read_outs, replaced = {}, {}, {}
         for done, labelled in enumerate(mine):
-            on_progress(f"claims, {NAMES[reader]}", done, len(mine), labelled.name)
+            on_progress(f"claims, {DECODERS[reader]}", done, len(mine), labelled.name)
             name = labelled.row_name
             colours[name] = measure_colours(labelled.network, few)
             replaced[name] = replace_switches(labelled.network, few)
             if reader == "mirrored":
                 read_outs[name] = read_out(labelled.network, few)
         if mine:
-            on_progress(f"claims, {NAMES[reader]}", len(mine), len(mine), "")
+            on_progress(f"claims, {DECODERS[reader]}", len(mine), len(mine), "")
         pair = colourful.get(reader)
         both = None if pair is None else (measure_colours(pair[0], few), measure_colours(pair[1], few))
         found[reader] = Measured(colours, replaced, read_outs, both)
-    return Evidence(table, found, (images, len(few)), commands)
+    return Evidence(table, found, images, len(few), commands)

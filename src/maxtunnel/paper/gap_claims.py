@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 import torch
 
-from maxtunnel.evaluation.intervals import Interval, bootstrap
-from maxtunnel.paper.comparisons import UNDECIDED, Comparison, Gain, mean_gain
+from maxtunnel.evaluation.intervals import bootstrap, span
+from maxtunnel.paper.comparisons import Comparison, Gain, mean_gain
 from maxtunnel.paper.encoder_claims import networks_of, pretrained_pairs
 from maxtunnel.paper.evidence import Claim, Evidence
 from maxtunnel.paper.readings import Reading
 from maxtunnel.paper.results import Result
-from maxtunnel.paper.verdicts import NOT_MEASURED, Finding, overall_of_findings, sum_up
+from maxtunnel.paper.verdicts import NOT_MEASURED, Finding, Verdicts, overall_of_findings, sum_up
 
-_SMALLER, _LARGER = "smaller", "larger"
+_VERDICTS = Verdicts("Less", "More", "Not the same everywhere")
 
 
 class Gap:
@@ -63,10 +63,10 @@ class Gap:
 
     @property
     def finding(self) -> Finding:
-        """What it says."""
+        """What it says to the claim that the gap is smaller for the strong decoder."""
         gain = self.shrinks
-        verdict = UNDECIDED if gain is None else gain.verdict(_SMALLER, _LARGER)
-        return Finding(self.name, verdict, bool(self.draws), self.gaps[0] - self.gaps[1])
+        holds = None if gain is None else gain.is_lower
+        return Finding(self.name, holds, bool(self.draws), self.gaps[0] - self.gaps[1])
 
 
 def remaining_gap(evidence: Evidence) -> Claim:
@@ -99,17 +99,12 @@ def _reading(found: Sequence[Gap]) -> Reading:
         needed = "It takes both encoders of an architecture, each read by both decoders."
         return Reading(None, NOT_MEASURED, needed, {})
     findings = [gap.finding for gap in found]
-    verdict = overall_of_findings(findings, _SMALLER, _LARGER)
-    words = {"Yes": "Less", "No": "More", "Not always": "Not the same everywhere"}
-    for start, word in words.items():
-        if verdict.startswith(start):
-            verdict = verdict.replace(start, word, 1)
-            break
     each = "; ".join("{}: {:+.4f} to {:+.4f}".format(gap.name, *gap.gaps) for gap in found)
     return Reading(
         None,
-        verdict,
-        f"{sum_up(findings)} From the paper's decoder to the strong one the gap goes: {each}.",
+        overall_of_findings(findings, _VERDICTS),
+        f"{sum_up(findings, 'smaller', 'larger')} From the paper's decoder to the strong one the gap goes: "
+        f"{each}.",
         {},
     )
 
@@ -119,7 +114,7 @@ def _cells(gap: Gap) -> tuple[str, ...]:
     ours, theirs = gap.gaps
     return (
         *(gap.name, f"{ours:+.4f}", f"{theirs:+.4f}"),
-        *(("–", "–") if gain is None else (f"{gain.mean:+.4f}", _span(gain.interval))),
+        *(("–", "–") if gain is None else (f"{gain.mean:+.4f}", span(gain.interval, "+.4f"))),
         f"{len(gap.draws)} seeds" if gap.draws else "photographs, 1 draw",
     )
 
@@ -136,7 +131,3 @@ def _same(one: tuple[Result, Result], other: tuple[Result, Result]) -> bool:
 def _difference_of_gaps(means: torch.Tensor) -> torch.Tensor:
     a, b, c, d = means.sqrt()
     return (a - b) - (c - d)
-
-
-def _span(interval: Interval) -> str:
-    return f"{interval[0]:+.4f} to {interval[1]:+.4f}"

@@ -1,6 +1,7 @@
 """The training runs that a reproduction needs: which are left, how long they take, and doing them."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from maxtunnel.models.strong import WIDTH
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.colours import more_colourful
 from maxtunnel.paper.pace import Pace
-from maxtunnel.paper.table import Row
+from maxtunnel.paper.table import ROWS, Row
 from maxtunnel.paper.trial import seconds_per_image
 from maxtunnel.support.choices import DecoderKind, RecipeName
+from maxtunnel.support.numbers import counted
 from maxtunnel.support.progress import OnProgress
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.loop import TrainingStopped
@@ -22,7 +24,9 @@ from maxtunnel.training.recipes import PhaseName, Recipe, recipe_of
 from maxtunnel.training.runs import make_config, resume_run, start_run
 from maxtunnel.zoo.names import load, shipped
 
-CHROMA = 4.0  # of the experiment on dull colours
+# The experiment on dull colours: how much stronger the encoder sees chroma, and the row that it is done with.
+CHROMA = 4.0
+COLOURFUL = ROWS[0]
 _FEWEST_STEPS = 50
 
 
@@ -96,8 +100,7 @@ class Training:
         self, row: Row, seed: int, phase: PhaseName = "train", decoder: DecoderKind = "mirrored"
     ) -> Path:
         """Where a run lies."""
-        name = f"{row.architecture}-encoder" if phase == "pretrain" else row.network(decoder)
-        return self.out / "runs" / name / f"seed{seed}"
+        return run_folder(self.out, row, seed, phase, decoder)
 
     def seconds(self, job: Job) -> float:
         """About how long a run takes on this machine."""
@@ -188,10 +191,27 @@ class Training:
         return row.name if seed == 0 and row.name in shipped() else None
 
 
+def run_folder(
+    out: Path, row: Row, seed: int, phase: PhaseName = "train", decoder: DecoderKind = "mirrored"
+) -> Path:
+    """Where a run of a reproduction in `out` lies."""
+    name = f"{row.architecture}-encoder" if phase == "pretrain" else row.network(decoder)
+    return out / "runs" / name / f"seed{seed}"
+
+
 def colourful_folder(out: Path, row: Row, decoder: DecoderKind) -> Path:
     """Where the run of the experiment on colours lies."""
     name = f"{row.name}-colourful"
     return out / "runs" / (name if decoder == "mirrored" else f"{name}-strong") / "seed0"
+
+
+def finished_runs(out: Path, row: Row, decoder: DecoderKind) -> list[Path]:
+    """The folders of a row's finished runs, by their seeds; those of an earlier call count too."""
+    siblings = run_folder(out, row, 0, decoder=decoder).parent.glob("seed*")
+    seeds = (re.fullmatch(r"seed(\d+)", path.name) for path in siblings)
+    numbers = sorted(int(seed[1]) for seed in seeds if seed)
+    folders = (run_folder(out, row, number, decoder=decoder) for number in numbers)
+    return [folder for folder in folders if is_finished(folder)]
 
 
 def is_finished(run: Path) -> bool:
@@ -232,7 +252,7 @@ def _too_few(minutes: float, need: float, jobs: Sequence[Job]) -> str:
         advice.append("fewer rows (`only`)")
     if len({job.seed for job in jobs}) > 1:
         advice.append("fewer `seeds`")
-    return f"`minutes` is {minutes:g}, too few for {len(jobs)} runs ({runs}): {', or '.join(advice)}"
+    return f"`minutes` is {minutes:g}, too few for {counted(len(jobs), "run")} ({runs}): {', or '.join(advice)}"
 
 
 def do_all(

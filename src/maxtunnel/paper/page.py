@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maxtunnel.paper.comparisons import strong_gain
 from maxtunnel.paper.evidence import Claim
-from maxtunnel.paper.readings import NAMES, SUMMARY, Reading, summarise
+from maxtunnel.paper.readings import DECODERS, SUMMARY, Reading, summarise
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.report.html import Cell, Html, details, element, facts, figure, joined, number, page, table
 from maxtunnel.report.pictures import inline
@@ -19,6 +19,8 @@ _CAPTIONS = {
     "in a row of their own below the paper’s; a close-up of the last at the right.",
     "figure4": "Figure 4: a random channel of each layer of the paper’s decoder, from the bias code to the "
     "image. It stays with that decoder: a strong one has neither a bias code nor these layers.",
+    "frontier": "What the same bits give: networks, and JPEG and WebP of the very same photographs. At the "
+    "left nominal bits of the switches, at the right bits of whole files.",
     "rmse-and-bits": "RMSE against nominal bits of the switches: ours, the paper’s, the authors’ networks. "
     "Marks of equal bits are set apart sideways.",
 }
@@ -50,7 +52,7 @@ class Report:
 def write_report(report: Report, path: Path) -> Path:
     """Write the page; all pictures and the style lie in it."""
     pictures = {png.stem: png for png, _ in report.figures}
-    plot = pictures.pop("rmse-and-bits")
+    plots = pictures.pop("rmse-and-bits"), pictures.pop("frontier")
     whole = page(
         "Image reconstruction from max-switch locations, re-measured",
         "paper",
@@ -65,7 +67,7 @@ def write_report(report: Report, path: Path) -> Path:
         element("ul", *(_finding(claim) for claim in report.claims)),
         *_summary(report.claims),
         _table_part(report),
-        _figure(plot),
+        *map(_figure, plots),
         element("h2", "Figures"),
         _how(f"Photographs were drawn from the test set by seed {report.seed}, not chosen."),
         *map(_figure, pictures.values()),
@@ -85,7 +87,7 @@ def _finding(claim: Claim) -> Html:
 
 
 def _who(reading: Reading) -> str:
-    return "" if reading.reader is None else f"{NAMES[reading.reader].capitalize()}: "
+    return "" if reading.reader is None else f"{DECODERS[reading.reader].capitalize()}: "
 
 
 def _summary(claims: Sequence[Claim]) -> tuple[Html, ...]:

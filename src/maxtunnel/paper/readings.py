@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from maxtunnel.support.choices import DecoderKind
 
 READERS: tuple[DecoderKind, ...] = ("mirrored", "strong")
-NAMES: Mapping[DecoderKind, str] = {"mirrored": "the paper's decoder", "strong": "the strong decoder"}
+# What people are told of each kind.
+DECODERS: Mapping[DecoderKind, str] = {"mirrored": "the paper's decoder", "strong": "the strong decoder"}
 SHORT: Mapping[DecoderKind, str] = {"mirrored": "paper's", "strong": "strong"}  # in a table
 NO_STRONG = "There is no strong decoder here that it could be asked of."
 
@@ -18,9 +19,9 @@ class Item:
     Attributes:
         holds: None where its numbers do not decide.
         over_draws: whether it holds over draws of the encoder, or for the one that was drawn.
-        effect: how large it is that the claim is about; None where that is no one number.
-        switches: which ones were read, where it does not hold over draws: only of the same ones do two
-            readers say the same.
+        effect: how large the effect is that the claim is about; None where no single number says it.
+        switches: which ones were read. Where it does not hold over draws, two readers can be compared only
+            if they read the same ones.
     """
 
     holds: bool | None
@@ -154,11 +155,11 @@ def summarise(
             outcome = judge(readings)
             said = (_counted(reading) for reading in readings)
             rows.append((statement, *said, outcome.verdict, outcome.reason))
-    return ("conclusion", *NAMES.values(), "outcome", "because"), rows
+    return ("conclusion", *DECODERS.values(), "outcome", "because"), rows
 
 
 def _counted(reading: Reading) -> str:
-    """In how much of what it was asked of a claim holds for a reader."""
+    """In how many of the cases that were put to a reader the claim holds."""
     if not reading.items:
         return reading.verdict
     held = sum(item.holds is True for item in reading.items.values())

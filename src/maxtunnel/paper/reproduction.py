@@ -7,6 +7,8 @@ from pathlib import Path
 
 from maxtunnel.data import Store
 from maxtunnel.data.batches import Pixels
+from maxtunnel.evaluation.compression import compress
+from maxtunnel.evaluation.records import Evaluation
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper import figures
 from maxtunnel.paper.canvas import save
@@ -17,7 +19,10 @@ from maxtunnel.paper.curve import curve, marks_of
 from maxtunnel.paper.drawing import draw_all
 from maxtunnel.paper.evidence import Colourful, Evidence, gather
 from maxtunnel.paper.facts import Facts, gather_facts, remember_command
-from maxtunnel.paper.jobs import CHROMA, colourful_folder, do_all, is_finished
+from maxtunnel.paper.frontier import Frontier
+from maxtunnel.paper.frontier import gather as gather_frontier
+from maxtunnel.paper.frontier_figure import draw_frontier
+from maxtunnel.paper.jobs import CHROMA, COLOURFUL, colourful_folder, do_all, is_finished, run_folder
 from maxtunnel.paper.networks import LabelledNetwork, find_snapshots
 from maxtunnel.paper.page import Report, write_report
 from maxtunnel.paper.readings import READERS
@@ -73,9 +78,10 @@ def reproduce(
     shown = _shown(networks, table)
     few = figures.choose(test.pixels, asked.photographs, asked.seed)
     pairs = _colourful_pairs(asked.out)
+    frontier = gather_frontier(_with_series(table), compress(test.pixels[:], on_progress))
     evidence = gather(table, shown, pairs, few, len(test.pixels), commands, on_progress)
     facts = gather_facts(asked, commands, (test, train), table, time.monotonic() - began)
-    return _write(asked, evidence, shown, test.pixels, facts), table
+    return _write(asked, evidence, shown, test.pixels, frontier, facts), table
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +133,22 @@ def _shown(networks: Sequence[_Candidate], table: Sequence[TableRow]) -> list[La
     ]
 
 
+def _with_series(table: Sequence[TableRow]) -> list[tuple[str, Evaluation]]:
+    """What the networks that the table has as ours reached, by either decoder, each with its series."""
+    return [
+        (f"{'pretrained' if line.row.pretrained else 'random'}, {result.decoder}", result.evaluation)
+        for line in table
+        for result in (line.ours, line.strong)
+        if result is not None
+    ]
+
+
 def _colourful_pairs(out: Path) -> Colourful:
-    """8-8-8 of seed 0 trained here, and the same with an encoder that sees more chroma, by the decoder."""
+    """The plain run of the experiment on colours, and that with more chroma, by the kind of decoder."""
     found = {}
     for decoder in READERS:
-        folders = out / "runs" / ROWS[0].network(decoder) / "seed0", colourful_folder(out, ROWS[0], decoder)
+        plain_run = run_folder(out, COLOURFUL, 0, decoder=decoder)
+        folders = plain_run, colourful_folder(out, COLOURFUL, decoder)
         if all(map(is_finished, folders)):
             plain, rich = map(load, folders)
             # An encoder or a length that was changed in between would be taken for what chroma does.
@@ -151,12 +168,15 @@ def _write(
     evidence: Evidence,
     shown: Sequence[LabelledNetwork],
     photographs: Pixels,
+    frontier: Frontier,
     facts: Facts,
 ) -> Path:
     """Draw the figures and write every file; the page comes last."""
     table = evidence.table
     drawn = draw_all(shown, photographs, asked.out, asked.seed)
     drawn.append(save(curve(marks_of(table)), asked.out / "rmse-and-bits"))
+    frontier.save(asked.out)
+    drawn.append(save(draw_frontier(frontier), asked.out / "frontier"))
     claims = evaluate_claims(evidence)
     write_table(table, asked.out, dict(facts))
     write_claims(claims, asked.out / "claims.md", facts)

@@ -9,12 +9,22 @@ from typing import Literal, NamedTuple
 from maxtunnel.data import Store, is_store, open_store
 from maxtunnel.models.checkpoint import read_header
 from maxtunnel.models.strong import WIDTH
-from maxtunnel.paper.jobs import Job, Training, evaluation_seconds, is_finished, pending, steps_in
+from maxtunnel.paper.jobs import (
+    COLOURFUL,
+    Job,
+    Training,
+    evaluation_seconds,
+    finished_runs,
+    pending,
+    steps_in,
+)
 from maxtunnel.paper.readings import READERS
 from maxtunnel.paper.table import ROWS, Row, select
 from maxtunnel.paper.trial import duration
 from maxtunnel.support.choices import DecoderKind, RecipeName
-from maxtunnel.support.files import replacing
+from maxtunnel.support.files import FormatError, replacing
+from maxtunnel.support.numbers import counted
+from maxtunnel.support.records import from_json, to_json
 from maxtunnel.zoo.names import WEIGHTS, shipped
 
 _PLAN = "plan.json"
@@ -78,6 +88,14 @@ class Plan:
     training: Training | None
 
 
+@dataclass(frozen=True)
+class _Bound:
+    """A bound in minutes, and the steps of every run that it became in the first call."""
+
+    minutes: float
+    steps: int
+
+
 def open_prepared(path: Path, name: str) -> Store:
     """A prepared store; ValueError calls a folder that is none by `name`, the argument it came in."""
     if not is_store(path):
@@ -127,18 +145,24 @@ def make_plan(asked: Reproduction, train: Store | None) -> Plan:
     )
     jobs = _list_jobs(asked, training)
     if asked.minutes is not None and training.steps is None and jobs:
-        training = replace(training, steps=steps_in(asked.minutes, jobs, training))
+        steps = steps_in(asked.minutes, jobs, training)
+        training = replace(training, steps=steps)
+        bound = _Bound(asked.minutes, steps)
         with replacing(asked.out / _PLAN) as temporary:
-            temporary.write_text(json.dumps({"minutes": asked.minutes, "steps": training.steps}) + "\n")
+            temporary.write_text(json.dumps(to_json(bound)) + "\n")
         jobs = _list_jobs(asked, training)
     return Plan(jobs, training)
 
 
 def _steps(asked: Reproduction) -> int | None:
     # A bound in minutes was turned into steps by the first call; going on must not change them.
-    if asked.minutes is not None and (asked.out / _PLAN).exists():
-        return int(json.loads((asked.out / _PLAN).read_text())["steps"])
-    return asked.steps
+    path = asked.out / _PLAN
+    if asked.minutes is None or not path.exists():
+        return asked.steps
+    try:
+        return from_json(_Bound, json.loads(path.read_text())).steps
+    except ValueError as error:
+        raise FormatError(f"{path} is damaged ({error}): delete it, and steps are counted anew") from None
 
 
 def _list_jobs(asked: Reproduction, training: Training) -> tuple[Job, ...]:
@@ -152,10 +176,9 @@ def _list_jobs(asked: Reproduction, training: Training) -> tuple[Job, ...]:
         if asked.seeds > 1 or row.network(decoder) not in there
         for job in training.jobs(row, seed, decoder)
     ]
-    plain = ROWS[0]
     for decoder in asked.decoders:
-        if any((job.row, job.seed, job.decoder) == (plain, 0, decoder) for job in wanted):
-            wanted.append(training.colourful(plain, decoder))
+        if any((job.row, job.seed, job.decoder) == (COLOURFUL, 0, decoder) for job in wanted):
+            wanted.append(training.colourful(COLOURFUL, decoder))
     return tuple(pending(list(dict.fromkeys(wanted))))
 
 
@@ -181,12 +204,9 @@ def _find(asked: Reproduction, row: Row, decoder: DecoderKind) -> list[Found]:
     if asked.use_shipped and name in shipped() and row in select(asked.only):
         width = read_header(WEIGHTS / f"{name}.safetensors").strong_width
         found.append(Found(row, "shipped", name, width))
-    # Runs of an earlier call with other rows count too.
-    folders = (asked.out / "runs" / name).glob("seed*")
-    for folder in sorted(folders, key=lambda path: int(path.name.removeprefix("seed"))):
-        if is_finished(folder):
-            width = read_header(folder / "model.safetensors").strong_width
-            found.append(Found(row, folder.name, str(folder), width))
+    for folder in finished_runs(asked.out, row, decoder):
+        width = read_header(folder / "model.safetensors").strong_width
+        found.append(Found(row, folder.name, str(folder), width))
     return found
 
 
@@ -196,8 +216,8 @@ def estimate(asked: Reproduction, plan: Plan, there: Sequence[tuple[Row, int | N
     Args:
         asked: what is asked for.
         plan: the runs that are left.
-        there: the rows of the networks to measure that are there already, snapshots too, and the width of
-            those with a strong decoder.
+        there: for each network that is there already, snapshots too: its row, and the width of its strong
+            decoder, or None.
         test: the photographs to measure on.
     """
     coming = [
@@ -209,7 +229,7 @@ def estimate(asked: Reproduction, plan: Plan, there: Sequence[tuple[Row, int | N
     measuring = sum(evaluation_seconds(row.architecture, images, size, width) for row, width in networks)
     shown = min(asked.photographs, images)
     return (
-        f"{_estimate_training(plan)}; then {_counted(len(networks), 'network')} to measure on {images:,} "
+        f"{_estimate_training(plan)}; then {counted(len(networks), 'network')} to measure on {images:,} "
         f"photographs, about {duration(measuring)} less what was measured before; then claims and figures on "
         f"{shown:,} photographs, which is not estimated"
     )
@@ -221,8 +241,4 @@ def _estimate_training(plan: Plan) -> str:
     parts = [(job, plan.training.seconds(job)) for job in plan.jobs]
     named = "; ".join(f"{job.name}, about {duration(seconds)}" for job, seconds in parts)
     whole = duration(sum(seconds for _, seconds in parts))
-    return f"{_counted(len(parts), 'run')} to train, about {whole} in all ({named})"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{counted(len(parts), 'run')} to train, about {whole} in all ({named})"

@@ -21,9 +21,13 @@ _IMAGE, _CONV, _POOL, _BIAS, _UNPOOL, _DECONV = (
 
 
 def schematic(architecture: Architecture, size: int = 128) -> "Figure":
-    """Draw an architecture's layers, and the way of its switches, for images of `size` x `size` pixels."""
+    """Draw an architecture's layers, and the way of its switches, for images of `size` x `size` pixels.
+
+    They are padded, as by the network, to a size that can be halved in every block.
+    """
     from matplotlib.figure import Figure
 
+    size, _ = architecture.padded_size((size, size))
     with style():
         figure = Figure(figsize=(3.0 + 2.3 * len(architecture.widths), 3.9))
         drawing = _Schematic(figure.subplots(), size, architecture)

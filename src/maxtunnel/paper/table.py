@@ -19,9 +19,9 @@ class Published:
 
     Attributes:
         rmse: values in [0, 1], output not clipped.
-        photographs: it was measured on: 3,925 are all, 1,963 every second one.
-        rmse_of_200: on the 200 that `maxtunnel evaluate --limit 200` takes; None where the snapshot is not
-            at hand.
+        photographs: how many it was measured on: 3,925 are all, 1,963 every second one.
+        rmse_of_200: the RMSE on the 200 that `maxtunnel evaluate --limit 200` takes; None where the snapshot
+            is not at hand.
     """
 
     rmse: float

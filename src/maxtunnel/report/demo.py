@@ -41,11 +41,12 @@ def run_demo(
     check_folder(out)
     models = models or MODELS
     names = make_labels(models, labels)
+    # Every model is loaded before the first is measured: a wrong name shows at once.
+    networks = [load(model) for model in models]
     pixels = torch.stack(list(demo_photographs().values()))
     rows, evaluations = [Row("originals", "8 bits per pixel and colour channel", pixels)], []
     last = b""
-    for done, (model, name) in enumerate(zip(models, names, strict=True), 1):
-        network = load(model)
+    for done, (network, name) in enumerate(zip(networks, names, strict=True), 1):
         result = evaluate(network, pixels, model=name)
         caption = _caption(network, result, network.identity() == last)
         last = network.identity()

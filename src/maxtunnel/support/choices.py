@@ -22,3 +22,9 @@ Precision = Literal["32", "bf16"]
 
 # What reads switches: the paper's decoder, or one that reads all levels in both directions.
 DecoderKind = Literal["mirrored", "strong"]
+
+# Which weights of a model are fine-tuned: all, or those on which what is pooled depends.
+Trained = Literal["all", "before-pooling"]
+
+# What batch normalisation does while a model is fine-tuned: its running statistics stay, or they follow.
+BatchNorm = Literal["frozen", "updated"]

@@ -61,12 +61,10 @@ class Answers:
             lambda upload: inside.answer(upload, model, decoder, channel, self._limits), photograph
         )
 
+    @markup.with_notices
     def _compute(self, answer: Callable[..., str], *payloads: object) -> str:
         """An answer for uploads, or what is wrong with them."""
-        try:
-            uploads: list[Upload | None] = [
-                read_upload(payload, self._folder, self._limits) for payload in payloads
-            ]
-            return self._results.lift(self._workers.submit(answer, *uploads).result())
-        except ValueError as error:
-            return markup.notice(error)
+        uploads: list[Upload | None] = [
+            read_upload(payload, self._folder, self._limits) for payload in payloads
+        ]
+        return self._results.lift(self._workers.submit(answer, *uploads).result())

@@ -14,7 +14,7 @@ from maxtunnel.codec import Header, is_fast
 from maxtunnel.support.files import FormatError
 from maxtunnel.switches.window import Pair
 from maxtunnel.web.inputs import Limits
-from maxtunnel.web.networks import network, no_strong, strong_of
+from maxtunnel.web.networks import no_strong, strong_of
 
 MOST_SCANS = 100  # of a JPEG; a progressive one has about ten
 MOST_SEGMENTS = 4096  # of a JPEG, scans among them; one by one, Pillow reads them before the first scan
@@ -46,11 +46,12 @@ def check_photograph(data: bytes, name: str, limits: Limits) -> None:
         raise FormatError(f"{name} is a TIFF whose tiles are larger than a photograph may be: save it again")
 
 
-def check_switches(header: Header, name: str, limits: Limits, model: str) -> None:
-    """Refuse a switch file of more than one image of the page's size, or of other levels than `model` has.
+def check_switches(header: Header, name: str, limits: Limits) -> None:
+    """Refuse a switch file by the amount that it holds; reading it compares its levels with its network.
 
     Raises:
-        FormatError: it does, or it would take long as there is no compiled coder.
+        FormatError: more than one image, or a larger one than the page takes, or it would take long as there
+            is no compiled coder.
     """
     if header.images != 1 or max(header.image_size) > limits.max_side:
         height, width = header.image_size
@@ -58,13 +59,6 @@ def check_switches(header: Header, name: str, limits: Limits, model: str) -> Non
             f"{name} holds {header.images} images of {width}x{height} pixels; this page decodes one of up to "
             f"{limits.max_side} a side: take maxtunnel decode, which has no such limit"
         )
-    architecture = network(model).architecture
-    padded = architecture.padded_size(header.image_size)
-    # The first level pools the whole image, each further one a plane of half the side.
-    planes = [(padded[0] >> halvings, padded[1] >> halvings) for halvings in range(len(architecture.widths))]
-    claimed = [(part.channels, part.size) for part in header.parts]
-    if claimed != list(zip(architecture.widths, planes, strict=True)):
-        raise FormatError(f"{name} is damaged: its levels are not those of {model}")
     steps = sum(part.work(header.images) for part in header.parts if part.coding != "packed")
     if steps > MOST_PLAIN_STEPS and not is_fast():
         raise FormatError(

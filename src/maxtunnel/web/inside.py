@@ -10,7 +10,7 @@ from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.report.html import Html, element, figure, joined
 from maxtunnel.report.pictures import dots, picture
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
-from maxtunnel.web import markup
+from maxtunnel.web import markup, triggers
 from maxtunnel.web.bounds import STRONG_SIDE_INSIDE
 from maxtunnel.web.inputs import Limits, number
 from maxtunnel.web.nearness import beside_mean, explain, mean_picture, name_levels, nearness
@@ -74,17 +74,15 @@ def from_levels(network: TunnelNetwork, code: SwitchCode) -> list[tuple[tuple[in
     return [(levels, network.decode(code, levels)) for levels in sets]
 
 
+@markup.with_notices
 def answer(upload: Upload | None, model: object, decoder: object, channel: object, limits: Limits) -> Html:
     """Everything that the tab shows, as HTML, or what is wrong."""
     if upload is None:
         return markup.hint("Choose a photograph at the top of the page to look inside.")
-    try:
-        net = reader(model, decoder)
-        side = SIDE if net.strong_width is None else STRONG_SIDE_INSIDE
-        wanted = int(number(channel, 1, 10_000, "the channel")) - 1
-        return show(net, read_photograph(upload, limits, min(side, limits.max_side)), wanted)
-    except (ValueError, MemoryError) as error:
-        return markup.notice(error)
+    net = reader(model, decoder)
+    side = SIDE if net.strong_width is None else STRONG_SIDE_INSIDE
+    wanted = int(number(channel, 1, 10_000, "the channel")) - 1
+    return show(net, read_photograph(upload, limits, min(side, limits.max_side)), wanted)
 
 
 def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -> Html:
@@ -103,6 +101,9 @@ def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -
         markup.row(
             (_switches(level, place, channel) for place, level in enumerate(code.levels, 1)), "mt-exact"
         ),
+        element("h3", "What a switch says"),
+        element("p", triggers.ABOUT),
+        triggers.show(network, channel),
         element("h3", "The decoder, layer by layer" if paper else "The strong decoder, part by part"),
         element("p", ABOUT_LAYERS if paper else ABOUT_STRONG_LAYERS),
         markup.row((_layer(name, x, channel) for name, x in network.activations(code)), "mt-exact"),

@@ -41,9 +41,9 @@ finest; the strong one reads all levels before it draws anything.
 
 **The transplant.** In the paper no feature reaches the decoder. Here you may give the paper's decoder the
 features of B, brought to the strength of its constant, together with the switches of A. The strong decoder
-has no place for features: it was made for switches alone. Whether *where* or *what* decides
-is told by the two errors beside those of the mean image: to A, whose switches it
-had, and to B, whose features.
+has no place for features: it was made for switches alone. Two errors tell whether *where* or *what* decides:
+that to A, whose switches the decoder had, and that to B, whose features it had. Beside each stands that of
+the mean image.
 """
 
 
@@ -174,6 +174,7 @@ def alter(
     )
 
 
+@markup.with_notices
 def answer(
     first: Upload | None,
     second: Upload | None,
@@ -187,16 +188,13 @@ def answer(
     """The three pictures as HTML, or what is wrong; `controls` are a change and a share for each level."""
     if first is None or second is None:
         return markup.hint("The lab takes two photographs: A at the top of the page, B here.")
-    try:
-        net = reader(model, decoder)
-        choices = read_choices(controls, len(net.architecture.widths))
-        side = min(SIDE, limits.max_side)
-        pixels = [read_photograph(upload, limits, side) for upload in (first, second)]
-        from_second = choose(what, FEATURES, "the decoder's input") == "B"
-        done = alter(net, pixels[0], pixels[1], choices, from_second, int(number(seed, 0, 1000, "the seed")))
-        return show(done)
-    except (ValueError, MemoryError) as error:
-        return markup.notice(error)
+    net = reader(model, decoder)
+    choices = read_choices(controls, len(net.architecture.widths))
+    side = min(SIDE, limits.max_side)
+    pixels = [read_photograph(upload, limits, side) for upload in (first, second)]
+    from_second = choose(what, FEATURES, "the decoder's input") == "B"
+    wanted = int(number(seed, 0, 1000, "the seed"))
+    return show(alter(net, pixels[0], pixels[1], choices, from_second, wanted))
 
 
 def read_choices(controls: Sequence[object], levels: int) -> list[Choice]:

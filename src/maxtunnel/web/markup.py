@@ -3,13 +3,19 @@
 Pictures stand inside the HTML as PNG, so that no result is ever a file on the server.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from jaxtyping import UInt8
 from torch import Tensor
 
 from maxtunnel.report.html import Html, data_uri, element
 from maxtunnel.report.pictures import picture
+from maxtunnel.support.memory import is_out_of_memory
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer", bound=str)
 
 
 def row(figures: Iterable[str], classes: str = "") -> Html:
@@ -48,9 +54,25 @@ def links(*downloads: Html) -> Html:
     return element("p", *downloads, class_="mt-links")
 
 
-def notice(error: BaseException) -> Html:
-    """An error in words, where the result would stand."""
-    text = str(error) if isinstance(error, ValueError) else "there is not enough memory: take a smaller size"
+def with_notices(answer: Callable[Arguments, Answer]) -> Callable[Arguments, Answer | Html]:
+    """The same function, which answers with a notice where a visitor can do something about an error."""
+
+    @wraps(answer)
+    def answer_or_notice(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer | Html:
+        try:
+            return answer(*args, **kwargs)
+        except (ValueError, MemoryError, RuntimeError) as error:
+            if isinstance(error, ValueError):
+                return _notice(str(error))
+            if is_out_of_memory(error):
+                return _notice("there is not enough memory: take a smaller size")
+            raise
+
+    return answer_or_notice
+
+
+def _notice(text: str) -> Html:
+    """What is wrong, where the result would stand."""
     return element("div", element("b", "That did not work."), f" {text}.", class_="mt-notice", role="alert")
 
 

@@ -8,15 +8,13 @@ import threading
 from functools import cache
 
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.support.choices import DecoderKind
+from maxtunnel.paper.readings import DECODERS
 from maxtunnel.web.inputs import choose, printable
 from maxtunnel.zoo.names import Shipped, list_shipped, load, shipped
 
 # Of the mean image that all shipped networks carry, on what their own errors were measured on: the 3,925
 # photographs of imagenette/val, warped to 128x128 without antialiasing. A test measures it on some of them.
 MEAN_RMSE = 0.2827
-# What the page calls the two kinds of decoder.
-DECODERS: dict[DecoderKind, str] = {"mirrored": "the paper's decoder", "strong": "the strong decoder"}
 _loading = threading.Lock()
 
 

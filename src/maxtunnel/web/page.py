@@ -4,13 +4,13 @@ from pathlib import Path
 
 from maxtunnel.data import photographs
 from maxtunnel.data.photographs import DEMO
-from maxtunnel.web import lab, markup, reconstruct, table
+from maxtunnel.paper.readings import DECODERS
+from maxtunnel.web import frontier, lab, markup, reconstruct, table
 from maxtunnel.web.answers import CONCURRENT, Answers
 from maxtunnel.web.bounds import STRONG_SIDE
 from maxtunnel.web.frame import SAMPLE, first_result, foot, head
 from maxtunnel.web.inputs import Limits
 from maxtunnel.web.networks import (
-    DECODERS,
     MEAN_RMSE,
     depths,
     favourite,
@@ -131,6 +131,8 @@ def _add_table() -> None:
     with gr.Tab(TABLE):
         _html(table.show())
         _words(table.explanation())
+        _html(frontier.show())
+        _words(frontier.explanation())
 
 
 def _photograph() -> Component:

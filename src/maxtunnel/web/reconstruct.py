@@ -14,6 +14,7 @@ from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.evaluation.metrics import measure
 from maxtunnel.models.tiling import decode, decode_pieces, encode
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.paper.readings import DECODERS
 from maxtunnel.report.html import Html, element, facts, figure, joined
 from maxtunnel.report.pictures import heat, picture, png
 from maxtunnel.support.choices import DecoderKind
@@ -22,7 +23,7 @@ from maxtunnel.web import markup
 from maxtunnel.web.bounds import why_not_strong
 from maxtunnel.web.inputs import Limits, number
 from maxtunnel.web.nearness import mean_rmse
-from maxtunnel.web.networks import DECODERS, reader
+from maxtunnel.web.networks import reader
 from maxtunnel.web.uploads import Upload, read_photograph, read_switches
 
 _BYTES = "application/octet-stream"
@@ -203,15 +204,13 @@ def _numbers(rebuilt: Rebuilt) -> list[tuple[str, str, str]]:
     ]
 
 
+@markup.with_notices
 def answer_photograph(upload: Upload | None, model: object, side: object, limits: Limits) -> Html:
     """The result for a photograph as HTML, or what is wrong with it."""
     if upload is None:
         return markup.hint("Drop a photograph, paste one, use the camera, or take a sample.")
-    try:
-        longest = int(number(side, 1, limits.max_side, "the longest side"))
-        return show_photograph(model, read_photograph(upload, limits, longest), upload.name)
-    except (ValueError, MemoryError) as error:
-        return markup.notice(error)
+    longest = int(number(side, 1, limits.max_side, "the longest side"))
+    return show_photograph(model, read_photograph(upload, limits, longest), upload.name)
 
 
 def show_photograph(model: object, pixels: UInt8[Tensor, "3 h w"], name: str) -> Html:
@@ -222,14 +221,12 @@ def show_photograph(model: object, pixels: UInt8[Tensor, "3 h w"], name: str) ->
     return show_rebuilt(rebuild(net, pixels, strong), chosen, name, missing)
 
 
+@markup.with_notices
 def answer_switches(upload: Upload, limits: Limits) -> Html:
     """The pictures in a switch file as HTML, or what is wrong with the file."""
-    try:
-        model, code = read_switches(upload, limits)
-        missing = why_not_strong(model, code.image_size)
-        pictures = {kind: decode(reader(model, kind), code) for kind in _kinds(missing)}
-    except (ValueError, MemoryError) as error:
-        return markup.notice(error)
+    model, code = read_switches(upload, limits)
+    missing = why_not_strong(model, code.image_size)
+    pictures = {kind: decode(reader(model, kind), code) for kind in _kinds(missing)}
     height, width = code.image_size
     bits = 8 * len(upload.data) / (3 * height * width)
     figures = (

@@ -51,7 +51,7 @@ class Line:
     @property
     def pretrained(self) -> bool:
         """Whether its encoder was pretrained."""
-        return self.shipped.pretrained
+        return self.shipped.encoder == "pretrained"
 
 
 def lines() -> list[Line]:

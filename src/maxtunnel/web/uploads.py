@@ -121,5 +121,5 @@ def read_switches(upload: Upload, limits: Limits) -> tuple[str, SwitchCode]:
             f"{upload.name} was made by a network that is not on this page: decode it with maxtunnel decode "
             "--model and the network that made it"
         )
-    check_switches(header, upload.name, limits, name)
+    check_switches(header, upload.name, limits)
     return name, loads(upload.data, name=upload.name)
