@@ -42,14 +42,14 @@ def attacker(*widths, levels=None, **settings):
 
 
 def training(name, seconds=1.0):
-    return Training(name, 10, seconds, 0.02, ((10, 0.3),), False)
+    return Training(name, "strong", 10, seconds, 0.02, ((10, 0.3),), False)
 
 
-def test_the_known_decoder_is_found_by_its_name():
+def test_a_training_is_found_by_its_name():
     ledger = TrainingLedger()
     for entry in (training("random switches", 7.0), training(KNOWN.name, 5.0), training("more", 9.0)):
         ledger.add(entry)
-    assert ledger.known.seconds_per_step == 0.5
+    assert ledger.of(KNOWN).seconds_per_step == 0.5
     assert [entry.name for entry in ledger] == ["random switches", KNOWN.name, "more"]
 
 
@@ -59,7 +59,7 @@ def test_attackers_of_one_audit_share_a_ledger_and_others_do_not():
     second.train(WHERE, 2)
     first.train(KNOWN, 3)
     assert [(entry.name, entry.steps) for entry in first.ledger] == [(WHERE.name, 2), (KNOWN.name, 3)]
-    assert second.ledger.known.steps == 3
+    assert second.ledger.of(KNOWN).steps == 3
     assert list(stranger.ledger) == []
 
 
@@ -121,7 +121,7 @@ def test_a_training_that_goes_on_takes_the_rates_and_photographs_that_come_next(
     second = attacker(3, shelf=Shelf(tmp_path, resume=True))
     second.train(KNOWN, 40)
     assert parts == whole[:40]
-    assert second.ledger.known.steps == 40
+    assert second.ledger.of(KNOWN).steps == 40
 
 
 def test_a_training_bound_in_time_goes_on_at_the_rate_that_it_had(monkeypatch, tmp_path):

@@ -69,7 +69,8 @@ def test_the_page_shows_the_curve_of_every_reader_against_time_and_says_which_st
 
 def test_the_page_names_the_kind_of_its_decoders():
     for kind, reader in READERS.items():
-        result = replace(small_result(), config=replace(small_result().config, decoder=kind))
+        result = small_result()
+        result = replace(result, decoders=tuple(replace(done, reader=kind) for done in result.decoders))
         page = audit_page(result)
         # In the verdict, in how it was done and in the record.
         assert page.count(reader.title) == 3
@@ -117,14 +118,14 @@ def test_the_json_holds_every_field_but_the_pictures(tmp_path):
         "format", "verdict", "warnings", "target", "size", "images", "rows", "levels", "shares", "identified",
         "transplant", "decoders", "mitigations", "untrained", "returned", "unpoolings", "not_covered",
         "config", "seconds", "versions", "withheld", "best_reader", "left_out", "returning", "unpooling",
-        "unseen", "untrained_note", "enough_minutes", "interrupted", "record",
+        "unseen", "untrained_note", "draws", "enough_minutes", "interrupted", "record",
     }  # fmt: skip
     pictures = {path.stem for path in (tmp_path / "out" / "pictures").iterdir()}
     assert {"known", "alone-1", "alone-2", "from-deepest-1", "from-deepest-2"} <= pictures
 
 
 def test_names_are_escaped_and_pictures_of_a_part_of_the_levels_are_shown(tmp_path):
-    config = AuditConfig(steps=8, images=8, width=4, least_steps=2)
+    config = AuditConfig(steps=8, images=8, width=4, least_steps=2, decoder="mirrored")
     target = Target(convolutions(2, 2, 2), "<script>", levels=(2, 3))
     found = audit(target, photographs(16), holdout=photographs(8), config=config)
     html = write_report(found, tmp_path).read_text()

@@ -8,7 +8,7 @@ from specimens import convolutions, photographs, small_result
 
 from maxtunnel.auditing import AuditConfig, Conclusions, audit, write_report
 from maxtunnel.auditing.conclusions import readable_minutes
-from maxtunnel.auditing.ledger import EVERY_LEVEL, KNOWN
+from maxtunnel.auditing.ledger import EVERY_LEVEL, known_by
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -88,7 +88,7 @@ def bare():
 @pytest.mark.parametrize("key", ["untrained", "what"])
 def test_a_short_decoder_that_reads_more_withholds_the_verdict_of_one_that_is_not_done(key):
     rows = {"known": 0.3, "where": 0.2, key: 0.48}
-    assert "verdict" in withheld(rows=rows, falling=("known switches",), **bare())
+    assert "verdict" in withheld(rows=rows, falling=(known_by("mirrored").name,), **bare())
     # An untrained model may give away more, where the decoder of the trained one's switches has learned.
     assert "verdict" not in withheld(rows=rows, **bare())
     # One that rebuilt nothing has not shown that there is nothing.
@@ -149,17 +149,17 @@ def test_a_row_of_more_switches_that_says_less_than_one_of_fewer_is_withheld(tmp
 
 
 def test_a_single_level_needs_no_decoder_of_levels():
-    config = AuditConfig(steps=8, images=8, width=4, least_steps=2)
+    config = AuditConfig(steps=8, images=8, width=4, least_steps=2, decoder="strong")
     found = audit(convolutions(2), photographs(16), holdout=photographs(8), config=config)
     assert EVERY_LEVEL not in [training.name for training in found.decoders]
     (level,) = found.levels
     assert level.alone.rmse == level.from_deepest.rmse == found.rows["known"].rmse
-    assert level.alone.decoder == KNOWN.name
+    assert level.alone.decoder == known_by("strong").name
     assert not any(EVERY_LEVEL in reason for reason in Conclusions(found).withheld.get("levels", ()))
 
 
 def test_levels_that_were_withheld_from_the_observer_are_told(tmp_path):
-    config = AuditConfig(steps=8, images=8, width=4, least_steps=2, levels=(2,))
+    config = AuditConfig(steps=8, images=8, width=4, least_steps=2, levels=(2,), decoder="mirrored")
     found = audit(convolutions(2, 2, 2), photographs(16), holdout=photographs(8), config=config)
     assert found.record.observed == (2,)
     assert found.record.withheld == ("1 (2)", "3 (8)")

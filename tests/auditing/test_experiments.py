@@ -49,7 +49,7 @@ def test_levels_come_in_call_order_with_their_bits():
 @pytest.mark.parametrize(("levels", "numbers"), [(None, [1, 2, 3]), ((2, 3), [2, 3]), ((3, 1), [1, 3])])
 def test_levels_and_pictures_are_numbered_from_1_in_call_order(levels, numbers):
     model = convolutions(3, 4, 5).train()
-    config = AuditConfig(steps=2, images=8, levels=levels)
+    config = AuditConfig(steps=2, images=8, levels=levels, width=4)
     found = audit(model, photographs(20), holdout=photographs(8, seed=1), config=config)
     assert [level.number for level in found.levels] == numbers
     assert [level.name for level in found.levels] == [str(3 * number - 1) for number in numbers]
@@ -77,9 +77,9 @@ def test_levels_that_do_not_exist_are_refused(levels, asked):
 
 
 def test_the_same_steps_give_the_same_result():
-    config = AuditConfig(steps=12, images=16)
+    config = AuditConfig(steps=12, images=16, width=4)
     first, second = (
-        audit(convolutions(3), photographs(20), holdout=photographs(16, seed=1), config=config)
+        audit(convolutions(3), photographs(20, 16), holdout=photographs(16, 16, seed=1), config=config)
         for _ in range(2)
     )
     assert first.rows == second.rows
@@ -117,7 +117,7 @@ def test_mitigations_are_measured_on_as_many_photographs_as_rows(monkeypatch):
         "maxtunnel.auditing.run.try_mitigations",
         lambda target, attacker, *others: attackers.append(attacker) or ((), []),
     )
-    config = AuditConfig(steps=1, mitigations=1.0, images=9)
+    config = AuditConfig(steps=1, mitigations=1.0, images=9, width=4)
     found = audit(convolutions(2), photographs(16), holdout=photographs(12), config=config)
     assert found.images == {"given": 16, "trained": 16, "measured": 9, "searched": 12}
     assert [attacker.measured for attacker in attackers] == [9]
@@ -133,13 +133,18 @@ def test_coded_bits_are_what_a_switch_file_takes():
 
 
 @pytest.mark.parametrize(
-    ("name", "levels"),
-    [("monai BasicUNet", 4), ("monai ResNet", 1), ("unet UNet2D", 3), ("kornia YuNet", 5)],
+    ("name", "levels", "decoder"),
+    [
+        ("monai BasicUNet", 4, "mirrored"),
+        ("monai ResNet", 1, "both"),
+        ("unet UNet2D", 3, "mirrored"),
+        ("kornia YuNet", 5, "mirrored"),
+    ],
 )
-def test_an_audit_of_third_party_networks(name, levels):
+def test_an_audit_of_third_party_networks(name, levels, decoder):
     pytest.importorskip("monai")
     pixels = (torch.rand(24, 3, 64, 64, generator=generator()) * 255).to(torch.uint8)
-    config = AuditConfig(steps=1, images=8)
+    config = AuditConfig(steps=1, images=8, width=4, decoder=decoder)
     found = audit(third_party_network(name), pixels, holdout=pixels[:8], config=config)
     assert len(found.levels) == levels
     assert found.untrained == ""

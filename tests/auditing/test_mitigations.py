@@ -151,7 +151,8 @@ def test_a_metric_is_refused_before_any_training():
 
 def test_bits_of_a_part_of_the_levels_are_those_of_that_part():
     found = audit(Pools(), photographs(20), holdout=photographs(8, seed=1),
-                  config=AuditConfig(steps=1, images=8, mitigations=1.0, levels=(1, 2)))  # fmt: skip
+                  config=AuditConfig(steps=1, images=8, mitigations=1.0, levels=(1, 2), width=4,
+                                      decoder="mirrored"))  # fmt: skip
     bits = {mitigation.name: mitigation.bits for mitigation in found.mitigations}
     assert bits["nothing done"] == 2 * 3 * (16 * 16 + 8 * 8)
     assert bits["deepest 1 of 2 levels only"] == 2 * 3 * 8 * 8

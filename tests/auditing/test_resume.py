@@ -16,7 +16,8 @@ from maxtunnel.support.files import FormatError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CONFIG = AuditConfig(steps=60, images=8, width=4, least_steps=10)
+CONFIG = AuditConfig(steps=60, images=8, width=4, least_steps=10, decoder="mirrored")
+KNOWN = "known switches, mirrored decoder"
 
 
 def run(shelf=None, at=None, seed=0, told=None):
@@ -35,8 +36,15 @@ def run(shelf=None, at=None, seed=0, told=None):
     return audit(model, images, holdout=others, config=CONFIG, on_progress=listen, shelf=shelf or Shelf())
 
 
-@pytest.mark.parametrize("phase", ["known switches", "random switches", "features only"])
-def test_what_was_interrupted_is_reported_and_goes_on(tmp_path, phase):
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """An audit that nobody interrupted, and the folder of its decoders."""
+    folder = tmp_path_factory.mktemp("finished")
+    return run(Shelf(folder)), folder
+
+
+@pytest.mark.parametrize("phase", [KNOWN, "random switches", "features only"])
+def test_what_was_interrupted_is_reported_and_goes_on(tmp_path, phase, finished):
     partial = run(Shelf(tmp_path), phase)
     assert partial.interrupted
     assert "known" in partial.rows
@@ -49,26 +57,26 @@ def test_what_was_interrupted_is_reported_and_goes_on(tmp_path, phase):
     whole = run(Shelf(tmp_path, resume=True))
     assert not whole.interrupted
     assert whole.left_out == ()
-    uninterrupted = run()
+    uninterrupted, _ = finished
     steps = [(training.name, training.steps) for training in uninterrupted.decoders]
     # The first decoder went on from the 50 steps that it had.
     assert [(training.name, training.steps) for training in whole.decoders] == steps
-    if phase != "known switches":
+    if phase != KNOWN:
         assert whole.rows == uninterrupted.rows
         assert whole.levels == uninterrupted.levels
 
 
-def test_a_finished_audit_is_not_trained_again(tmp_path):
-    first = run(Shelf(tmp_path))
+def test_a_finished_audit_is_not_trained_again(finished):
+    first, folder = finished
     told = []
-    again = run(Shelf(tmp_path, resume=True), told=told)
+    again = run(Shelf(folder, resume=True), told=told)
     assert again.rows == first.rows
     assert "capture" in told
-    assert "known switches" not in told
+    assert KNOWN not in told
 
 
 def test_only_the_same_audit_goes_on(tmp_path):
-    run(Shelf(tmp_path), "known switches")
+    run(Shelf(tmp_path), KNOWN)
     with pytest.raises(ValueError, match=r"another model, other photographs.*leave `resume` out"):
         run(Shelf(tmp_path, resume=True), seed=5)
     with pytest.raises(ValueError, match="holds no audit to go on with"):
@@ -78,7 +86,7 @@ def test_only_the_same_audit_goes_on(tmp_path):
     with pytest.raises(FormatError, match="is damaged"):
         run(Shelf(tmp_path, resume=True))
     # An audit that begins anew needs none of it.
-    assert not run(Shelf(tmp_path)).interrupted
+    assert run(Shelf(tmp_path), KNOWN).interrupted
 
 
 def broken(*_, **__):
@@ -86,23 +94,29 @@ def broken(*_, **__):
 
 
 @pytest.mark.parametrize(
-    ("function", "name", "missing"),
+    ("functions", "names", "missing"),
     [
-        ("identify", "identification", "identified"),
-        ("audit_levels", "levels", ""),
-        ("_squared_errors", "features against switches", "transplant"),
-        ("describe_levels", "coded bits of the levels", ""),
+        (("identify", "audit_levels"), ("identification", "levels"), ("identified",)),
+        (
+            ("_squared_errors", "describe_levels"),
+            ("coded bits of the levels", "features against switches"),
+            ("transplant", "levels"),
+        ),
     ],
 )
 def test_what_fails_after_the_first_training_is_named_and_loses_nothing(
-    tmp_path, monkeypatch, function, name, missing
+    tmp_path, monkeypatch, functions, names, missing
 ):
-    monkeypatch.setattr(f"maxtunnel.auditing.experiments.{function}", broken)
+    for function in functions:
+        monkeypatch.setattr(f"maxtunnel.auditing.experiments.{function}", broken)
     found = run()
-    assert f"failed: {name} (RuntimeError: no memory left)" in found.left_out
-    assert not missing or not getattr(found, missing)
+    assert found.left_out == tuple(f"failed: {name} (RuntimeError: no memory left)" for name in names)
+    assert not any(getattr(found, field) for field in missing)
+    assert {"known", "mean", "other", "random", "fixed", "where", "what", "both", "untrained"} == set(
+        found.rows
+    )
     page = write_report(found, tmp_path).read_text()
-    assert f"failed: {name} (RuntimeError: no memory left)" in page
+    assert all(f"failed: {name} (RuntimeError: no memory left)" in page for name in names)
     assert "verdict" not in Conclusions(found).withheld
 
 
@@ -113,8 +127,10 @@ def test_a_mitigation_that_fails_is_named(monkeypatch):
         calls.append(model)
         return broken() if len(calls) == 3 else 1.0
 
-    found = audit(convolutions(3), photographs(16, 16), holdout=photographs(8, 16), metric=metric,
-                  config=AuditConfig(steps=4, images=8, width=4, mitigations=1.0))  # fmt: skip
+    config = AuditConfig(steps=4, images=8, width=4, mitigations=1.0, decoder="mirrored")
+    found = audit(
+        convolutions(3), photographs(16, 16), holdout=photographs(8, 16), metric=metric, config=config
+    )
     # It was tried once before, and then with nothing done.
     (text,) = found.left_out
     assert "rows only (failed: ValueError: `metric` fails with rows only in place" in text
@@ -128,8 +144,9 @@ def test_the_record_of_an_audit(tmp_path, photographs_folder, monkeypatch):
         for number in range(8):
             (path.parent / f"{number}-{path.name}").write_bytes(path.read_bytes())
     _, page, _ = audit_folder(
-        "model.py:build", photographs_folder, tmp_path / "out", AuditConfig(steps=4, width=4), size=16,
-        preprocess="0,0,0/1,1,1", command="maxtunnel audit model.py:build",
+        "model.py:build", photographs_folder, tmp_path / "out",
+        AuditConfig(steps=4, width=4, decoder="mirrored"), size=16, preprocess="0,0,0/1,1,1",
+        command="maxtunnel audit model.py:build",
     )  # fmt: skip
     content = json.loads((tmp_path / "out" / "audit.json").read_text())["record"]
     assert content["origin"] == {

@@ -134,11 +134,18 @@ class Unrelated(nn.Module):
 
 
 # Networks of whose levels more may not be read as less; with the steps after which a decoder of one level has
-# learned something.
+# learned something, and how much larger the error of all levels may be.
+#
+# Draws of a mirrored decoder's weights differ by 0.06 (standard deviation), so the mean of two by 0.04. It
+# reads both levels of the attention at 0.50, where squeezed through one another they gave 0.77, no less than
+# one of them. Levels of unrelated sizes only take more steps: all three lay 0.06 above the best two after 150
+# steps, and 0.02 after 400.
 HIDDEN = {
-    "mirrored": {Branches: 250, Unrelated: 150},
-    "strong": {GlobalAttention: 100, Branches: 100, Pyramid: 100, Unrelated: 100},
-}
+    "mirrored": {
+        GlobalAttention: (250, -0.1), Branches: (250, 0.04), Pyramid: (250, 0.04), Unrelated: (150, 0.08)
+    },
+    "strong": dict.fromkeys((GlobalAttention, Branches, Pyramid, Unrelated), (100, 0.08)),
+}  # fmt: skip
 RATES = {"mirrored": 0.015, "strong": 0.006}
 
 
@@ -183,10 +190,10 @@ def error_of(kind, code, images, steps, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("kind", "network", "steps"),
-    [(kind, network, steps) for kind, networks in HIDDEN.items() for network, steps in networks.items()],
+    ("kind", "network", "steps", "more"),
+    [(kind, network, *bounds) for kind, networks in HIDDEN.items() for network, bounds in networks.items()],
 )
-def test_more_switches_never_read_as_less(kind, network, steps):
+def test_more_switches_never_read_as_less(kind, network, steps, more):
     torch.manual_seed(0)
     images = pictures(320)
     code = capture(network(), images)
@@ -194,8 +201,7 @@ def test_more_switches_never_read_as_less(kind, network, steps):
     parts = list(combinations(numbers, len(numbers) - 1))
     errors = {part: error_of(kind, some(code, part), images, steps) for part in parts}
     whole = sum(error_of(kind, code, images, steps, seed) for seed in (0, 1)) / 2
-    # Another draw of the weights moves an error by about 0.05.
-    assert whole < min(errors.values()) + 0.08, (whole, errors)
+    assert whole < min(errors.values()) + more, (whole, errors)
 
 
 def changes_of(network, moved):

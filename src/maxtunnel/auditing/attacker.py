@@ -1,6 +1,7 @@
 """The observer who holds switches: trains decoders on them and measures what these rebuild.
 
-All decoders have the same layers and see the same photographs; they differ in what they are given.
+All decoders of one kind have the same layers and see the same photographs; they differ in what they are
+given.
 """
 
 import time
@@ -83,7 +84,7 @@ class Attacker:
         seen: to train on.
         held: to measure on.
         mean: the mean of the photographs seen.
-        width: of the decoders; see `Reader`.
+        width: of the decoders; None for their kind's own (see `Reader`).
         seed: draws weights, order and changes.
         limit: most photographs of `held` that a row is measured on.
         decoder: the kind of all its decoders.
@@ -96,7 +97,7 @@ class Attacker:
     seen: Samples
     held: Samples
     mean: Float[Tensor, "3 h w"]
-    width: int
+    width: int | None
     seed: int
     limit: int
     decoder: DecoderKind = "strong"
@@ -113,6 +114,10 @@ class Attacker:
     def with_samples(self, seen: Samples, held: Samples) -> "Attacker":
         """The same attacker with what another model makes of the photographs; the ledger is shared."""
         return replace(self, seen=seen, held=held)
+
+    def read_by(self, kind: DecoderKind) -> "Attacker":
+        """The same attacker with decoders of another kind."""
+        return replace(self, decoder=kind)
 
     @property
     def reader(self) -> Reader:
@@ -179,8 +184,9 @@ class Attacker:
             seconds, self.on_progress, given.name, stop,
         )  # fmt: skip
         training = Training(
-            given.name, done.steps, done.seconds, recipe.learning_rate, done.curve, still_falling(done.curve)
-        )
+            given.name, self.decoder, done.steps, done.seconds, recipe.learning_rate, done.curve,
+            still_falling(done.curve),
+        )  # fmt: skip
         training = training if kept is None else kept.training.followed_by(training)
         early = done.steps < recipe.steps if seconds is None else done.seconds < seconds
         short = stop.last and early
@@ -211,8 +217,8 @@ class Attacker:
 
     def _decoder(self, like: Decoder | Kept | None = None) -> Decoder:
         """A new decoder, with the weights of another one where it is given."""
-        size = self.seen.template.image_size
-        decoder = self.reader.make(self.seen.levels, size, self.width, self.seed, self.seen.features.shape[1])
+        size, width = self.seen.template.image_size, self.width or self.reader.width
+        decoder = self.reader.make(self.seen.levels, size, width, self.seed, self.seen.features.shape[1])
         if like is not None:
             tensors = like.tensors if isinstance(like, Kept) else like.state_dict()
             decoder.load_state_dict(dict(tensors))

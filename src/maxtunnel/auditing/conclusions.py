@@ -17,8 +17,9 @@ from maxtunnel.auditing.controls import (
 )
 from maxtunnel.auditing.ledger import BOTH, EVERY_LEVEL, FIXED, RANDOM, WHAT, WHERE
 from maxtunnel.auditing.outcome import AuditResult
-from maxtunnel.auditing.readers import Reader
+from maxtunnel.auditing.readers import READERS, Reader
 from maxtunnel.auditing.rows import LITTLE, Row
+from maxtunnel.evaluation.intervals import Interval
 from maxtunnel.support.files import replacing
 from maxtunnel.support.records import Json, to_json
 
@@ -78,11 +79,32 @@ class Conclusions:
 
     @property
     def interval_note(self) -> str:
-        """What intervals leave out."""
+        """What intervals hold and what they leave out."""
+        draws = self.of.draws
+        if draws is None:
+            return (
+                "Intervals are over the photographs measured, for the decoders trained here; another draw of "
+                "a decoder's weights and order is not in them: there was not the time for a second one"
+            )
         return (
-            "Intervals are over the photographs measured, for the decoders trained here; another draw of a "
-            "decoder's weights and order is not in them"
+            "Intervals are over the photographs measured. Another draw of a decoder's weights and order is "
+            f"in that of the headline alone: two decoders of {WHERE.name} ({draws.reader}, {draws.steps:,} "
+            f"steps each) read with RMSE {draws.rmse[0]:.4f} and {draws.rmse[1]:.4f}, and the headline's "
+            f"interval is that over photographs, wider by this {draws.ratio - 1:.1%} on both sides"
         )
+
+    @property
+    def interval(self) -> Interval:
+        """Of the RMSE of the best reader: over photographs, and where two draws are known over these."""
+        low, high = self.best.rmse_ci95
+        ratio = 1.0 if self.of.draws is None else self.of.draws.ratio
+        return low / ratio, high * ratio
+
+    def reader(self, row: Row) -> Reader:
+        """The kind of decoder that read a row."""
+        training = training_of(row, self.of.decoders)
+        assert training is not None
+        return READERS[training.reader]
 
     def warnings(self) -> list[str]:
         """What a reader must know before trusting a number."""
@@ -171,18 +193,27 @@ class Conclusions:
     @property
     def _leak_found(self) -> str:
         result, best = self.of, self.best
-        low, high = best.rmse_ci95
+        low, high = self.interval
+        over = "the photographs" if result.draws is None else "the photographs and two draws of a decoder"
         other = result.rows.get("other")
         others = f", the switches of another photograph {other.rmse:.3f}" if other else ""
         which = "" if best is result.rows["known"] else f" (by the decoder of {best.name}, the best of them)"
         return (
             "The switches alone, without one feature value, rebuilt "
             f"{result.images['measured']:,} photographs that the decoder had never seen at RMSE "
-            f"{best.rmse:.3f}{which} (95 % interval over the photographs {low:.3f} to {high:.3f}); the mean "
+            f"{best.rmse:.3f}{which} (95 % interval over {over} {low:.3f} to {high:.3f}); the mean "
             f"photograph scores {result.rows['mean'].rmse:.3f}{others}. They explain {best.explained:.0%} of "
             f"the pixels' variance. {self._found}This is a lower bound of the leak, read by "
-            f"{Reader.of(result.config).title}: another decoder, or a longer training, may find more."
+            f"{self.reader(best).title}: another decoder, or a longer training, may find more.{self._second}"
         )
+
+    @property
+    def _second(self) -> str:
+        """What the other reader of the same switches made of them."""
+        second = self.of.rows.get("second")
+        if second is None:
+            return ""
+        return f" {self.reader(second).title.capitalize()} read the same switches at RMSE {second.rmse:.3f}."
 
     @property
     def _found(self) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from maxtunnel.support.choices import DecoderKind
 
@@ -15,8 +15,8 @@ class AuditConfig:
 
     Attributes:
         minutes: for everything but the mitigations, from reading to the report; about half of it trains the
-            decoder of known switches.
-        steps: of that decoder, instead of `minutes`; that for levels takes half as many, every other one a
+            decoders of known switches.
+        steps: of each of these, instead of `minutes`; that for levels takes half as many, every other one a
             quarter. The result is then the same every time.
         mitigations: minutes for trying out mitigations; 0 leaves them out.
         levels: numbers of the poolings that an observer sees, in call order from 1; None for all.
@@ -26,10 +26,12 @@ class AuditConfig:
         least_steps: of a decoder: nothing is concluded from one with fewer, as it has hardly begun to learn.
             It is there so that an audit without the time for its own controls says so, in the place of a
             number that tells of the decoders and not of the model; the time is shared out so that every
-            decoder gets at least so many. 100 is a choice and no measurement: with so many no decoder has
-            read all it can, and what its row says is a lower bound.
+            decoder gets at least so many. With 100, rows that are put against each other are in order where
+            with 50 they were not (measured in docs/audit.md); no decoder has then read all it can, and what
+            its row says is a lower bound.
         seed: draws the split of the photographs, the decoders' weights and the order of training.
-        decoder: the kind of all decoders (see `readers`).
+        decoder: the kind of all decoders (see `readers`); with both, the known switches are read by one of
+            each kind, and the others are of the kind that reads more.
     """
 
     minutes: float = 10.0
@@ -40,19 +42,25 @@ class AuditConfig:
     width: int | None = None
     least_steps: int = 100
     seed: int = 0
-    decoder: DecoderKind = "strong"
+    decoder: DecoderKind | Literal["both"] = "both"
 
     def __post_init__(self) -> None:
         if not 0 < self.minutes < math.inf:
             raise ValueError(f"`minutes` is {self.minutes}: expected a finite number above 0")
         if not 0 <= self.mitigations < math.inf:
             raise ValueError(f"`mitigations` is {self.mitigations}: expected minutes, or 0 for none")
-        if self.decoder not in get_args(DecoderKind):
-            raise ValueError(f"`decoder` is {self.decoder!r}: expected {' or '.join(get_args(DecoderKind))}")
+        kinds = (*get_args(DecoderKind), "both")
+        if self.decoder not in kinds:
+            raise ValueError(f"`decoder` is {self.decoder!r}: expected {' or '.join(kinds)}")
         for name in ("steps", "images", "width", "least_steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` is {value}: expected at least 1")
+
+    @property
+    def kinds(self) -> tuple[DecoderKind, ...]:
+        """Those of the decoders of known switches, in the order in which they are trained."""
+        return get_args(DecoderKind) if self.decoder == "both" else (self.decoder,)
 
 
 DEFAULTS = AuditConfig()

@@ -14,15 +14,29 @@ from maxtunnel.auditing.budget import (
     EQUALS,
     HELD_CAPTURE,
     LEVELS,
+    REDRAWN,
     Budget,
+    Courses,
     Experiment,
     Plan,
     Speed,
 )
+from maxtunnel.auditing.contest import Contest
 from maxtunnel.auditing.identification import Identification, identify
-from maxtunnel.auditing.ledger import BOTH, FIXED, KNOWN, RANDOM, UNTRAINED, WHAT, WHERE, DecoderInput
+from maxtunnel.auditing.ledger import (
+    AGAIN,
+    BOTH,
+    FIXED,
+    KNOWN,
+    RANDOM,
+    UNTRAINED,
+    WHAT,
+    WHERE,
+    DecoderInput,
+    known_by,
+)
 from maxtunnel.auditing.levels import CODED, audit_levels, describe_levels
-from maxtunnel.auditing.outcome import AuditedLevel, Transplant
+from maxtunnel.auditing.outcome import AuditedLevel, Draws, Transplant
 from maxtunnel.auditing.readers import Decoder
 from maxtunnel.auditing.rows import LITTLE, Row, Shares, shares
 from maxtunnel.auditing.samples import LEAST_CAPTURED, Samples, sample
@@ -46,6 +60,7 @@ class Found:
     transplant: Transplant | None = None
     untrained: str = ""
     untrained_note: str = ""
+    draws: Draws | None = None
     left_out: list[str] = field(default_factory=list)
     pictures: dict[str, UInt8[Tensor, "n 3 h w"]] = field(default_factory=dict)
 
@@ -56,31 +71,44 @@ class Experiments:
     Args:
         target: the model.
         attacker: has its switches.
-        known: the decoder of known switches.
+        contest: what was read of the known ones.
         budget: the time for all of it.
-        plan: how the time is used.
+        plan: how many photographs are measured.
+        courses: how the time that is left is used.
         speed: of the parts.
+
+    Attributes:
+        attacker: of the kind that read more, by which all is read that is put against known switches.
+        known: its decoder of these.
+        apart: an attacker of the kind by which all else is read.
+        found: what was found so far.
     """
 
     def __init__(
         self,
         target: Target,
         attacker: Attacker,
-        known: Decoder,
+        contest: Contest,
         budget: Budget,
         plan: Plan,
+        courses: Courses,
         speed: Speed,
     ) -> None:
-        self.target, self.known, self.budget, self.plan, self.speed = target, known, budget, plan, speed
-        self.attacker = replace(attacker, limit=plan.measured)
+        self.target, self.contest, self.budget, self.speed = target, contest, budget, speed
+        self.plan, self.courses = plan, courses
+        self.attacker = attacker.read_by(courses.beside.reader)
+        self.apart = attacker.read_by(courses.apart.reader)
+        self.known = contest.readings[contest.best].decoder
         self._errors: dict[str, Float64[Tensor, " n"]] = {}
         self._shown = torch.arange(min(SHOWN, len(attacker.held)))
-        self.found = Found(pictures={"originals": attacker.held.pixels[self._shown]})
+        self.found = Found(
+            left_out=list(contest.left_out), pictures={"originals": attacker.held.pixels[self._shown]}
+        )
 
     def run(self) -> Found:
         """All experiments but the mitigations."""
         self.found.rows["mean"] = self.attacker.measure_mean()
-        self._measure("known", self.known, KNOWN)
+        self._tell_known()
         self._guard("switches of another photograph", self._measure_other)
         self._guard("coded bits of the levels", self._describe_levels)
         self._guard("identification", self._identify)
@@ -89,16 +117,17 @@ class Experiments:
             (LEVELS, self._levels),
             (EQUALS, self._equals),
             (COPY, self._copy),
+            (REDRAWN, self._draw_again),
         ):
             self._run(experiment, do)
         return self.found
 
     def _run(self, experiment: Experiment, do: Callable[[], None]) -> None:
-        budget, plan = self.budget, self.plan
-        seconds = budget.cost(experiment, plan.steps, plan.measured, self.speed)
+        budget, courses = self.budget, self.courses
+        seconds = budget.cost(experiment, courses.of(experiment), self.plan.measured, self.speed)
         if budget.interrupted.is_set():
             self.found.left_out.append(f"left out: {experiment.name}, as the audit was interrupted")
-        elif experiment not in plan.experiments or not budget.allows(seconds):
+        elif experiment not in courses.experiments or not budget.allows(seconds):
             self.found.left_out.append(
                 f"left out: {experiment.name}, which takes {seconds:,.0f} s with the fewest steps; "
                 "there was not the time for it"
@@ -117,12 +146,22 @@ class Experiments:
         except Exception as error:  # noqa: BLE001
             self.found.left_out.append(f"failed: {name} ({type(error).__name__}: {one_line(error)})")
 
-    def _measure(self, key: str, decoder: Decoder, given: DecoderInput) -> None:
-        self.found.rows[key], self._errors[key] = self.attacker.measure(decoder, given)
-        self.found.pictures[key] = to_uint8(self.attacker.rebuild(decoder, given, self._shown))
+    def _tell_known(self) -> None:
+        """The rows of the known switches: that of the best reader, and that of the other one."""
+        best = self.contest.readings[self.contest.best]
+        self.found.rows["known"] = replace(best.row, name=KNOWN.name)
+        self._errors["known"] = best.errors
+        self.found.pictures["known"] = to_uint8(self.attacker.rebuild(self.known, KNOWN, self._shown))
+        for row in self.contest.others:
+            self.found.rows["second"] = row
+
+    def _measure(self, attacker: Attacker, key: str, decoder: Decoder, given: DecoderInput) -> None:
+        self.found.rows[key], self._errors[key] = attacker.measure(decoder, given)
+        self.found.pictures[key] = to_uint8(attacker.rebuild(decoder, given, self._shown))
 
     def _measure_other(self) -> None:
-        self.found.rows["other"] = self.attacker.measure_wrong_switches(self.known, KNOWN)
+        given = known_by(self.attacker.decoder)
+        self.found.rows["other"] = self.attacker.measure_wrong_switches(self.known, given)
 
     def _describe_levels(self) -> None:
         seconds = 0.02 * self.budget.seconds
@@ -135,18 +174,19 @@ class Experiments:
         self.found.identified = tuple(identify(rebuilt, self.attacker.held.images(searched)))
 
     def _train(self, key: str, given: DecoderInput) -> Decoder:
-        """The row of one of the decoders of equally many steps."""
-        decoder = self.attacker.train(given, self.plan.steps)
-        self._measure(key, decoder, given)
+        """The row of one of the decoders that are put against each other."""
+        decoder = self.apart.train(given, self.courses.apart.steps)
+        self._measure(self.apart, key, decoder, given)
         return decoder
 
     def _control(self) -> None:
-        self._train("random", RANDOM)
+        decoder = self.attacker.train(RANDOM, self.courses.beside.steps)
+        self._measure(self.attacker, "random", decoder, RANDOM)
 
     def _levels(self) -> None:
         found = self.found
         found.levels, pictures = audit_levels(
-            self.attacker, self.known, LEVELS.decoders * self.plan.steps, self._shown, found.levels
+            self.attacker, self.known, LEVELS.decoders * self.courses.beside.steps, self._shown, found.levels
         )
         found.pictures |= pictures
 
@@ -161,7 +201,7 @@ class Experiments:
 
     def _transplant(self, both: Decoder) -> None:
         """The switches of each photograph with the features of the next one."""
-        held, attacker = self.attacker.held, self.attacker
+        held, attacker = self.apart.held, self.apart
         recipients = torch.arange(attacker.measured)
         donors = recipients.roll(-1)
         results = attacker.rebuild(both, BOTH, recipients, donors)
@@ -187,11 +227,19 @@ class Experiments:
             return
         self.found.untrained_note = copy.drawn.note if copy.drawn is not None else ""
         seconds = HELD_CAPTURE * self.budget.seconds
-        seen, held = captured_again(self.attacker, copy, self.plan.steps, seconds)
-        attacker = self.attacker.with_samples(seen, held)
-        decoder = attacker.train(UNTRAINED, self.plan.steps)
+        steps = self.courses.apart.steps
+        seen, held = captured_again(self.apart, copy, steps, seconds)
+        attacker = self.apart.with_samples(seen, held)
+        decoder = attacker.train(UNTRAINED, steps)
         self.found.rows["untrained"], _ = attacker.measure(decoder, UNTRAINED)
         self.found.pictures["untrained"] = to_uint8(attacker.rebuild(decoder, UNTRAINED, self._shown))
+
+    def _draw_again(self) -> None:
+        """The decoder of switches only with other weights and another order: how far apart two draws are."""
+        other = replace(self.apart, seed=self.apart.seed + 1)
+        row, _ = other.measure(other.train(AGAIN, self.courses.apart.steps), AGAIN)
+        first = self.found.rows["where"]
+        self.found.draws = Draws(other.decoder, self.courses.apart.steps, (first.rmse, row.rmse))
 
 
 def captured_again(attacker: Attacker, target: Target, steps: int, seconds: float) -> tuple[Samples, Samples]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from maxtunnel.support.choices import DecoderKind
 from maxtunnel.switches.changes import Change, fixed, known, uniform
 
 
@@ -29,6 +30,12 @@ BOTH = DecoderInput("features and switches", what=True)
 WHERE = DecoderInput("switches only")
 EVERY_LEVEL = "levels, one decoder for all"
 UNTRAINED = DecoderInput("switches of an untrained copy")
+AGAIN = DecoderInput("switches only, drawn again")
+
+
+def known_by(kind: DecoderKind) -> DecoderInput:
+    """Known switches as a decoder of one kind is given them: there may be one of each kind."""
+    return replace(KNOWN, name=f"{KNOWN.name}, {kind} decoder")
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,8 @@ class Training:
     """The training of one decoder.
 
     Attributes:
-        name: of what the decoder was given.
+        name: of what the decoder was given; no two decoders of an audit have the same.
+        reader: its kind.
         learning_rate: the recipe's, or a fraction of it where the loss became infinite with that.
         curve: (step, RMSE over the batches since the point before).
         still_falling: whether the RMSE over the last tenth of the curve was more than 1 % below that over the
@@ -44,6 +52,7 @@ class Training:
     """
 
     name: str
+    reader: DecoderKind
     steps: int
     seconds: float
     learning_rate: float
@@ -54,6 +63,11 @@ class Training:
     def seconds_per_step(self) -> float:
         """How long a step took on average."""
         return self.seconds / self.steps
+
+    def at(self, seconds: float) -> float:
+        """RMSE while training when so many seconds had passed, or where the curve ends before that."""
+        steps = seconds / self.seconds_per_step
+        return next((value for step, value in self.curve if step >= steps), self.curve[-1][1])
 
     def followed_by(self, other: "Training") -> "Training":
         """This training and the one that went on from it, as one."""
@@ -80,10 +94,9 @@ class TrainingLedger:
         """Enter a training that has ended."""
         self._trainings.append(training)
 
-    @property
-    def known(self) -> Training:
-        """That of the decoder of known switches, by whose speed the time of all others is planned."""
-        return next(training for training in self if training.name == KNOWN.name)
+    def of(self, given: DecoderInput) -> Training:
+        """That of one decoder."""
+        return next(training for training in self if training.name == given.name)
 
 
 def still_falling(curve: tuple[tuple[int, float], ...]) -> bool:

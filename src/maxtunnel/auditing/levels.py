@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
 from maxtunnel.auditing.attacker import Attacker
-from maxtunnel.auditing.ledger import EVERY_LEVEL, KNOWN, DecoderInput
+from maxtunnel.auditing.ledger import EVERY_LEVEL, DecoderInput, known_by
 from maxtunnel.auditing.outcome import AuditedLevel, coded_bits
 from maxtunnel.auditing.readers import Decoder
 from maxtunnel.auditing.rows import Row
@@ -70,7 +70,7 @@ def audit_levels(
 
     Args:
         attacker: has the switches.
-        known: the decoder of known switches.
+        known: its decoder of known switches.
         steps: that it goes on for.
         shown: the held photographs that pictures are made of.
         levels: what `describe_levels` gives.
@@ -80,13 +80,14 @@ def audit_levels(
     cases = [*alone.values(), *list(from_deepest.values())[1:-1]]
     every = DecoderInput(EVERY_LEVEL, tuple(case.changes[0] for case in cases))
     decoder = attacker.train(every, steps, start=known) if len(alone) > 1 else known
+    of_known = known_by(attacker.decoder).name
     pictures: Pictures = {}
     readings: dict[str, dict[int, Reading]] = {}
     for key, inputs in (("alone", alone), ("from deepest", from_deepest)):
         readings[key] = {}
         for number, given in inputs.items():
             kept = _kept(attacker.seen, key, number)
-            reads, name = (known, KNOWN.name) if len(kept) == len(alone) else (decoder, EVERY_LEVEL)
+            reads, name = (decoder, EVERY_LEVEL) if len(kept) < len(alone) else (known, of_known)
             row, errors = attacker.measure(reads, given)
             readings[key][number] = Reading(kept, replace(row, decoder=name), errors)
             pictures[f"{key} {number}"] = to_uint8(attacker.rebuild(reads, given, shown))

@@ -41,7 +41,7 @@ class AuditRecord:
         weights_sha256: of the model's parameters and buffers, by name.
         observed: numbers of the levels that the observer was given.
         withheld: number and name of each level that the observer was not given.
-        seconds_per_step: of the decoder of known switches.
+        seconds_per_step: of the decoder of known switches that reads more.
     """
 
     date: str

@@ -14,6 +14,7 @@ from maxtunnel.auditing.origin import AuditRecord
 from maxtunnel.auditing.rows import Row, Shares
 from maxtunnel.codec import dumps, read_header
 from maxtunnel.evaluation.intervals import Interval
+from maxtunnel.support.choices import DecoderKind
 from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.switches.recording import Finding
 
@@ -65,6 +66,26 @@ class Transplant:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """Two decoders of the same switches that differ in the draw of their weights and of their order.
+
+    Attributes:
+        reader: their kind.
+        steps: of each.
+        rmse: of each.
+    """
+
+    reader: DecoderKind
+    steps: int
+    rmse: tuple[float, float]
+
+    @property
+    def ratio(self) -> float:
+        """The larger error by the smaller one."""
+        return max(self.rmse) / min(self.rmse)
+
+
+@dataclass(frozen=True)
 class MitigationResult:
     """What one mitigation does to the leak, with decoders retrained against it.
 
@@ -93,8 +114,9 @@ class AuditResult:
         images: how many photographs there were to train on (`given`), how many of them the decoders trained
             on (`trained`), how many others rows are measured on (`measured`), and among how many the right
             one is searched (`searched`).
-        rows: by key: known, mean, random, fixed, other; where, what, both; untrained. Only the first two are
-            always there.
+        rows: by key: known (by the kind of decoder that reads more), mean; second (known switches, by the
+            other kind), random, fixed, other; where, what, both; untrained. Only the first two are always
+            there.
         levels: those that the observer sees, in call order.
         shares: of features and switches; None where too little was rebuilt to share it out.
         identified: how often the right photograph is found.
@@ -104,6 +126,7 @@ class AuditResult:
         left_out: sentences about the experiments that are not there, and why.
         untrained: why there is no row of an untrained copy; empty where there is one.
         untrained_note: what must be known about the weights of that copy; empty where all are drawn anew.
+        draws: two draws of one decoder; None where the time allowed no second one.
         returned: names of the levels whose indices the model returns.
         returning: whether indices leave with the model's output.
         unpooling: whether the model uses its own indices.
@@ -133,6 +156,7 @@ class AuditResult:
     left_out: tuple[str, ...]
     untrained: str
     untrained_note: str
+    draws: Draws | None
     returned: tuple[str, ...]
     returning: Finding
     unpooling: Finding
@@ -156,7 +180,7 @@ class AuditResult:
     def readers(self) -> tuple[Row, ...]:
         """The rows of all decoders that were given these switches, or less than them, and nothing else."""
         return (
-            *(self.rows[key] for key in ("known", "where") if key in self.rows),
+            *(self.rows[key] for key in ("known", "second", "where") if key in self.rows),
             *(row for level in self.levels for row in (level.alone, level.from_deepest) if row),
             *(found.leak for found in self.mitigations if found.leak),
         )

@@ -5,9 +5,9 @@ from html import escape
 from pathlib import Path
 
 from maxtunnel.auditing.conclusions import Conclusions, readable_minutes
-from maxtunnel.auditing.ledger import Training
+from maxtunnel.auditing.learning import learning, two_readers
 from maxtunnel.auditing.outcome import AuditedLevel, AuditResult, MitigationResult
-from maxtunnel.auditing.readers import Reader
+from maxtunnel.auditing.readers import READERS
 from maxtunnel.auditing.rows import Row, Shares
 from maxtunnel.data.images import write_png
 from maxtunnel.report import svg
@@ -49,13 +49,14 @@ def audit_page(result: AuditResult) -> str:
         _picture(result, "known", "The same, rebuilt from their pooling indices alone: no feature value."),
         _picture(result, "random", "Rebuilt by a decoder that trained on random indices: it knows nothing."),
         _warnings(conclusions),
+        two_readers(result),
         _controls(result),
         _levels(result, conclusions),
         _what_and_where(result, conclusions),
         _transplants(result),
         _identification(result),
         _mitigations(result),
-        _training(result),
+        learning(result),
         _method(result, conclusions),
         _record(result),
         mark=svg.COLOURS[0],
@@ -114,7 +115,7 @@ switches; one trained with every switch fixed to its window's first cell; and th
 given the switches of <em>another</em> photograph (it then paints that other one).</p>""")
     return joined(
         text,
-        _table(rows, "Known switches and controls", main=0),
+        _table(result, rows, "Known switches and controls", main=0),
         _picture(result, "fixed", "Fixed switches, the decoder trained for them."),
     )
 
@@ -171,7 +172,7 @@ def _what_and_where(result: AuditResult, conclusions: Conclusions) -> Html:
 the switches without features, or both. {"" if withheld else _shares(result.shares)} The untrained copy, its
 weights drawn anew, tells whether it is the training that leaks or the architecture.</p>""")
     why = _withheld(conclusions, "shares") if withheld else Html()
-    return joined(text, why, _table(rows, "Features and switches"))
+    return joined(text, why, _table(result, rows, "Features and switches"))
 
 
 def _withheld(conclusions: Conclusions, part: str) -> Html:
@@ -266,50 +267,9 @@ def _mitigation_table(mitigations: Sequence[MitigationResult]) -> Html:
     return table((*head, "metric") if with_metric else head, lines, "What each mitigation leaves")
 
 
-def _training(result: AuditResult) -> Html:
-    lines = [
-        (
-            done.name,
-            number(done.steps, ",d"),
-            number(done.seconds, ".0f", unit=" s"),
-            number(done.curve[-1][1], ".4f"),
-            "still falling" if done.still_falling else "",
-        )
-        for done in result.decoders
-    ]
-    # As many in one chart as there are colours.
-    curves, at_once = [_against_time(training) for training in result.decoders], len(svg.COLOURS)
-    head = ("decoder", "steps", "time", "last RMSE while training", "")
-    return joined(
-        element("h2", "How the decoders were trained"),
-        *(
-            svg.curves(curves[first : first + at_once], "seconds of training", "RMSE while training")
-            for first in range(0, len(curves), at_once)
-        ),
-        element("p", _falling(result)),
-        table(head, lines, "Training of the decoders"),
-    )
-
-
-def _against_time(training: Training) -> tuple[str, list[tuple[float, float]]]:
-    """The name and the curve of a training, over the seconds that it took."""
-    each = training.seconds_per_step
-    return training.name, [(max(step * each, 1e-3), value) for step, value in training.curve]
-
-
-def _falling(result: AuditResult) -> str:
-    """Whether more time would have shown more."""
-    names = [training.name for training in result.decoders if training.still_falling]
-    if not names:
-        return "No error was still falling when its training ended."
-    return (
-        f"When the training ended, the error was still falling for: {', '.join(names)}. In more time these "
-        "would have rebuilt more: what they say of the leak is a lower bound."
-    )
-
-
 def _method(result: AuditResult, conclusions: Conclusions) -> Html:
-    reader = Reader.of(result.config)
+    kinds = dict.fromkeys(training.reader for training in result.decoders)
+    readers = "; ".join(f"{READERS[kind].title}: {READERS[kind].about}" for kind in kinds)
     return Html(f"""<h2>What the numbers mean</h2><ul>
 <li>RMSE: root of the mean squared error over all photographs, channels and pixels, values in [0, 1], the
 output not clipped. PSNR and SSIM: means over photographs of the clipped output.</li>
@@ -318,9 +278,10 @@ itself.</li>
 <li>Intervals: 95 %, 2,000 bootstrap draws over photographs. {conclusions.interval_note}.</li>
 <li>Withheld: a verdict, shares or levels whose decoders had fewer than
 {conclusions.of.config.least_steps} steps, or whose controls are out of order.</li>
-<li>Decoders: all are of one kind, {reader.title}: {reader.about}. All have the same initial weights, but
-those of levels and mitigations, which start from the known-switch decoder. A leak found is a lower
-bound.</li>
+<li>Decoders: {readers}. All of one kind have the same initial weights, but those of levels and mitigations,
+which start from the known-switch decoder. Every decoder is of the same kind as what it is put against: the
+random control, the levels and the mitigations as the known-switch decoder that read more; fixed switches,
+features, switches, both and the untrained copy as one another. A leak found is a lower bound.</li>
 <li>Still falling: over the last tenth of its curve a decoder's RMSE was more than 1 % below the tenth
 before.</li></ul>""")
 
@@ -345,7 +306,7 @@ def _record(result: AuditResult) -> Html:
         "levels withheld": ", ".join(record.withheld) or "none",
         "time": f"{result.seconds:,.0f} s without mitigations, {record.seconds_per_step:.3g} s a step; "
         f"the least sensible `minutes` here: {readable_minutes(result.enough_minutes)}",
-        "decoders": Reader.of(result.config).title,
+        "decoders": ", ".join(dict.fromkeys(READERS[done.reader].title for done in result.decoders)),
         "settings": settings,
         "versions": ", ".join(f"{name} {value}" for name, value in result.versions.items()),
     }
@@ -357,11 +318,14 @@ def _record(result: AuditResult) -> Html:
     )
 
 
-def _table(rows: Sequence[Row], label: str, main: int | None = None) -> Html:
+def _table(result: AuditResult, rows: Sequence[Row], label: str, main: int | None = None) -> Html:
+    """Rows with the kind of decoder that read each, where there are two."""
+    kinds = {done.name: done.reader for done in result.decoders}
+    several = len(set(kinds.values())) > 1
     head = ("", "variance explained", "", "RMSE", "95 % interval", "PSNR", "SSIM")
     lines = [
         (
-            row.name,
+            Cell(row.name, f"{kinds[row.decoder]} decoder" if several and row.decoder else ""),
             number(row.explained, ".1%"),
             Cell(element("span", style=f"width:{max(0, row.explained):.0%}"), classes="mt-bar"),
             number(row.rmse, ".4f"),

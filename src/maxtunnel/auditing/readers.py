@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from maxtunnel.auditing.config import AuditConfig
 from maxtunnel.models.mirrored import Level, MirroredDecoder, mirror
 from maxtunnel.models.strong import StrongDecoder
 from maxtunnel.support.choices import DecoderKind
@@ -36,16 +35,6 @@ class Reader:
     recipe: Recipe
     width: int
     make: Callable[[Sequence[Level], Pair, int, int, int], Decoder]
-
-    @classmethod
-    def of(cls, config: AuditConfig) -> "Reader":
-        """That of an audit."""
-        return READERS[config.decoder]
-
-
-def width_of(config: AuditConfig) -> int:
-    """The `width` of an audit's decoders."""
-    return config.width or Reader.of(config).width
 
 
 def _mirrored(levels: Sequence[Level], size: Pair, width: int, seed: int, what: int) -> Decoder:

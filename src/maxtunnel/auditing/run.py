@@ -11,15 +11,15 @@ from torch import nn
 
 from maxtunnel import __version__
 from maxtunnel.auditing.attacker import Attacker
-from maxtunnel.auditing.budget import CAPTURE, HELD_CAPTURE, TRYING, Budget, Plan, Speed
+from maxtunnel.auditing.budget import CAPTURE, HELD_CAPTURE, TRYING, Budget, Courses, Plan, Speed
 from maxtunnel.auditing.conclusions import readable_minutes
 from maxtunnel.auditing.config import DEFAULTS, AuditConfig
-from maxtunnel.auditing.experiments import Experiments, Found
-from maxtunnel.auditing.ledger import KNOWN
+from maxtunnel.auditing.contest import Contest, read_known
+from maxtunnel.auditing.experiments import Experiments
+from maxtunnel.auditing.ledger import known_by
 from maxtunnel.auditing.origin import NO_ORIGIN, AuditRecord, Origin, hash_of_tensors, hash_of_weights
 from maxtunnel.auditing.outcome import AuditResult, MitigationResult
 from maxtunnel.auditing.photographs import check_photographs, split
-from maxtunnel.auditing.readers import width_of
 from maxtunnel.auditing.samples import sample
 from maxtunnel.auditing.shelf import NO_SHELF, Counts, Shelf
 from maxtunnel.auditing.speed import measure_speed
@@ -80,7 +80,7 @@ def audit(
     target = target.observed(config.levels, preprocess)
     facts = target.try_out(to_float(images[:2]))
     metric_seconds = check_metric(target, metric) if metric is not None and config.mitigations else 0.0
-    config = replace(config, levels=target.levels, width=width_of(config))
+    config = replace(config, levels=target.levels)
     budget = Budget(config, began, len(facts.levels))
     seen, held = split(images, holdout, config.seed)
     if speed is None:
@@ -114,30 +114,28 @@ class _Run:
         attacker = self._attacker(to_train, to_measure, earlier)
         # Before the plan, which then knows how long the hash took.
         key = self._key(attacker, earlier)
-        plan = self.budget.plan(self.speed, len(attacker.held))
+        kinds = () if earlier is None else earlier.kinds
+        plan = self.budget.plan(self.speed, len(attacker.held), kinds)
         if earlier is not None:
             plan = replace(plan, measured=earlier.measured, searched=earlier.searched)
         counts = self._counts(attacker, plan, earlier, key)
         self._announce(len(attacker.seen), len(to_train))
         with interrupts() as interrupted:
             budget = replace(self.budget, interrupted=interrupted)
-            attacker = replace(attacker, stop=budget.over)
+            attacker = replace(attacker, stop=budget.over, limit=plan.measured)
             self.shelf.note(counts)
-            known = attacker.train(KNOWN, budget.known_steps, plan.known_seconds, partial=True)
-            speed = replace(self.speed, step=attacker.ledger.known.seconds_per_step)
-            plan = budget.plan_again(plan, speed)
-            if earlier is not None and earlier.steps is not None:
-                plan = replace(plan, steps=earlier.steps)
+            contest = read_known(attacker, budget, plan, self.speed)
+            speed, courses = self._courses(contest, budget, plan, earlier)
             if not interrupted.is_set():
-                self.shelf.note(replace(counts, steps=plan.steps))
-            experiments = Experiments(self.target, attacker, known, budget, plan, speed)
+                self.shelf.note(replace(counts, beside=courses.beside, apart=courses.apart))
+            experiments = Experiments(self.target, attacker, contest, budget, plan, courses, speed)
             found = experiments.run()
             seconds = budget.passed
             mitigations, untried = try_mitigations(
-                self.target, experiments.attacker, known, budget, speed, metric, metric_seconds
+                self.target, experiments.attacker, experiments.known, budget, speed, metric, metric_seconds
             )
             found.left_out += untried
-        return self._result(found, attacker, plan, len(to_train), mitigations, seconds, interrupted.is_set())
+        return self._result(experiments, plan, len(to_train), mitigations, seconds, interrupted.is_set())
 
     def _attacker(self, to_train: Pixels, to_measure: Pixels, earlier: Counts | None) -> Attacker:
         """An attacker with the switches of as many of the photographs as the time can use."""
@@ -158,9 +156,25 @@ class _Run:
             phase="capture held-out",
         )
         return Attacker(
-            seen, held_samples, mean_image(seen.pixels), width_of(config), config.seed, config.images,
-            config.decoder, shelf=self.shelf, on_progress=self.on_progress,
+            seen, held_samples, mean_image(seen.pixels), config.width, config.seed, config.images,
+            shelf=self.shelf, on_progress=self.on_progress,
         )  # fmt: skip
+
+    def _courses(
+        self, contest: Contest, budget: Budget, plan: Plan, earlier: Counts | None
+    ) -> tuple[Speed, Courses]:
+        """The speed of the trainings, and what the time that is left is used for."""
+        known = {kind: reading.training for kind, reading in contest.readings.items()}
+        steps = {kind: training.seconds_per_step for kind, training in known.items()}
+        speed = replace(self.speed, steps={**self.speed.steps, **steps})
+        courses = budget.courses(plan, speed, contest.best, contest.best)
+        apart, each = courses.apart, courses.apart.steps * speed.steps[contest.best]
+        kind = contest.best_after(apart.steps if budget.config.steps else None, each)
+        if kind != contest.best:
+            courses = budget.courses(plan, speed, contest.best, kind)
+        if earlier is not None and earlier.beside is not None and earlier.apart is not None:
+            courses = replace(courses, beside=earlier.beside, apart=earlier.apart)
+        return speed, courses
 
     def _key(self, attacker: Attacker, earlier: Counts | None) -> str:
         """A hash of all that decides the trainings; it must be that of the audit that is resumed."""
@@ -180,34 +194,37 @@ class _Run:
         """The photographs taken."""
         return Counts(
             *self.read, len(attacker.seen), len(attacker.held), plan.measured, plan.searched,
-            None if earlier is None else earlier.steps, key,
+            tuple(plan.known), *((None, None) if earlier is None else (earlier.beside, earlier.apart)), key,
         )  # fmt: skip
 
     def _announce(self, used: int, there: int) -> None:
         """Say what is to be expected before the time is spent."""
-        config, speed = self.budget.config, self.speed
-        enough = readable_minutes(self.budget.enough_minutes(speed))
-        short = config.steps is None and config.minutes < self.budget.enough_minutes(speed)
+        config, budget, speed = self.budget.config, self.budget, self.speed
+        enough = readable_minutes(budget.enough_minutes(speed))
+        short = config.steps is None and config.minutes < budget.enough_minutes(speed)
+        steps = ", ".join(f"of a {kind} decoder {seconds:.2g} s" for kind, seconds in speed.steps.items())
+        both = f", for both kinds from {readable_minutes(budget.strong_minutes(speed))} on"
+        both = both if len(speed.steps) > 1 else ""
+        less = "; with less, much is left out or withheld" if short else ""
         self.on_progress(
             "plan",
             1,
             1,
-            f"a step of a decoder takes {speed.step:.2g} s here, so `minutes` makes sense from {enough} on"
-            f"{'; with less, much is left out or withheld' if short else ''}; "
-            f"{used:,} of {there:,} photographs are trained on",
+            f"a step takes {steps} here, so `minutes` makes sense from {enough} on"
+            f"{both}{less}; {used:,} of {there:,} photographs are trained on",
         )
 
     def _result(
         self,
-        found: Found,
-        attacker: Attacker,
+        experiments: Experiments,
         plan: Plan,
         there: int,
         mitigations: tuple[MitigationResult, ...],
         seconds: float,
         interrupted: bool,
     ) -> AuditResult:
-        facts, held = self.facts, attacker.held
+        facts, found, attacker = self.facts, experiments.found, experiments.attacker
+        held, known = attacker.held, attacker.ledger.of(known_by(attacker.decoder))
         measured = min(plan.measured, len(held))
         return AuditResult(
             target=self.target.name,
@@ -225,6 +242,7 @@ class _Run:
             left_out=tuple(found.left_out),
             untrained=found.untrained,
             untrained_note=found.untrained_note,
+            draws=found.draws,
             returned=tuple(facts.returned),
             returning=facts.returning,
             unpooling=facts.unpooling,
@@ -232,17 +250,15 @@ class _Run:
             not_covered=tuple(facts.not_covered),
             unseen=tuple(facts.unseen),
             config=self.budget.config,
-            enough_minutes=self.budget.enough_minutes(
-                replace(self.speed, step=attacker.ledger.known.seconds_per_step)
-            ),
+            enough_minutes=self.budget.enough_minutes(experiments.speed),
             interrupted=interrupted,
             seconds=seconds,
-            record=self._record(attacker),
+            record=self._record(attacker, known.seconds_per_step),
             versions=_versions(),
             pictures=found.pictures,
         )  # fmt: skip
 
-    def _record(self, attacker: Attacker) -> AuditRecord:
+    def _record(self, attacker: Attacker, seconds_per_step: float) -> AuditRecord:
         observed = attacker.seen.numbers
         names = dict.fromkeys(range(1, self.facts.ran + 1), "")
         if len(observed) < len(names):
@@ -257,7 +273,7 @@ class _Run:
             weights_sha256=self.weights,
             observed=observed,
             withheld=tuple(f"{number}{name}" for number, name in names.items() if number not in observed),
-            seconds_per_step=attacker.ledger.known.seconds_per_step,
+            seconds_per_step=seconds_per_step,
         )
 
 

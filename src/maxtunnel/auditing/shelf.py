@@ -11,7 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from maxtunnel.auditing.budget import Course
 from maxtunnel.auditing.ledger import Training
+from maxtunnel.support.choices import DecoderKind
 from maxtunnel.support.files import FormatError, one_line, replacing
 from maxtunnel.support.records import from_json, to_json
 
@@ -27,7 +29,9 @@ class Counts:
         read, read_holdout: of the folders; None where they were given as they are.
         trained, held: captured, to train on and to measure on.
         measured, searched: that rows are measured on, and among which the right one is searched.
-        steps: of every decoder but the first; None before that is trained.
+        kinds: of the decoders that read the known switches.
+        beside, apart: how the decoders after those of known switches are trained (see `budget.Courses`); None
+            before that is known.
         key: a hash of the model, the photographs and all that decides the trainings.
     """
 
@@ -37,7 +41,9 @@ class Counts:
     held: int
     measured: int
     searched: int
-    steps: int | None
+    kinds: tuple[DecoderKind, ...]
+    beside: Course | None
+    apart: Course | None
     key: str
 
 
@@ -85,7 +91,7 @@ class Shelf:
         """Write the counts; an audit that begins anew removes the decoders of an older one."""
         if self.folder is None:
             return
-        if not self.resume and counts.steps is None:
+        if not self.resume and counts.beside is None:
             for path in self.folder.glob("*.safetensors"):
                 path.unlink()
         with replacing(self.folder / _COUNTS) as temporary:

@@ -7,7 +7,6 @@ from maxtunnel.auditing.attacker import Attacker
 from maxtunnel.auditing.budget import Speed
 from maxtunnel.auditing.config import AuditConfig
 from maxtunnel.auditing.ledger import KNOWN
-from maxtunnel.auditing.readers import width_of
 from maxtunnel.auditing.samples import Samples, sample
 from maxtunnel.auditing.targets import Target
 from maxtunnel.data.batches import Pixels
@@ -36,10 +35,14 @@ def measure_speed(target: Target, pixels: Pixels, config: AuditConfig, seconds: 
 
 
 def speed_of_decoders(few: Samples, config: AuditConfig, seconds: float) -> Speed:
-    """The same of photographs that are captured already."""
-    attacker = Attacker(few, few, mean_image(few.pixels), width_of(config), config.seed, FEW, config.decoder)
-    decoder, step = attacker.try_steps(_STEPS, seconds)
+    """The same of photographs that are captured already; rows take as long as by the slowest kind."""
+    attacker = Attacker(few, few, mean_image(few.pixels), config.width, config.seed, FEW)
     attacker.measure_mean()
-    began = time.monotonic()
-    attacker.measure(decoder, KNOWN)
-    return Speed(step, max(1e-6, (time.monotonic() - began) / attacker.measured), 0.0)
+    steps, rows = {}, []
+    for kind in config.kinds:
+        of_kind = attacker.read_by(kind)
+        decoder, steps[kind] = of_kind.try_steps(_STEPS, seconds / len(config.kinds))
+        began = time.monotonic()
+        of_kind.measure(decoder, KNOWN)
+        rows.append((time.monotonic() - began) / of_kind.measured)
+    return Speed(steps, max(1e-6, *rows), 0.0)

@@ -41,7 +41,7 @@ def try_mitigations(
     Args:
         target: the model.
         attacker: has its switches.
-        start: the decoder of known switches, from which all others start, as an attacker's would.
+        start: its decoder of known switches, from which all others start, as an attacker's would.
         budget: of the audit; the minutes for mitigations begin now.
         speed: of the parts of the audit.
         metric: of the model's own task.
@@ -58,14 +58,15 @@ def try_mitigations(
         replace(config, minutes=config.mitigations), time.monotonic(), budget.levels, budget.interrupted
     )
     besides = attacker.measured * speed.row + 2 * LEAST_CAPTURED * speed.capture + metric_seconds
-    steps, count = _share_out(mitigations, time_for, speed.step, besides)
+    step = speed.steps[attacker.decoder]
+    steps, count = _share_out(mitigations, time_for, step, besides)
     chosen = mitigations[:count]
     seconds = math.inf if config.steps is not None else 0.1 * time_for.seconds / max(1, count)
     attacker = replace(attacker, stop=time_for.over)
     trial = _Trial(target, attacker, start, steps, seconds, metric)
     results, left_out = [], []
     for mitigation in chosen:
-        needed = _trainings(mitigation) * (steps * speed.step + besides)
+        needed = _trainings(mitigation) * (steps * step + besides)
         if time_for.interrupted.is_set() or not time_for.allows(needed):
             left_out.append(mitigation.name)
             continue

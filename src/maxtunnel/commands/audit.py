@@ -3,14 +3,13 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from maxtunnel.commands.console import finish_with_skipped, progress, say
 from maxtunnel.commands.options import Data, Out, Resize, Size
 from maxtunnel.commands.tables import print_audit
-from maxtunnel.support.choices import DecoderKind
 from maxtunnel.support.progress import Stopped
 
 
@@ -43,7 +42,7 @@ def audit(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Of the known-switch decoder, a quarter for others: instead of minutes, repeatable.", min=1
+            help="Of the known-switch decoders, a quarter for others: instead of minutes, repeatable.", min=1
         ),
     ] = None,
     levels: Annotated[
@@ -67,8 +66,9 @@ def audit(
         ),
     ] = None,
     decoder: Annotated[
-        DecoderKind, typer.Option(help="What reads the switches; mirrored is the paper's decoder.")
-    ] = "strong",
+        Literal["mirrored", "strong", "both"],
+        typer.Option(help="What reads the switches: the paper's decoder, a strong one, or the best of both."),
+    ] = "both",
     width: Annotated[
         int | None,
         typer.Option(
