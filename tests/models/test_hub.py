@@ -54,6 +54,11 @@ def test_config_and_card_say_what_it_is(network, tmp_path):
     network.save_pretrained(tmp_path)
     expected = "10 classes of cats/train: fast, 3,000 steps of 16, seed 2, top-1 45.7 % of cats/val"
     assert f"| pretrained on | {expected} |" in (tmp_path / "README.md").read_text()
+    assert "| encoder | pretrained |" in (tmp_path / "README.md").read_text()
+    # Trained through its switches, from that.
+    network.provenance = Provenance(record(encoder="learned"), pretraining)
+    network.save_pretrained(tmp_path)
+    assert "| encoder | learned |" in (tmp_path / "README.md").read_text()
     # An imported network knows nothing of its training, and its card says nothing.
     network.provenance = Provenance()
     network.save_pretrained(tmp_path)

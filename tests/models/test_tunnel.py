@@ -307,7 +307,7 @@ def test_hooks_of_all_modules_fire_on_the_way_back():
 def test_convolutions_are_exact_until_the_last_thread_is_done():
     settings = torch.backends.cudnn.conv
     before = settings.fp32_precision
-    first, second = (fast._exact(torch.device("cuda")) for _ in range(2))
+    first, second = (fast.exact(torch.device("cuda")) for _ in range(2))
     try:
         settings.fp32_precision = "tf32"
         first.__enter__()

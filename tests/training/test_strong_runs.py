@@ -34,9 +34,9 @@ def config(steps, **changes):
 def test_it_reads_more_than_the_mirrored_decoder(tmp_path):
     data, val = pictures(), pictures(slice(3, 4))
     mirrored = TunnelNetwork(Architecture((8, 8)), torch.full((3, 32, 32), 0.5), FAST.scale)
-    recipe = replace(FAST, steps=400, batch=4, precision="32")
+    recipe = replace(FAST, steps=120, batch=4, precision="32")
     train_decoder(mirrored, data, tmp_path / "mirrored", TrainingConfig(recipe=recipe))
-    strong = train_decoder(new_network(), data, tmp_path / "strong", config(400))
+    strong = train_decoder(new_network(), data, tmp_path / "strong", config(120))
     # Drawn by the same seed, the encoders are the same.
     assert mirrored.encoder_hash() == strong.encoder_hash()
     assert evaluate(strong, val, bits_images=0).rmse < 0.9 * evaluate(mirrored, val, bits_images=0).rmse
@@ -45,14 +45,14 @@ def test_it_reads_more_than_the_mirrored_decoder(tmp_path):
 
 
 def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(tmp_path):
-    data, asked = pictures(), config(120)
+    data, asked = pictures(), config(70)
     expected = train_decoder(new_network(), data, tmp_path / "whole", asked)
 
     def interrupt(phase, done, of, note):
         if phase == "train" and done == 50:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(TrainingStopped, match="stopped at step 51 of 120"):
+    with pytest.raises(TrainingStopped, match="stopped at step 51 of 70"):
         train_decoder(new_network(), data, tmp_path / "run", asked, on_progress=interrupt)
     stopped = TunnelNetwork.load(tmp_path / "run" / "model.safetensors")
     resumed = train_decoder(stopped, data, tmp_path / "run", asked, resume=True)
@@ -61,8 +61,8 @@ def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(tmp_path):
 
 def test_what_is_left_is_the_average_of_the_weights(tmp_path):
     data = pictures()
-    plain = train_decoder(new_network(), data, tmp_path / "plain", config(60, average=0.0))
-    averaged = train_decoder(new_network(), data, tmp_path / "averaged", config(60, average=0.5))
+    plain = train_decoder(new_network(), data, tmp_path / "plain", config(20, average=0.0))
+    averaged = train_decoder(new_network(), data, tmp_path / "averaged", config(20, average=0.5))
     assert not torch.equal(weights(plain), weights(averaged))
     assert plain.encoder_hash() == averaged.encoder_hash()
     # The weights that were trained are the same, and are kept beside their average for a run that goes on.

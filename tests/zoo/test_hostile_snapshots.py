@@ -1,4 +1,4 @@
-"""Snapshots that are damaged, hostile or no networks, and 20,000 damaged ones."""
+"""Snapshots that are damaged, hostile or no networks, and 8,000 damaged ones."""
 
 import os
 import random
@@ -323,7 +323,7 @@ def mutants(number: int, seed: int) -> Iterator[bytes]:
 @pytest.mark.usefixtures("unchecked_types")
 def test_damaged_files_end_in_a_format_error_or_a_network() -> None:
     outcomes = {"network": 0, "refused": 0}
-    for data in mutants(20_000, seed=0):
+    for data in mutants(8_000, seed=0):
         try:
             net = network(data)
         except FormatError as error:
@@ -335,7 +335,7 @@ def test_damaged_files_end_in_a_format_error_or_a_network() -> None:
             assert net.architecture.widths in {(1,), (2,), (1, 1)}
             assert all(parameter.isfinite().all() for parameter in net.parameters())
     # Both must be common, or the mutants test little.
-    assert min(outcomes.values()) > 2_000, outcomes
+    assert min(outcomes.values()) > 800, outcomes
 
 
 def test_damaged_files_on_disk(tmp_path: Path) -> None:

@@ -3,27 +3,36 @@ import pytest
 import torch
 
 from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.checkpoint import read_header
+from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.table import ROWS
 from maxtunnel.support.files import FormatError
+from maxtunnel.zoo import names
 from maxtunnel.zoo.names import (
     WEIGHTS,
     architecture_of,
+    find_shipped,
     import_snapshot,
     list_shipped,
     load,
     read_mean,
     shipped,
+    shipped_architecture,
 )
+from reference import record
 
 
 def test_all_shipped_networks_load_and_say_what_they_reach():
     for entry in list_shipped():
         network = load(entry.name)
         assert network.architecture == entry.architecture
-        kind = "-strong" * (network.strong_width is not None)
-        pretrained = "-pretrained" * (network.provenance.pretraining is not None)
-        assert entry.name == f"{entry.architecture}{pretrained}{kind}"
+        filters = "-".join(map(str, entry.architecture.widths))
+        made = "" if entry.encoder == "random" else f"-{entry.encoder}"
+        # What is learned is read by a strong decoder: its name need not say so.
+        strong = "-strong" * (entry.decoder == "strong" and entry.encoder != "learned")
+        assert entry.name == f"{filters}{made}{strong}"
+        assert entry.encoder == network.provenance.encoder
         assert entry.bits_per_pixel == network.architecture.bits_per_pixel()
         assert entry.parameters == sum(p.numel() for p in network.parameters())
         assert 0.01 < entry.rmse < 0.17
@@ -31,7 +40,7 @@ def test_all_shipped_networks_load_and_say_what_they_reach():
 
 
 def test_shipped_random_encoders_are_those_of_their_seeds():
-    random = [load(name) for name in shipped() if not name.endswith("pretrained")]
+    random = [load(entry.name) for entry in list_shipped() if entry.encoder == "random"]
     for network in random:
         seed = network.provenance.training.seed
         drawn = TunnelNetwork(network.architecture, network.mean, network.scale, seed).encoder
@@ -45,14 +54,35 @@ def test_shipped_random_encoders_are_those_of_their_seeds():
 def test_shipped_networks_name_no_folder_of_a_machine():
     for path in WEIGHTS.iterdir():
         assert b"/home" not in path.read_bytes()
-        told = str(load(path).provenance.to_json())
+        told = str(read_header(path).provenance.to_json())
         assert "'/" not in told
         assert "'.." not in told
 
 
 def test_all_of_table_2_ships_in_its_order():
-    papers = [name for name in shipped() if not name.endswith("-strong")]
+    papers = [
+        entry.name
+        for entry in list_shipped()
+        if entry.decoder == "mirrored" and entry.encoder in ("random", "pretrained")
+    ]
     assert papers == [row.name for row in ROWS]
+
+
+def test_a_learned_network_ships_under_its_filters_and_says_the_rest_itself(tmp_path, monkeypatch):
+    network = TunnelNetwork(Architecture((3, 2), True, 5), torch.zeros(3, 4, 4), 4.0, strong_width=4)
+    reached = {"val": "cats/val", "val_images": 3, "rmse": 0.05, "rmse_ci95": (0.04, 0.06), "bits_images": 2}
+    network.provenance = Provenance(record(encoder="learned", **reached))
+    network.save(tmp_path / "3-2-learned.safetensors", half=True)
+    monkeypatch.setattr(names, "WEIGHTS", tmp_path)
+    assert shipped() == ["3-2-learned"]
+    assert str(shipped_architecture("3-2-learned")) == "3-2+linear+inside5"
+    (entry,) = list_shipped()
+    assert (entry.encoder, entry.decoder) == ("learned", "strong")
+    assert find_shipped(network.identity()) == "3-2-learned"
+    assert find_shipped(bytes(16)) is None
+    loaded = load("3-2-learned")
+    images = torch.rand(1, 3, 8, 8)
+    assert loaded.encode(images) == network.encode(images)
 
 
 def test_a_run_folder_and_a_file_are_models(tmp_path):

@@ -35,6 +35,35 @@ Data = Annotated[
     Path,
     typer.Option("--data", help="Folder of photographs (subfolders count) or store.", show_default=False),
 ]
+Target = Annotated[
+    str,
+    typer.Argument(
+        help="package.module:callable or file.py:callable that returns an nn.Module, a torch.export file "
+        "(.pt2), or a network of ours.",
+        metavar="TARGET",
+        show_default=False,
+    ),
+]
+Holdout = Annotated[
+    Path | None,
+    typer.Option(help="Photographs to measure on; by default a tenth of --data.", show_default=False),
+]
+Preprocess = Annotated[
+    str | None,
+    typer.Option(
+        help="The model's own: imagenet, or three numbers each; or file.py:callable.",
+        metavar="MEAN/STD",
+        show_default=False,
+    ),
+]
+Levels = Annotated[
+    str | None,
+    typer.Option(
+        help="The poolings that an observer sees, by number in call order: 1,3.",
+        metavar="N,...",
+        show_default=False,
+    ),
+]
 Size = Annotated[int, typer.Option(help="Photographs are warped to SIZE x SIZE pixels.", min=8, max=4096)]
 Resize = Annotated[choices.Resize, typer.Option(help="bilinear without antialiasing is the paper's.")]
 Recipe = Annotated[choices.RecipeName, typer.Option(help="paper: the paper's to the letter.")]

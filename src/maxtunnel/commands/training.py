@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
 import typer
 
-from maxtunnel.commands.console import counted, finish_with_skipped, progress, say
+from maxtunnel.commands.console import finish_with_skipped, progress, say
 from maxtunnel.commands.options import Recipe, Resize, Size, Steps
 from maxtunnel.commands.spelling import Context, given
 from maxtunnel.support import choices
+from maxtunnel.support.numbers import counted
 
 if TYPE_CHECKING:
     from maxtunnel.models.provenance import PhaseRecord
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 # Of both commands.
 Architecture = Annotated[
     str | None,
-    typer.Argument(help="Filters per block, such as 16-16-16.", metavar="ARCH", show_default=False),
+    typer.Argument(
+        help="Filters per block, such as 16-16-16; or a variant, such as 8-8-8+linear+inside64.",
+        metavar="ARCH",
+        show_default=False,
+    ),
 ]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder or store to train on.", show_default=False)]
 Val = Annotated[Path | None, typer.Option("--val", help="Folder or store to measure on.", show_default=False)]
@@ -36,12 +41,28 @@ Nodes = Annotated[
 # Of `train` alone.
 Decoder = Annotated[choices.DecoderKind, typer.Option(help="The paper's decoder, or a strong one.")]
 Width = Annotated[int, typer.Option(help="Channels of a strong decoder.", min=1, max=4096)]
-Start = Annotated[str | None, typer.Option(help="The model whose decoder to train further.", metavar="M")]
+Start = Annotated[
+    str | None,
+    typer.Option(help="The model to train further: its decoder, and an encoder that learns.", metavar="M"),
+]
 Rate = Annotated[
     float | None, typer.Option("--learning-rate", help="At its highest; by default the recipe's.", min=1e-9)
 ]
 Batch = Annotated[int | None, typer.Option(help="Photographs a step; by default the recipe's.", min=1)]
-Encoder = Annotated[str, typer.Option(help="random, or the model whose encoder to take.", metavar="random|M")]
+Encoder = Annotated[
+    str,
+    typer.Option(
+        help="random; learned, to train it with the decoder; or the model whose encoder to take.",
+        metavar="random|learned|M",
+    ),
+]
+RateWeight = Annotated[
+    float | None,
+    typer.Option(
+        help="The mean squared error that a bit per pixel and channel is worth to a learned encoder.",
+        min=1e-12,
+    ),
+]
 TargetRmse = Annotated[float | None, typer.Option(help="Stop as soon as --val is met this well.", min=0.0)]
 
 
@@ -60,6 +81,7 @@ def train(
     steps: Steps = None,
     batch: Batch = None,
     learning_rate: Rate = None,
+    rate_weight: RateWeight = None,
     minutes: Minutes = None,
     target_rmse: TargetRmse = None,
     size: Size = 128,
@@ -74,7 +96,7 @@ def train(
         "train", context, architecture, data, val, out, resume, recipe, steps, precision,
         minutes=minutes, size=size, resize=resize, seed=seed, devices=devices, nodes=nodes,
         encoder=encoder, target_rmse=target_rmse, decoder=decoder, width=width, start=start,
-        batch=batch, learning_rate=learning_rate,
+        batch=batch, learning_rate=learning_rate, rate_weight=rate_weight,
     )  # fmt: skip
 
 
@@ -115,6 +137,7 @@ def _run(
     precision: choices.Precision | None,
     batch: int | None = None,
     learning_rate: float | None = None,
+    rate_weight: float | None = None,
     **options: "Unpack[Options]",
 ) -> None:
     """A new run, or an old one that goes on, and what it reached; `options` become fields of its config."""
@@ -135,6 +158,7 @@ def _run(
                 steps=steps,
                 batch=batch,
                 learning_rate=learning_rate,
+                rate_weight=rate_weight,
                 precision=precision,
                 **options,
             )

@@ -1,10 +1,16 @@
 """Filters per block, and what follows from them: layers, sizes, parameters and bits (Tables I and II)."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from maxtunnel.switches.window import Pair
+
+# Numbers of up to five digits, so that none is absurd.
+_TEXT = re.compile(
+    r"(?P<widths>[1-9][0-9]{0,4}(?:-[1-9][0-9]{0,4})*)(?P<linear>\+linear)?(?:\+inside(?P<inside>[1-9][0-9]{0,4}))?"
+)
 
 
 class Layer(NamedTuple):
@@ -20,28 +26,50 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class Architecture:
-    """Filters per block, outermost first: the paper's [n1, n2, n3], written `8-8-8`.
+    """Filters per block, outermost first: the paper's [n1, n2, n3], written `8-8-8`; and two variants of it.
+
+    Variants stand behind the filters: `8-8-8+linear`, `8-8-8+inside64`, `8-8-8+linear+inside64`.
+
+    Attributes:
+        widths: filters that are pooled, a block.
+        linear: whether a block's second layer is pooled as it is; the paper's goes through a ReLU first.
+        inside: channels between the two layers of a block, as many in every block; None for the block's
+            filters, as in the paper.
 
     Raises:
         ValueError: no block, or a width below 1.
     """
 
     widths: tuple[int, ...]
+    linear: bool = False
+    inside: int | None = None
 
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 1:
             raise ValueError(f"widths are {self.widths}: expected one positive number a block")
+        if self.inside is not None and self.inside < 1:
+            raise ValueError(f"inside is {self.inside}: expected a positive number")
 
     @classmethod
     def parse(cls, text: str) -> "Architecture":
-        """Read `48-96-192`; ValueError for anything else."""
-        parts = text.split("-")
-        if not all(part.isascii() and part.isdigit() and len(part) < 6 and int(part) for part in parts):
-            raise ValueError(f"{text!r} is no architecture: expected filters per block, such as 16-16-16")
-        return cls(tuple(int(part) for part in parts))
+        """Read `48-96-192` or `8-8-8+linear+inside64`; ValueError for anything else."""
+        found = _TEXT.fullmatch(text)
+        if found is None:
+            raise ValueError(
+                f"{text!r} is no architecture: expected filters per block, such as 16-16-16, and behind them "
+                "+linear, +inside64 or both, in this order"
+            )
+        widths = tuple(int(width) for width in found["widths"].split("-"))
+        return cls(widths, found["linear"] is not None, int(found["inside"]) if found["inside"] else None)
 
     def __str__(self) -> str:
-        return "-".join(map(str, self.widths))
+        inside = "" if self.inside is None else f"+inside{self.inside}"
+        return "-".join(map(str, self.widths)) + "+linear" * self.linear + inside
+
+    @property
+    def published(self) -> bool:
+        """Whether the layers are those of Table I, and no variant of them."""
+        return not self.linear and self.inside is None
 
     @property
     def multiple(self) -> int:
@@ -62,8 +90,11 @@ class Architecture:
 
     def encoder_channels(self) -> list[tuple[int, int]]:
         """(in, out) of each encoder convolution in execution order."""
-        inputs = (3, *self.widths[:-1])
-        return [pair for a, b in zip(inputs, self.widths, strict=True) for pair in ((a, b), (b, b))]
+        found: list[tuple[int, int]] = []
+        for a, b in zip((3, *self.widths[:-1]), self.widths, strict=True):
+            between = self.inside or b
+            found += [(a, between), (between, b)]
+        return found
 
     def decoder_channels(self) -> list[tuple[int, int]]:
         """(in, out) of each decoder convolution in execution order: the encoder's, mirrored."""
@@ -76,7 +107,8 @@ class Architecture:
         plane = height, width
         for block, filters in enumerate(self.widths, 1):
             for index, (a, b) in enumerate(self.encoder_channels()[2 * block - 2 : 2 * block], 1):
-                rows.append(Layer(f"conv{block}_{index}", b, plane, True, 9 * a * b + b, 0))
+                relu = index == 1 or not self.linear
+                rows.append(Layer(f"conv{block}_{index}", b, plane, relu, 9 * a * b + b, 0))
             plane = plane[0] // 2, plane[1] // 2
             rows.append(Layer(f"pool{block}", filters, plane, False, 0, 2 * filters * math.prod(plane)))
         blocks = len(self.widths)

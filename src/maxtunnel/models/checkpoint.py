@@ -120,15 +120,17 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def hash_encoder(encoder: str, mean: Tensor, scale: float) -> bytes:
+def hash_encoder(encoder: str, mean: Tensor, scale: float, linear: bool = False) -> bytes:
     """The first 16 bytes of a hash of all that decides the switches.
 
     Args:
         encoder: `hash_tensors` of its weights.
         mean: the mean image, (3, h, w).
         scale: of the images inside the network.
+        linear: whether its architecture is; all else of it the shapes of the weights say.
     """
-    return hashlib.sha256(f"{encoder} {hash_tensors({'mean': mean})} {scale!r}".encode()).digest()[:16]
+    form = " linear" * linear
+    return hashlib.sha256(f"{encoder} {hash_tensors({'mean': mean})} {scale!r}{form}".encode()).digest()[:16]
 
 
 def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:

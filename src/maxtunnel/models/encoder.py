@@ -1,4 +1,4 @@
-"""The encoder of Table I, of which the paper keeps the switches alone."""
+"""The encoder of Table I and its variants, of which the paper keeps the switches alone."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -24,14 +24,19 @@ class Encoder(nn.Module):
     """Blocks of conv3x3-ReLU, conv3x3-ReLU, pool; what leaves it are the codes, finest level first.
 
     Attributes:
-        convs: the convolutions in execution order, conv1_1, conv1_2, conv2_1, ...
+        convs: the convolutions in execution order, conv1_1, conv1_2, conv2_1, ...; of a linear architecture
+            every second one has no ReLU.
+        widths: filters per block where the layers are those of Table I, which have a fast way
+            (`models.fast`); None for a variant.
     """
 
     def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        self.widths = architecture.widths
+        self.widths = architecture.widths if architecture.published else None
+        before_pooling = None if architecture.linear else 0.0
         self.convs = nn.ModuleList(
-            Conv3x3(a, b, math.sqrt(3 / (9 * a)), 0.0, generator) for a, b in architecture.encoder_channels()
+            Conv3x3(a, b, math.sqrt(3 / (9 * a)), before_pooling if layer % 2 else 0.0, generator)
+            for layer, (a, b) in enumerate(architecture.encoder_channels())
         )
 
     def forward(
@@ -47,6 +52,17 @@ class Encoder(nn.Module):
         if check:
             refuse_nan(what)
         return what, codes
+
+    def relaxed(
+        self, x: Float[Tensor, "n 3 h w"], pooling: Pooling
+    ) -> tuple[Float[Tensor, "n c oh ow"], tuple[Tensor, ...]]:
+        """As `blocks`, in float32 whatever the precision of the training around it.
+
+        What leaves the encoder are decisions between values that may be close: they are made here as they
+        will be made by whoever uses the network.
+        """
+        with torch.autocast(x.device.type, enabled=False), fast.exact(x.device):
+            return self.blocks(x, pooling)
 
     def blocks(
         self, x: Float[Tensor, "n 3 h w"], pooling: Pooling = _pool

@@ -107,7 +107,7 @@ def model_card(
             ("what", "value"),
             [
                 ("filters per block", str(architecture)),
-                ("encoder", "random" if provenance.pretraining is None else "pretrained"),
+                ("encoder", provenance.encoder),
                 ("decoder", decoder_of(strong_width)),
                 ("parameters", f"{parameters:,}"),
                 ("bits of switches per pixel and colour channel", f"{bits_per_pixel:.4g}"),

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from maxtunnel.support.records import Json, from_json, to_json
 
 # Whole numbers come before other numbers, so that they are read as what they are.
 Setting = str | int | float | bool | None | list[float]
+
+# What an encoder was made by: a draw, telling classes apart, or training through its switches.
+EncoderKind = Literal["random", "pretrained", "learned"]
+LEARNED = "learned"  # what `PhaseRecord.encoder` says where the encoder was trained too
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,8 @@ class PhaseRecord:
     Attributes:
         recipe: every setting of the recipe, by its name.
         seed: drew the order of the photographs, and what was new of the network.
-        encoder: `random`, or the name of the model whose encoder was taken.
+        encoder: `random`, `learned` where it was trained together with the decoder, or the name of the model
+            whose encoder was taken.
         data, images: where the photographs came from, and how many they were.
         size, resize: the side of the square that they were warped to, in pixels, and how.
         seconds: how long it took, stops left out.
@@ -24,6 +30,7 @@ class PhaseRecord:
         val, val_images: the photographs, never trained on, that it was measured on; None if it was not.
         rmse, rmse_ci95: of the decoder on these, values in [0, 1].
         stored_bits_per_pixel, bits_images: of switch files, per pixel and colour channel, on so many of them.
+        stopped_at: the step at which a target was met before the recipe's last one; None where none was.
         classes, top1: of the classifier that pretraining put on the encoder.
 
     Raises:
@@ -47,6 +54,7 @@ class PhaseRecord:
     bits_images: int | None = None
     classes: int | None = None
     top1: float | None = None
+    stopped_at: int | None = None
 
     def __post_init__(self) -> None:
         missing = {"name", "steps", "batch"} - set(self.recipe)
@@ -56,8 +64,8 @@ class PhaseRecord:
 
     @property
     def steps(self) -> int:
-        """Batches."""
-        return int(self._number("steps"))
+        """Batches that were done: all of the recipe's, or as many as a target took."""
+        return int(self._number("steps")) if self.stopped_at is None else self.stopped_at
 
     @property
     def batch(self) -> int:
@@ -76,6 +84,9 @@ class PhaseRecord:
         return value
 
 
+_OTHERS = "pretraining", "earlier", "learning"
+
+
 @dataclass(frozen=True)
 class Provenance:
     """What is known of a network.
@@ -85,16 +96,35 @@ class Provenance:
         pretraining: of the encoder, to tell classes apart; None for a random one.
         earlier: the training that the present one of the decoder started from, without what that had started
             from itself; None for a new decoder.
+        learning: of the encoder, through its switches, where `training` is of a later decoder alone.
     """
 
     training: PhaseRecord | None = None
     pretraining: PhaseRecord | None = None
     earlier: PhaseRecord | None = None
+    learning: PhaseRecord | None = None
+
+    @property
+    def encoder(self) -> EncoderKind:
+        """What the encoder was made by, last of all."""
+        if self.encoder_learning is not None:
+            return "learned"
+        return "random" if self.pretraining is None else "pretrained"
+
+    @property
+    def encoder_learning(self) -> PhaseRecord | None:
+        """The training through its switches that made the encoder; None where there was none."""
+        together = self.training is not None and self.training.encoder == LEARNED
+        return self.training if together else self.learning
+
+    def of_encoder(self) -> "Provenance":
+        """What stays true of the encoder once it has another decoder."""
+        return Provenance(pretraining=self.pretraining, learning=self.encoder_learning)
 
     def to_json(self) -> dict[str, Json]:
         """The training's fields, with the other phases' inside; nothing that is not known."""
         found = {} if self.training is None else _known(self.training)
-        others = {"pretraining": self.pretraining, "earlier": self.earlier}
+        others = {name: getattr(self, name) for name in _OTHERS}
         return found | {name: _known(record) for name, record in others.items() if record is not None}
 
     @classmethod
@@ -103,7 +133,7 @@ class Provenance:
         if not isinstance(values, Mapping):
             raise ValueError(f"the provenance is of type {type(values).__name__}: expected an object")
         rest: dict[str, object] = dict(values)
-        others = [rest.pop(name, None) for name in ("pretraining", "earlier")]
+        others = [rest.pop(name, None) for name in _OTHERS]
         return cls(
             from_json(PhaseRecord, rest) if rest else None,
             *(None if record is None else from_json(PhaseRecord, record) for record in others),
@@ -118,11 +148,9 @@ class Provenance:
             if earlier.top1 is not None:
                 text += f", top-1 {100 * earlier.top1:.1f} % of {earlier.val}"
             rows.append(("pretrained on", text))
-        if self.earlier is not None:
-            earlier = self.earlier
-            rows.append(
-                ("started from", f"{earlier.images:,} photographs of {earlier.data}: {earlier.effort}")
-            )
+        for name, record in (("learned on", self.learning), ("started from", self.earlier)):
+            if record is not None:
+                rows.append((name, f"{record.images:,} photographs of {record.data}: {record.effort}"))
         if self.training is not None:
             rows += _facts(self.training)
         return rows

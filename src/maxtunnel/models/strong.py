@@ -31,7 +31,7 @@ from maxtunnel.models import fast
 from maxtunnel.models.layers import Conv3x3
 from maxtunnel.models.mirrored import Codes, Level
 from maxtunnel.switches.pooling import unpool
-from maxtunnel.switches.window import Pair
+from maxtunnel.switches.window import Pair, Window
 
 WIDTH = 64
 DOWN, UP = 2, 2  # blocks of a scale on the way down and on the way up
@@ -192,18 +192,43 @@ class _Entry:
     def __call__(self, codes: Tensor, missing: bool, dtype: torch.dtype) -> Tensor:
         """The planes, (n, planes, _, _), of values from 0 to 1 where windows do not overlap."""
         window = self.level.window
-        if self.one_each:
+        if codes.is_floating_point():
+            x = codes.flatten(1, 2).to(dtype)
+        elif self.one_each:
             cells = torch.arange(window.cells, dtype=torch.uint8, device=codes.device)
             x = (codes.permute(0, 2, 3, 1)[..., None] == cells).flatten(3).to(dtype).permute(0, 3, 1, 2)
             x = torch.full_like(x, 1 / window.cells) if missing else x
         else:
             share = math.sqrt(math.prod(window.stride) / window.cells) if window.overlaps else 1.0
             ones = torch.full((1, 1, 1, 1), share, dtype=dtype, device=codes.device).expand(codes.shape)
-            x = unpool(ones, codes, window, self.level.size, check=False)
-            x = torch.full_like(x, 1 / window.cells) if missing else x
+            x = (
+                _expected(ones, window, self.level.size)
+                if missing
+                else unpool(ones, codes, window, self.level.size, check=False)
+            )
         for _ in range(self.folds):
             x = F.pixel_unshuffle(_even(x), 2)
         return x.contiguous(memory_format=torch.channels_last)
+
+
+def _expected(
+    ones: Float[Tensor, "n c oh ow"], window: Window, size: Pair | None
+) -> Float[Tensor, "n c h w"]:
+    """What unpooling `ones` gives on average over all codes, those in the padding left out."""
+    assert size is not None
+    (height, width), (top, left) = size, window.padding
+    kernel, one = ones.new_ones(1, 1, *window.kernel), torch.ones_like(ones[:1, :1])
+
+    def spread(values: Tensor) -> Tensor:
+        """Each window's value in all of its cells."""
+        return F.conv_transpose2d(values, kernel, stride=window.stride, dilation=window.dilation)
+
+    plane = torch.zeros_like(spread(one))
+    plane[..., top : top + height, left : left + width] = 1
+    inside = F.conv2d(plane, kernel, stride=window.stride, dilation=window.dilation)
+    found = spread(one / inside) * plane
+    below, right = top + height - found.shape[-2], left + width - found.shape[-1]
+    return F.pad(found, (-left, right, -top, below)) * ones[..., :1, :1]
 
 
 class _Block(nn.Module):

@@ -32,6 +32,7 @@ from maxtunnel.models.layers import Conv3x3
 from maxtunnel.models.mirrored import Level, MirroredDecoder
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.strong import StrongDecoder
+from maxtunnel.support.choices import DecoderKind
 from maxtunnel.switches import pending
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.switches.indices import largest_of
@@ -125,6 +126,11 @@ class TunnelNetwork(nn.Module):
     def device(self) -> torch.device:
         """Where the network lies."""
         return self.mean.device
+
+    @property
+    def decoder_kind(self) -> DecoderKind:
+        """`mirrored`, the paper's, or `strong`."""
+        return "mirrored" if self.strong_width is None else "strong"
 
     @property
     def mirrored(self) -> MirroredDecoder:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from maxtunnel.models.provenance import LEARNED
 from maxtunnel.models.strong import WIDTH
 from maxtunnel.support.choices import DecoderKind, Resize
 from maxtunnel.support.files import FormatError, one_line, replacing
@@ -17,19 +18,21 @@ class TrainingConfig:
     """What a run was asked for: `config.json`, and all that it takes to resume the run.
 
     Attributes:
-        phase: `pretrain` for the encoder, `train` for the decoder.
+        phase: `pretrain` for the encoder, `train` for the decoder, or both together.
         recipe: with the steps that are really run and, once the run has started, the precision it runs in.
         seed: draws the order of the photographs, and the network where it is new.
         decoder: `mirrored`, the paper's, or `strong`.
         width: channels of a new strong decoder.
-        start: the model whose decoder is trained further; None for a new one.
-        encoder: `random`, or the name of the model whose encoder was taken.
+        start: the model whose decoder is trained further, and its encoder where that learns; None for a new
+            one.
+        encoder: `random`, `learned` for one that is trained with the decoder, or the name of the model whose
+            encoder was taken.
         data, val: where the photographs came from.
         size, resize: how they were read.
         minutes: bound on the whole run; turned into `recipe.steps` after a short measurement, which are
             corrected where the pace becomes another.
-        target_rmse: stop as soon as the RMSE on the photographs of `val` is as low as this; `recipe.steps`
-            are then those that were done, and the rate was that of a longer run.
+        target_rmse: stop as soon as the RMSE on the photographs of `val` is as low as this.
+        stopped_at: the step at which that was so; the rate was that of all the recipe's steps.
         devices, nodes: processes that share each batch.
     """
 
@@ -46,8 +49,24 @@ class TrainingConfig:
     resize: Resize = "bilinear"
     minutes: float | None = None
     target_rmse: float | None = None
+    stopped_at: int | None = None
     devices: int = 1
     nodes: int = 1
+
+    @property
+    def learned(self) -> bool:
+        """Whether the encoder is trained with the decoder, through its switches."""
+        return self.phase == "train" and self.encoder == LEARNED
+
+    @property
+    def taken(self) -> str | None:
+        """The model whose encoder is taken and stays as it is; None where none is."""
+        return None if self.encoder in ("random", LEARNED) else self.encoder
+
+    @property
+    def last_step(self) -> int:
+        """Steps after which the run ends."""
+        return self.recipe.steps if self.stopped_at is None else min(self.stopped_at, self.recipe.steps)
 
     def save(self, run: Path) -> None:
         """Write RUN/config.json."""

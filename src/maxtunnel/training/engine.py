@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maxtunnel.switches.pending import carrying, checks_of, plain
 from maxtunnel.training.batch import Batch
 from maxtunnel.training.graph import Graph
 from maxtunnel.training.recipes import Recipe
@@ -173,7 +174,9 @@ class Update:
                 group["lr"].fill_(rate * group["factor"])
             else:
                 group["lr"] = rate * group["factor"]
-        return self._step(batch) if self._graph is None else self._graph(batch)
+        step = self._step if self._graph is None else self._graph
+        # What is wrong with the batch is said where the result is looked at.
+        return carrying(step(plain(batch)), checks_of(batch))
 
     def _step(self, batch: Batch) -> Float[Tensor, "2"]:
         loss, metric = self._task(*batch)

@@ -1,12 +1,14 @@
 """The batches of each phase; switches are kept where memory allows, so that the encoder runs only once."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from maxtunnel.data.batches import PIECE, Order, Pixels, cut
+from maxtunnel.models.surrogate import CELLS, gumbel
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.memory import free_memory
 from maxtunnel.support.progress import OnProgress, silent
@@ -28,6 +30,7 @@ class SwitchFeed:
         order: which of them make up each batch.
         steps: how many batches will be asked for, at most.
         on_progress: told how far the encoder is, in images.
+        frozen: whether the encoder stays as it is; if not, no switches are kept.
     """
 
     def __init__(
@@ -37,12 +40,13 @@ class SwitchFeed:
         order: Order,
         steps: int,
         on_progress: OnProgress = silent,
+        frozen: bool = True,
     ) -> None:
         self._network, self._pixels, self._order = network, pixels, order
         distinct = len(pixels) * (2 if order.flips else 1)
         size = pixels.shape[-2], pixels.shape[-1]
         self._kept: KeptSwitches | None = None
-        saves_work = steps * order.batch // order.ranks > distinct
+        saves_work = frozen and steps * order.batch // order.ranks > distinct
         if saves_work and KeptSwitches.fit(network, distinct, size):
             self._kept = KeptSwitches(network, pixels, order.flips, on_progress)
 
@@ -54,6 +58,46 @@ class SwitchFeed:
         if self._kept is not None:
             return self._kept.at(numbers, mirrored), target
         return [level.codes for level in self._network.encode(images).levels], target
+
+
+class LearningFeed:
+    """Normalised images and noise for `Learning`.
+
+    The noise is a function of seed, step and process, so that a resumed run needs no state for it.
+
+    Args:
+        network: normalises the images.
+        pixels: the photographs.
+        order: which of them make up each batch.
+        seed: draws the noise.
+        amount: of noise in each step.
+    """
+
+    def __init__(
+        self,
+        network: TunnelNetwork,
+        pixels: Pixels,
+        order: Order,
+        seed: int,
+        amount: Callable[[int], float],
+    ) -> None:
+        self._network, self._pixels, self._order = network, pixels, order
+        self._seed, self._amount = seed, amount
+
+    def at(self, step: int) -> tuple[Tensor, list[Tensor]]:
+        """Normalised images, and the noise of every level; zeros where there is none any more."""
+        numbers, mirrored = self._order.at(step)
+        target = self._network.normalise(cut(self._pixels, numbers, mirrored, self._network.device))
+        (n, _, h, w), amount = target.shape, self._amount(step)
+        shapes = [
+            (n, c, CELLS, h >> level, w >> level)
+            for level, c in enumerate(self._network.architecture.widths, 1)
+        ]
+        if not amount:
+            return target, [target.new_zeros(()).expand(shape) for shape in shapes]
+        generator = torch.Generator(target.device)
+        generator.manual_seed((self._seed * 1_000_003 + step) * self._order.ranks + self._order.rank)
+        return target, [amount * gumbel(shape, generator) for shape in shapes]
 
 
 class LabelFeed:

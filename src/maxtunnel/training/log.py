@@ -23,13 +23,18 @@ class Log:
         if not writes:
             return
         self._columns = ("step", "loss", metric, "learning_rate", "images_per_second")
-        rows = []
-        if self._path.exists():
-            with self._path.open(newline="") as file:
-                rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
+        rows = [row for row in self._whole_rows() if int(row[0]) <= step]
         with replacing(self._path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([self._columns, *rows])
         self._events = _events(run, step)
+
+    def _whole_rows(self) -> list[list[str]]:
+        """The rows that are there, but for what a power cut left of one, which may end in NULs."""
+        if not self._path.exists():
+            return []
+        lines = self._path.read_bytes().split(b"\r\n")[1:-1]
+        rows = [line.decode("ascii", "replace").split(",") for line in lines]
+        return [row for row in rows if len(row) == len(self._columns) and all(map(_is_number, row))]
 
     def row(self, step: int, *values: float) -> None:
         """Note loss, metric, learning rate and images per second at `step`."""
@@ -45,6 +50,14 @@ class Log:
         """Write out what TensorBoard still holds."""
         if self._events is not None:
             self._events.close()
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _events(run: Path, step: int) -> Any:

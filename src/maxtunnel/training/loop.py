@@ -221,7 +221,7 @@ class Session:
                     self._save()
                     saved = time.monotonic()
                 if enough:
-                    self._set_steps(state.step)
+                    self._keep(replace(self.config, stopped_at=state.step))
                     break
                 if stop and not ends:
                     raise TrainingStopped(
@@ -245,7 +245,7 @@ class Session:
     @property
     def _ended(self) -> bool:
         """Whether all steps are done."""
-        return self.state.step >= self.config.recipe.steps
+        return self.state.step >= self.config.last_step
 
     def _begin(self, at: Batches) -> Log:
         if self.config.minutes is not None:
@@ -290,11 +290,12 @@ class Session:
         log.row(step, loss, metric, recipe.rate(step - 1), speed)
 
     def _set_steps(self, steps: int) -> None:
-        """Make so many steps all that the run was asked for, also where it is resumed or recorded.
+        """Make so many steps all that the run was asked for; the learning rate follows from here on."""
+        self._keep(replace(self.config, recipe=replace(self.config.recipe, steps=steps)))
 
-        The learning rate follows from here on; where a target is met, it had not come to its end.
-        """
-        self.config = replace(self.config, recipe=replace(self.config.recipe, steps=steps))
+    def _keep(self, config: TrainingConfig) -> None:
+        """Let this be what the run was asked for, also where it is resumed or recorded."""
+        self.config = config
         if self.fabric.is_global_zero:
             self.config.save(self.run)
 

@@ -1,4 +1,5 @@
-"""The two phases of training: telling classes apart, which is optional, and rebuilding photographs.
+"""The phases of training: telling classes apart, which is optional, and rebuilding photographs, by a decoder
+alone or by encoder and decoder together.
 
 A phase is a module whose `forward` takes a batch and gives its loss; `training.feeds` makes the batches.
 """
@@ -13,8 +14,11 @@ from torch.nn import functional as F
 from maxtunnel.data.batches import PIECE, Pixels, cut
 from maxtunnel.models.classifier import Classifier
 from maxtunnel.models.mirrored import Codes, MirroredDecoder
+from maxtunnel.models.rate import SwitchRate
 from maxtunnel.models.strong import StrongDecoder
+from maxtunnel.models.surrogate import Temperatures, switch
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.training.recipes import Recipe
 
 
 class Phase(nn.Module):
@@ -57,6 +61,59 @@ class Reconstruction(Phase):
     def summarise(self, mean: float) -> float:
         """RMSE from the mean of the batches' squared errors."""
         return math.sqrt(mean)
+
+
+class Learning(Phase):
+    """Encoder and decoder together, with the loss of `Reconstruction`, through the switches (`surrogate`).
+
+    With `rate_weight` w the loss is that of squared errors that grew by w a bit: (n values x scale^2 / 2N) x
+    (mean squared error + w x bits per pixel and colour channel), the bits by a model that learns beside
+    (`models.rate`).
+
+    Args:
+        network: its encoder and decoder.
+        recipe: says the temperature and the worth of a bit.
+        seed: draws the model of the bits.
+    """
+
+    metric = "rmse"
+
+    def __init__(self, network: TunnelNetwork, recipe: Recipe, seed: int = 0) -> None:
+        super().__init__()
+        widths = network.architecture.widths
+        self.encoder, self.decoder = network.encoder, network.decoder
+        self.temperatures = Temperatures(widths, recipe.temperature)
+        self.rate = SwitchRate(widths, seed) if recipe.rate_weight else None
+        self._scale, self._rate_weight = network.scale, recipe.rate_weight
+
+    def forward(
+        self, target: Float[Tensor, "n 3 h w"], noise: list[Float[Tensor, "n _ 4 _ _"]]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Loss and mean squared error, values in [0, 1], of one batch.
+
+        Args:
+            target: normalised images.
+            noise: of every level, for its softmax.
+        """
+
+        def pooling(block: int, x: Tensor) -> tuple[Tensor, Tensor]:
+            return switch(x, self.temperatures(block), noise[block - 1])
+
+        _, shares = self.encoder.relaxed(target, pooling)
+        squares = self.decoder.squared_error(shares, target)
+        cost = squares
+        if self.rate is not None:
+            cost = cost + self._rate_weight * self._scale**2 * self.rate(shares)
+        return cost / (2 * len(target)), squares.detach() / (target.numel() * self._scale**2)
+
+    def summarise(self, mean: float) -> float:
+        """RMSE from the mean of the batches' squared errors."""
+        return math.sqrt(mean)
+
+    def whole(self, network: TunnelNetwork) -> nn.Module:
+        """With the temperatures and the model of the bits, which are in no network."""
+        parts = {"network": network, "temperatures": self.temperatures}
+        return nn.ModuleDict(parts if self.rate is None else {**parts, "rate": self.rate})
 
 
 class Classification(Phase):

@@ -36,6 +36,12 @@ class Recipe:
             averaged for use; 0 for none.
         precision: `32`, or `bf16` for the decoder's arithmetic; weights and encoder stay float32. `auto` is
             `bf16` where the machine is fast at it: `resolved` decides when a run starts.
+        noise: how much Gumbel noise helps to choose switches at first, where an encoder is trained through
+            them (`models.surrogate`).
+        noise_share: of the steps, over which it falls linearly to none.
+        temperature: of the softmax in the place of a switch, at first.
+        rate_weight: the mean squared error, values in [0, 1], that a bit per pixel and colour channel is
+            worth, by the estimate of `models.rate`.
     """
 
     name: str
@@ -55,6 +61,10 @@ class Recipe:
     flips: bool
     precision: Literal["auto", "32", "bf16"]
     average: float = 0.0
+    noise: float = 0.0
+    noise_share: float = 5 / 6
+    temperature: float = 1.0
+    rate_weight: float = 0.0
 
     def rate(self, step: int) -> float:
         """Learning rate of the weights in step `step`, counted from 0."""
@@ -64,6 +74,10 @@ class Recipe:
         if not self.decay:
             return self.learning_rate
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (self.steps - rise)))
+
+    def noise_at(self, step: int) -> float:
+        """How much noise there is in step `step`, counted from 0."""
+        return self.noise * max(0.0, 1 - step / (self.noise_share * self.steps))
 
     def resolved(self) -> "Recipe":
         """The recipe as it is run on this machine: its precision is `32` or `bf16`, never `auto`."""
@@ -129,6 +143,12 @@ STRONG = replace(
     average=0.02,
 )
 
+# Of encoder and decoder together, by the kind of the decoder: docs/learned.md.
+LEARNED: dict[DecoderKind, Recipe] = {
+    "mirrored": replace(FAST, flips=True, average=0.02, noise=0.3),
+    "strong": replace(STRONG, noise=0.3),
+}
+
 # For the classifier on the encoder; the paper's recipe serves both phases.
 FAST_PRETRAIN = replace(FAST, learning_rate=0.005, steps=3000, flips=True)
 
@@ -138,14 +158,25 @@ RECIPES: dict[PhaseName, dict[RecipeName, Recipe]] = {
 }
 
 
-def recipe_of(phase: PhaseName, name: RecipeName, decoder: DecoderKind = "mirrored") -> Recipe:
+def recipe_of(
+    phase: PhaseName, name: RecipeName, decoder: DecoderKind = "mirrored", learned: bool = False
+) -> Recipe:
     """The recipe of this name.
 
+    Args:
+        phase: what is trained.
+        name: `paper` or `fast`.
+        decoder: its kind, where that is trained.
+        learned: whether the encoder is trained with it.
+
     Raises:
-        ValueError: the paper's recipe is asked for with a decoder that is not the paper's.
+        ValueError: the paper's recipe is asked for with a decoder that is not the paper's, or an encoder that
+            is not to stay as it is.
     """
-    if phase == "pretrain" or decoder == "mirrored":
+    if phase == "pretrain" or (decoder == "mirrored" and not learned):
         return RECIPES[phase][name]
     if name != "fast":
-        raise ValueError(f"recipe {name!r} is of the paper's decoder: leave `recipe` out for a strong one")
-    return STRONG
+        which = "an encoder that is not trained with it" if learned else "the paper's decoder"
+        what = "one that learns" if learned else "a strong one"
+        raise ValueError(f"recipe {name!r} is of {which}: leave `recipe` out for {what}")
+    return LEARNED[decoder] if learned else STRONG

@@ -12,7 +12,7 @@ from maxtunnel.data.batches import Pixels
 from maxtunnel.data.mean import mean_image
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.mirrored import MirroredDecoder
-from maxtunnel.models.provenance import Provenance
+from maxtunnel.models.provenance import LEARNED
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import DecoderKind, Precision, RecipeName, Resize
 from maxtunnel.support.progress import OnProgress, silent
@@ -49,6 +49,7 @@ def make_config(
     steps: int | None = None,
     batch: int | None = None,
     learning_rate: float | None = None,
+    rate_weight: float | None = None,
     precision: Precision | None = None,
     **options: Unpack[Options],
 ) -> TrainingConfig:
@@ -59,30 +60,36 @@ def make_config(
         recipe: one of `RECIPES`.
         data: folder or store to train on; None where the photographs come from memory.
         val: folder or store to measure on.
-        steps, batch, learning_rate, precision: in the place of the recipe's.
+        steps, batch, learning_rate, rate_weight, precision: in the place of the recipe's.
         options: other fields of the config; the rest have their defaults.
 
     Raises:
-        ValueError: both `steps` and `minutes` are given, or `start` and `encoder`, or training and test
-            photographs are the same, or a number is not above 0.
+        ValueError: both `steps` and `minutes` are given, or `start` and a model for `encoder`, or
+            `rate_weight` for an encoder that does not learn, or training and test photographs are the same,
+            or a number is not above 0.
     """
-    for name, value in (("steps", steps), ("batch", batch), ("learning_rate", learning_rate)):
+    bounds = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "rate_weight": rate_weight}
+    for name, value in bounds.items():
         if value is not None and not value > 0:
             raise ValueError(f"`{name}` is {value}: expected a number above 0")
     if steps is not None and options.get("minutes") is not None:
         raise ValueError("`steps` and `minutes` both bound the run: give one of them")
-    if options.get("start") is not None and options.get("encoder", "random") != "random":
+    learned = phase == "train" and options.get("encoder") == LEARNED
+    if options.get("start") is not None and not learned and options.get("encoder", "random") != "random":
         raise ValueError("`start` and `encoder` both name a model: the one to start from has its encoder")
+    if rate_weight is not None and not learned:
+        raise ValueError("`rate_weight` is what switches cost an encoder that learns: give `encoder` learned")
     if val is not None and data is not None and val.resolve() == data.resolve():
         raise ValueError(
             f"`val` is {val}, which is `data` too: measure on photographs that were not trained on"
         )
-    chosen = recipe_of(phase, recipe, options.get("decoder", "mirrored"))
+    chosen = recipe_of(phase, recipe, options.get("decoder", "mirrored"), learned)
     chosen = replace(
         chosen,
         steps=steps or chosen.steps,
         batch=batch or chosen.batch,
         learning_rate=learning_rate or chosen.learning_rate,
+        rate_weight=rate_weight or chosen.rate_weight,
         precision=precision or chosen.precision,
     )
     # Absolute, so that the run can be resumed from anywhere.
@@ -101,6 +108,7 @@ def train(
     steps: int | None = None,
     batch: int | None = None,
     learning_rate: float | None = None,
+    rate_weight: float | None = None,
     precision: Precision | None = None,
     on_progress: OnProgress = silent,
     **options: Unpack[Options],
@@ -109,12 +117,13 @@ def train(
 
     Args:
         network: an architecture, such as `8-8-8`, of which a new network is made; or a model that `load`
-            takes, or a network (changed in place), whose decoder is trained further, as what it is.
+            takes, or a network (changed in place), whose decoder is trained further, as what it is. With
+            `encoder` `learned` the encoder is trained with it.
         photographs: a folder or a store; or uint8 RGB, (n, 3, h, w), as they are.
         out: folder of the run; `resume_run` goes on with one that was stopped.
         val: photographs that are never trained on, as above, to measure on at the end.
         recipe: `fast` or `paper`.
-        steps, batch, learning_rate, precision: in the place of the recipe's.
+        steps, batch, learning_rate, rate_weight, precision: in the place of the recipe's.
         on_progress: told what is done, how far and out of how much.
         options: `seed`, `decoder`, `width`, `start`, `encoder`, `size`, `resize`, `minutes`, `target_rmse`,
             `devices` and `nodes`, as in `TrainingConfig`.
@@ -139,6 +148,7 @@ def train(
         steps=steps,
         batch=batch,
         learning_rate=learning_rate,
+        rate_weight=rate_weight,
         precision=precision,
         **options,
     )
@@ -148,8 +158,8 @@ def train(
     held_out = None if val is None else _photographs(val, config, on_progress)
     if isinstance(made, Architecture):
         made = _new_network(made, data, config)
-    elif config.encoder != "random":
-        take_encoder(made, load(config.encoder))
+    elif config.taken is not None:
+        take_encoder(made, load(config.taken))
     made, skipped = _run(made, data, held_out, Path(out), config, False, on_progress)
     for _, reason in skipped:
         logging.getLogger("maxtunnel").warning("skipped: %s", reason)
@@ -191,7 +201,7 @@ def resume_run(run: Path, on_progress: OnProgress = silent) -> tuple[TunnelNetwo
 
 
 def take_encoder(network: TunnelNetwork, source: TunnelNetwork) -> None:
-    """Give `network` the encoder of `source`, its mean image, and how it was pretrained."""
+    """Give `network` the encoder of `source`, its mean image, and how that encoder came about."""
     if source.architecture != network.architecture:
         raise ValueError(f"the encoder of a {source.architecture} does not fit a {network.architecture}")
     network.encoder.load_state_dict(source.encoder.state_dict())
@@ -199,7 +209,7 @@ def take_encoder(network: TunnelNetwork, source: TunnelNetwork) -> None:
     for bias in (p for p in network.encoder.parameters() if p.ndim == 1):
         bias.data *= network.scale / source.scale
     network.mean = source.mean.clone()
-    network.provenance = Provenance(pretraining=source.provenance.pretraining)
+    network.provenance = source.provenance.of_encoder()
 
 
 def _path(photographs: str | Path | Pixels | None) -> Path | None:
@@ -239,13 +249,22 @@ def _options_of(network: TunnelNetwork, options: Options) -> Options:
 
 
 def _kind(network: TunnelNetwork) -> DecoderKind:
-    return "mirrored" if network.strong_width is None else "strong"
+    return network.decoder_kind
 
 
 def _new_network(architecture: Architecture, data: ImageSet, config: TrainingConfig) -> TunnelNetwork:
-    """A network to train as the config says: a new one, with the photographs' mean image, or one further."""
-    if config.start is not None:
-        return _started(config.start, architecture, config.decoder)
+    """A network to train as the config says: a new one, with the photographs' mean image, or one further.
+
+    An encoder that learns may start from a network with another kind of decoder: then the decoder is new.
+    """
+    started = None if config.start is None else _started(config.start, architecture)
+    if started is not None and _kind(started) == config.decoder:
+        return started
+    if started is not None and not config.learned:
+        # The recipe is that of the kind which was asked for.
+        raise ValueError(
+            f"`start` is {config.start}, whose decoder is {_kind(started)}: give `decoder` {_kind(started)}"
+        )
     stored = bool(config.data) and is_store(config.data)
     strong = config.phase == "train" and config.decoder == "strong"
     mean = open_store(config.data).mean if stored else mean_image(data.pixels[:])
@@ -254,21 +273,18 @@ def _new_network(architecture: Architecture, data: ImageSet, config: TrainingCon
     )
     if config.recipe.bias_code is not None and isinstance(network.decoder, MirroredDecoder):
         torch.nn.init.constant_(network.decoder.bias_code, config.recipe.bias_code)
-    if config.encoder != "random":
-        take_encoder(network, load(config.encoder))
+    if started is not None:
+        take_encoder(network, started)
+    elif config.taken is not None:
+        take_encoder(network, load(config.taken))
     return network
 
 
-def _started(start: str, architecture: Architecture, decoder: DecoderKind) -> TunnelNetwork:
+def _started(start: str, architecture: Architecture) -> TunnelNetwork:
     """The network to train further."""
     network = load(start)
     if network.architecture != architecture:
         raise ValueError(f"`start` is {start}, a {network.architecture}: it cannot become a {architecture}")
-    if _kind(network) != decoder:
-        # The recipe is that of the kind which was asked for.
-        raise ValueError(
-            f"`start` is {start}, whose decoder is {_kind(network)}: give `decoder` {_kind(network)}"
-        )
     return network
 
 

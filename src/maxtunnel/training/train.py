@@ -1,4 +1,4 @@
-"""Training a decoder and pretraining an encoder: a run in a folder, and its record in the network."""
+"""Training a decoder, an encoder with it, and pretraining: a run in a folder, its record in the network."""
 
 import math
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from maxtunnel.models.provenance import PhaseRecord, Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.training.config import DEFAULTS, TrainingConfig
-from maxtunnel.training.feeds import ENDLESS, LabelFeed, SwitchFeed
+from maxtunnel.training.feeds import ENDLESS, LabelFeed, LearningFeed, SwitchFeed
 from maxtunnel.training.loop import Session
-from maxtunnel.training.phases import Classification, Reconstruction, top1
+from maxtunnel.training.phases import Classification, Learning, Phase, Reconstruction, top1
 
 SAMPLES = 8  # photographs in each picture of samples
 
@@ -34,7 +34,9 @@ def train_decoder(
     resume: bool = False,
     on_progress: OnProgress = silent,
 ) -> TunnelNetwork:
-    """Train the decoder of `network` to rebuild `photographs` from the switches of its frozen encoder.
+    """Train the decoder of `network` to rebuild `photographs` from the switches of its encoder.
+
+    The encoder stays as it is, or with `encoder` `learned` in the config is trained too.
 
     Args:
         network: changed in place.
@@ -59,14 +61,22 @@ def train_decoder(
         raise ValueError("`target_rmse` is measured on the photographs of `val`: give some")
     if not resume:
         known = network.provenance
-        network.provenance = Provenance(pretraining=known.pretraining, earlier=known.training)
-    session = Session(network, Reconstruction(network.decoder, network.scale), Path(run), config, resume)
+        of_encoder = known if config.learned else known.of_encoder()
+        network.provenance = replace(of_encoder, training=None, earlier=known.training)
+    network.encoder.requires_grad_(config.learned)
+    task: Phase = (
+        Learning(network, config.recipe, config.seed)
+        if config.learned
+        else Reconstruction(network.decoder, network.scale)
+    )
+    session = Session(network, task, Path(run), config, resume)
     pixels = _resident(photographs, session.fabric.device)
-    feed = SwitchFeed(network, pixels, session.order(len(pixels)), session.most_steps, on_progress)
+    feed = _feed(session, pixels, on_progress)
     reached = _target(session, val, config.target_rmse, on_progress)
     shown = pixels if val is None else val
     session.fit(feed.at, on_progress, lambda step: _write_samples(network, shown, session.run, step), reached)
     session.settle()
+    network.encoder.requires_grad_(False)
     record = _record(session, len(photographs))
     if val is not None and session.fabric.is_global_zero:
         result = evaluate(network, val)
@@ -151,6 +161,17 @@ def _resident(pixels: Pixels, device: torch.device) -> Pixels:
     return pixels[:].to(device)
 
 
+def _feed(session: Session, pixels: Pixels, on_progress: OnProgress) -> SwitchFeed | LearningFeed:
+    """The batches for a decoder, or for encoder and decoder together."""
+    network, order = session.network, session.order(len(pixels))
+    if not session.config.learned:
+        return SwitchFeed(network, pixels, order, session.most_steps, on_progress)
+    # A run that is bound in time comes to know its steps on the way, and the recipe with it.
+    return LearningFeed(
+        network, pixels, order, session.config.seed, lambda step: session.config.recipe.noise_at(step)
+    )
+
+
 def _target(
     session: Session, val: Pixels | None, target_rmse: float | None, on_progress: OnProgress
 ) -> Callable[[], bool]:
@@ -159,20 +180,24 @@ def _target(
         return lambda: False
     images = len(val)
     order = Order(images, PIECE, 0, reshuffle=False, flips=False)
-    feed = SwitchFeed(session.network, val, order, ENDLESS, on_progress)
+    frozen = not session.config.learned
+    feed = SwitchFeed(session.network, val, order, ENDLESS, on_progress, frozen)
     return lambda: _rmse(session, feed, images) <= target_rmse
 
 
 @torch.no_grad()
 def _rmse(session: Session, feed: SwitchFeed, images: int) -> float:
     """RMSE of the `images` images of a feed, in float32."""
-    squares = 0.0
+    squares, values = 0.0, 0
     for step, start in enumerate(range(0, images, PIECE)):
         codes, target = feed.at(step)
         # The last batch goes on with the first images again.
         count = min(PIECE, images - start)
-        squares += count * float(session.task([where[:count] for where in codes], target[:count])[1])
-    return session.task.summarise(squares / images)
+        squares += float(
+            session.network.decoder.squared_error([where[:count] for where in codes], target[:count])
+        )
+        values += target[:count].numel()
+    return math.sqrt(squares / values) / session.network.scale
 
 
 def _write_samples(network: TunnelNetwork, pixels: Pixels, run: Path, step: int) -> None:
@@ -199,6 +224,7 @@ def _record(session: Session, photographs: int) -> PhaseRecord:
         size=config.size,
         resize=config.resize,
         seconds=round(session.seconds, 1),
+        stopped_at=config.stopped_at,
         torch=torch.__version__,
     )
 

@@ -17,6 +17,7 @@ from maxtunnel.data.folders import read_folder
 from maxtunnel.data.mean import mean_image
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import hash_encoder, hash_tensors, read_header
+from maxtunnel.models.provenance import EncoderKind
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import DecoderKind, Resize
 from maxtunnel.support.files import FormatError
@@ -35,8 +36,18 @@ def shipped() -> list[str]:
 
 
 def shipped_architecture(name: str) -> Architecture:
-    """The architecture that the name of a shipped network says."""
-    return Architecture.parse(name.removesuffix("-strong").removesuffix("-pretrained"))
+    """The architecture of a shipped network, as its file says: names leave out what is special about blocks.
+
+    They are filters per block and, where the encoder is no random one, how it was made: `8-8-8`,
+    `8-8-8-pretrained`, both with `-strong` behind it where the decoder is; `8-8-8-learned`, whose decoder is
+    strong.
+    """
+    return _architecture(WEIGHTS / f"{name}.safetensors")
+
+
+@cache
+def _architecture(path: Path) -> Architecture:
+    return read_header(path).architecture
 
 
 def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> TunnelNetwork:
@@ -92,12 +103,12 @@ def _warn_of_channel_means(path: Path) -> None:
 class Shipped:
     """What is known of a network in the package; stored bits as measured when it was trained.
 
-    `pretrained` is its encoder, and `decoder` one of the two kinds.
+    `encoder` says how that came about, and `decoder` is one of the two kinds.
     """
 
     name: str
     architecture: Architecture
-    pretrained: bool
+    encoder: EncoderKind
     decoder: DecoderKind
     parameters: int
     file_bytes: int
@@ -121,7 +132,7 @@ def _describe(name: str) -> Shipped:
     return Shipped(
         name=name,
         architecture=header.architecture,
-        pretrained=header.provenance.pretraining is not None,
+        encoder=header.provenance.encoder,
         decoder="mirrored" if header.strong_width is None else "strong",
         parameters=sum(math.prod(shape) for key, shape in header.shapes.items() if key != "mean"),
         file_bytes=path.stat().st_size,
@@ -152,7 +163,10 @@ def _encoder_hash(name: str) -> str:
 @cache
 def _identity(name: str) -> bytes:
     with safe_open(WEIGHTS / f"{name}.safetensors", framework="pt") as file:
-        return hash_encoder(_encoder_hash(name), file.get_tensor("mean"), float(file.metadata()["scale"]))
+        scale = float(file.metadata()["scale"])
+        return hash_encoder(
+            _encoder_hash(name), file.get_tensor("mean"), scale, shipped_architecture(name).linear
+        )
 
 
 def architecture_of(name: str) -> Architecture:
