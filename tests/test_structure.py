@@ -12,7 +12,7 @@ ROOMS = {
     "support": "choices files locks machine markdown memory numbers progress records tables",
     "native": "arguments build coder convolution planar pooling",
     "switches": (
-        "guard packing window fused indices codes kernels changes operators pooling recording "
+        "guard packing pending window fused indices codes kernels changes operators pooling recording "
         "returned uses recorder capture"
     ),
     "data": (
@@ -20,30 +20,37 @@ ROOMS = {
         "store batches image_set parquet tars preparation"
     ),
     "models": (
-        "architecture classifier fast layers encoder mirrored provenance checkpoint hub strong tunnel tiling"
+        "architecture classifier fast layers encoder provenance checkpoint hub surrogate mirrored "
+        "rate strong tunnel tiling"
     ),
     "zoo": "caffe foreign names labels",
     "codec": "arithmetic contexts format prior consistency plain coders replacement serialisation files",
-    "evaluation": "intervals metrics records evaluate comparison",
-    "training": "average batch feeds graph log phases recipes config engine state loop train runs",
+    "evaluation": "compression intervals metrics records evaluate comparison triggers",
+    "training": "average batch feeds graph log recipes config engine phases state loop train runs",
     "report": "html pictures sheet demo svg",
     "auditing": (
         "config identification ledger origin photographs readers budget rows controls outcome "
-        "conclusions page shelf untrained targets exported loading mitigations samples attacker "
-        "levels experiments speed trials run folders"
+        "conclusions learning page shelf untrained targets exported loading mitigations samples "
+        "attacker contest levels experiments speed trials run folders"
+    ),
+    "protection": (
+        "config levels adversary outputs plan scores unpooling student duel outcome conclusions "
+        "measure tables weights page run folders"
     ),
     "paper": (
-        "canvas measurements colours readings schematic table networks figures drawing results cards "
-        "comparisons curve evidence page table_files trial pace jobs request facts verdicts "
-        "colour_claims decoder_claims encoder_claims gap_claims claims reproduction"
+        "canvas measurements colours readings schematic table frontier frontier_figure networks "
+        "figures drawing results cards comparisons curve evidence page table_files trial pace jobs "
+        "request facts trigger_figure verdicts colour_claims decoder_claims encoder_claims gap_claims "
+        "claims reproduction"
     ),
     "benchmark": "stock turns floors large ways run tables",
     "web": (
-        "inputs markup nearness networks bounds results table uploads inside lab messages gate "
-        "reconstruct answers frame wiring page serving"
+        "frontier inputs markup nearness networks bounds results table triggers uploads inside lab "
+        "messages gate reconstruct answers frame wiring page serving"
     ),
     "commands": (
-        "options spelling console serve tables audit bench data networks paper photographs training app"
+        "options spelling console serve tables audit bench data networks paper photographs protect "
+        "studies training app"
     ),
 }
 # Where an untyped library, or somebody else's code, begins.
@@ -56,10 +63,12 @@ BORDERS = {
     "data/arrow",
     "models/layers",
     "native/planar",
+    "protection/unpooling",
     "support/records",
     "switches/fused",
     "switches/guard",
     "switches/operators",
+    "switches/pending",
     "switches/recorder",
     "switches/recording",
     "switches/returned",

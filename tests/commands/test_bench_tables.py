@@ -4,7 +4,7 @@ import csv
 from dataclasses import replace
 
 from maxtunnel.benchmark.floors import Ceilings, Floor
-from maxtunnel.benchmark.run import Benchmark, Failure, Machine, Timing
+from maxtunnel.benchmark.run import Benchmark, Failure, Machine, Spread, Timing
 from maxtunnel.benchmark.tables import markdown, tabulate, tabulate_part
 from maxtunnel.support.tables import as_lines, write_tables
 
@@ -15,7 +15,7 @@ def benchmark():
     machine = Machine("a processor", 2, "Linux", "3.11", "2.13", "2026-01-01", None, 1, 0.1)
     floor = Floor(operations=1e9, bytes=1e6, seconds=0.005)
     timings = tuple(
-        Timing("24-48-96", operation, 256, way, (0.01, 0.009, 0.02), 0.1, ratio, ratio, least, None)
+        Timing("24-48-96", operation, 256, way, Spread(0.01, 0.009, 0.02), 0.1, ratio, ratio, least, None)
         for operation in ("train", "encode")
         for way, ratio, least in ((WAY, 1.0, None), ("ours", 2.0, floor))
     )
@@ -46,7 +46,7 @@ def test_an_operation_fits_80_columns_whole():
 
 def test_what_takes_tenths_of_a_millisecond_is_told_in_thousandths():
     assert [row[2] for row in tabulate_part(benchmark(), "train", 256).as_text()] == ["10.0"] * 2
-    quick = [replace(timing, seconds=(0.00085, 0.0008, 0.0009)) for timing in benchmark().timings]
+    quick = [replace(timing, seconds=Spread(0.00085, 0.0008, 0.0009)) for timing in benchmark().timings]
     found = replace(benchmark(), timings=tuple(quick))
     assert [row[2] for row in tabulate_part(found, "train", 256).as_text()] == ["0.850"] * 2
     assert "| 0.850 (0.800 to 0.900) ms |" in markdown(found)

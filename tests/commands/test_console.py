@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 
 from maxtunnel.commands import console
-from maxtunnel.commands.console import counted, explain, finish_with_skipped, progress
+from maxtunnel.commands.console import explain, finish_with_skipped, progress
 from maxtunnel.support.files import FormatError
+from maxtunnel.support.numbers import counted
 from maxtunnel.support.progress import Stopped
 from maxtunnel.training.loop import TrainingStopped
 
@@ -22,6 +23,7 @@ from maxtunnel.training.loop import TrainingStopped
         (ValueError("`steps` is 0"), 2, "--steps is 0"),
         (FormatError("x.mxt is damaged"), 2, "x.mxt is damaged"),
         (FileNotFoundError(2, "No such file or directory", "x.png"), 2, "x.png: No such file or directory"),
+        (IsADirectoryError(21, "Is a directory", ".x.png", None, "x.png"), 2, " x.png: Is a directory"),
         (OSError("the disk is full"), 2, "the disk is full"),
         (Stopped("stopped, saved"), 130, "stopped, saved"),
         (TrainingStopped("stopped, saved"), 130, "stopped, saved"),

@@ -1,9 +1,9 @@
 """What all commands have in common: the help, errors in one line, and quick starts."""
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
         (["serve", "--auth", "name"], "NAME:PASSWORD"),
         (["sing"], "sing"),
         (["demo", "--sing"], "--sing"),
+        (["encode", ""], "an argument is empty: is a variable not set?"),
+        (["evaluate", "8-8-8", "--data="], "--data= is empty: is a variable not set?"),
+        (["evaluate", "8-8-8", "--data", "d", "--json", "."], ". is a folder: give a file to write to"),
+        (["models", "--csv", f"{__file__}/t.csv"], "test_main.py is a file: give a folder"),
+        (["figure", "1", "--data", "d", "--seed", str(2**63)], "--seed"),
+        (["figure", "1", "--data", "d", "-m", "8-8-8", "-m", "6-12-24"], "--model has 2: Figure 1 shows one"),
+        (["figure", "1", "--data", "d", "--out", __file__], "test_main.py is a file: give a folder"),
     ],
 )
 def test_errors_are_one_line_and_status_2(tmp_path, monkeypatch, arguments, message):
@@ -62,13 +69,18 @@ def test_a_process_ends_with_an_error_as_main_does(tmp_path):
     assert len(errors.splitlines()) == 1
 
 
+def processor_seconds():
+    """Of the processes that ended so far, whatever else the machine was doing meanwhile."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_is_quick():
-    began = time.perf_counter()
+    began = processor_seconds()
     output, _ = run("--help")
-    seconds = time.perf_counter() - began
     assert "Commands" in output
-    # Alone it takes 0.2 to 0.4 s; the bound leaves room for a busy machine.
-    assert seconds < 2
+    # Alone it takes 0.2 to 0.4 s; with PyTorch it would take several.
+    assert processor_seconds() - began < 2
 
 
 def test_help_without_a_word_is_help():
@@ -89,8 +101,13 @@ def test_the_help_of_a_command_ends_with_its_example(example):
 
 
 def test_help_loads_nothing_heavy():
-    code = "import sys, maxtunnel.__main__; print([m for m in ('torch', 'numpy', 'PIL') if m in sys.modules])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    code = (
+        "import sys; sys.argv[1:] = ['--help']; from maxtunnel.__main__ import main; main(); "
+        "print([m for m in ('torch', 'numpy', 'PIL') if m in sys.modules])"
+    )
+    output = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert "Usage:" in output
+    assert output.splitlines()[-1] == "[]"
 
 
 def test_the_library_exports_what_the_readme_uses():
@@ -107,7 +124,7 @@ def test_no_help_is_cut_at_80_columns(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(rich_utils, "MAX_WIDTH", 80)
     text = call(*([command] if command else []), "--help")
-    assert "Usage: maxtunnel" in text or "Usage: root" in text or "Usage:" in text
+    assert "Usage:" in text
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
 

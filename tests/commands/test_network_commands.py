@@ -10,7 +10,7 @@ from maxtunnel.codec.files import encode_files
 from maxtunnel.commands import tables
 from maxtunnel.native import disabled
 from maxtunnel.zoo.names import list_shipped, load, shipped
-from tools.command_line import call, run
+from tools.command_line import call, here, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_evaluate_writes_json(tmp_path, photographs_folder):
     (photographs_folder / "bad.png").write_bytes(b"\x89PNG")
     result = tmp_path / "r.json"
-    output, errors = run(
+    output, errors = here(
         "evaluate", "8-8-8", "--data", photographs_folder, "--size", 32, "--json", result, "--limit", 6
     )
     assert json.loads(result.read_text())["architecture"] == "8-8-8"
@@ -108,11 +108,31 @@ def test_no_table_is_cut_or_wrapped_at_80_columns(arguments, tmp_path, photograp
 
 @pytest.mark.parametrize("command", ["figure", "reconstruct"])
 def test_advice_on_a_snapshot_without_a_mean_image_can_be_followed(
-    command, shared, photographs_folder, tmp_path
+    command, shared, photographs_folder, tmp_path, caplog
 ):
     snapshot = shared / "reference/snapshots/net8_8_8_iter_50000.caffemodel"
     photographs = ["1", "--data", photographs_folder] if command == "figure" else [photographs_folder]
-    _, errors = run(command, *photographs, "--model", snapshot, "--out", tmp_path / "out")
-    assert "maxtunnel import-caffe" in errors
+    _, errors = here(command, *photographs, "--model", snapshot, "--out", tmp_path / "out")
+    # A process writes warnings on standard error; here pytest has them.
+    said = errors + caplog.text
+    assert "maxtunnel import-caffe" in said
     # Neither has that option, so nobody may be sent to it.
-    assert "with --mean" not in errors
+    assert "with --mean" not in said
+
+
+def test_what_there_is_none_of_is_a_dash_and_null(tmp_path, photographs_folder):
+    """SSIM needs 11 pixels a side, an interval two photographs, and JSON knows no NaN."""
+
+    def refuse_nan(name):
+        raise AssertionError(name)
+
+    arguments = ("8-8-8", "8-8-8-strong", "--data", photographs_folder, "--size", 8, "--limit", 1)
+    output = call("evaluate", *arguments, "--json", tmp_path / "r.json")
+    assert "nan" not in output
+    assert " to " not in output
+    found = json.loads((tmp_path / "r.json").read_text(), parse_constant=refuse_nan)
+    assert [result["ssim"] for result in found["evaluations"]] == [None, None]
+    call("evaluate", "8-8-8", *arguments[2:], "--json", tmp_path / "one.json")
+    found = json.loads((tmp_path / "one.json").read_text(), parse_constant=refuse_nan)
+    assert (found["ssim"], found["per_image"]["ssim"]) == (None, [None])
+    assert " to " in call("evaluate", *arguments[:-1], 2)

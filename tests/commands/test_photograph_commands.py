@@ -14,7 +14,7 @@ from maxtunnel.report import demo
 from maxtunnel.report.demo import run_demo
 from maxtunnel.report.sheet import sheet
 from maxtunnel.zoo.names import load, shipped
-from tools.command_line import call, run
+from tools.command_line import call, here, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -81,11 +81,25 @@ def test_reconstruct_does_what_it_can_and_names_the_rest(tmp_path, photograph):
     (tmp_path / "more" / "text.jpg").write_text("no picture")
     arguments = ("-m", "8-8-8", "-o", tmp_path / "out")
     # What stands in a folder is skipped; what was asked for by name is an error.
-    _, errors = run("reconstruct", photograph, tmp_path / "more", *arguments)
+    _, errors = here("reconstruct", photograph, tmp_path / "more", *arguments)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "photo-8-8-8-2.png",
         "photo-8-8-8.png",
     ]
     assert "unreadable and skipped (1)" in errors
     assert "text.jpg" in errors
-    run("reconstruct", photograph, tmp_path / "more" / "text.jpg", *arguments, status=2)
+    here("reconstruct", photograph, tmp_path / "more" / "text.jpg", *arguments, status=2)
+
+
+@pytest.mark.parametrize("command", ["encode", "reconstruct"])
+def test_a_folder_of_which_nothing_can_be_read_is_a_failure(tmp_path, command):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "text.jpg").write_text("no picture")
+    _, errors = here(command, tmp_path / "bad", "-m", "8-8-8", "-o", tmp_path / "out", status=2)
+    assert "unreadable and skipped (1)" in errors
+
+
+def test_demo_draws_nothing_where_one_model_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "evaluate", lambda *_, **__: pytest.fail("a network was measured"))
+    with pytest.raises(ValueError, match="no model 'nope'"):
+        run_demo(tmp_path, ["8-8-8", "nope"])

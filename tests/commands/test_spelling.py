@@ -16,8 +16,12 @@ from maxtunnel.codec import files
 from maxtunnel.commands.app import app, spellings_of
 from maxtunnel.commands.spelling import spell
 from maxtunnel.evaluation.comparison import evaluate_models
+from maxtunnel.paper.frontier import measure_frontier
+from maxtunnel.paper.trigger_figure import draw_triggers
+from maxtunnel.protection import ProtectionConfig, protect_folder
 from maxtunnel.report.demo import run_demo
 from maxtunnel.training.config import TrainingConfig
+from maxtunnel.training.recipes import Recipe
 from maxtunnel.training.runs import make_config, start_run
 from maxtunnel.zoo import names
 from tools.command_line import refuse
@@ -43,8 +47,11 @@ FUNCTIONS = {
     "verify": ([], {"store"}),
     "export": ([data.export], set()),
     "audit": ([audit_folder, auditing.AuditConfig], set()),
+    "protect": ([protect_folder, ProtectionConfig], set()),
     "import-caffe": ([names.import_snapshot], set()),
     "reproduce": ([paper.Reproduction], TABLES),
+    "frontier": ([measure_frontier], {"out"} | TABLES),
+    "triggers": ([draw_triggers], TABLES),
     "figure": ([paper.draw_figure], set()),
     "serve": ([web.serve, web.Limits], set()),
     "models": ([], TABLES),
@@ -58,6 +65,29 @@ def test_parameters_have_the_names_of_the_librarys_arguments(command):
     functions, own = FUNCTIONS[command]
     arguments = {name for function in functions for name in inspect.signature(function).parameters}
     assert set(spellings_of([command])) <= arguments | own
+
+
+def written(default):
+    """A default as the command line would write it; None where it stands for nothing, or for everything."""
+    if isinstance(default, Recipe):
+        return default.name
+    if isinstance(default, tuple | list):
+        default = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in default)
+    return None if default in (None, "", "all") else str(default)
+
+
+@pytest.mark.parametrize("command", list(get_command(app).commands))
+def test_defaults_are_those_of_the_library(command):
+    """They are written twice, as the help may not wait for the library."""
+    defaults = {
+        name: parameter.default
+        for function in FUNCTIONS[command][0]
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    for parameter in get_command(app).commands[command].params:
+        if parameter.name in defaults:
+            assert written(parameter.default) == written(defaults[parameter.name]), parameter.name
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from maxtunnel.commands.app import app
 from maxtunnel.commands.spelling import spellings
-from tools.command_line import call, refuse, run
+from tools.command_line import call, here, refuse
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,6 +26,7 @@ VALUES = {
     "steps": "5",
     "batch": "16",
     "learning_rate": "0.001",
+    "rate_weight": "0.001",
     "minutes": "1",
     "target_rmse": "0.1",
     "size": "128",
@@ -43,21 +44,31 @@ def parameters(command):
 
 def test_train_resume_and_use(tmp_path, photographs_folder):
     arguments = ("--data", photographs_folder, "--val", photographs_folder / "class0", "--size", "16")
-    output, _ = run("train", "4-4", *arguments, "--steps", 60, "--out", tmp_path / "run")
+    output, _ = here("train", "4-4", *arguments, "--steps", 60, "--out", tmp_path / "run")
     reached = re.search(r"RMSE 0\.\d{4} on 6 photographs", output)
     assert reached
     assert json.loads((tmp_path / "run" / "config.json").read_text())["recipe"]["steps"] == 60
-    resumed, _ = run("train", "--resume", tmp_path / "run")
+    resumed, _ = here("train", "--resume", tmp_path / "run")
     # The run was done: its result is told again, and nothing is trained further.
     assert resumed == f"{reached[0]}\nSaved in {tmp_path / 'run'}\n"
     photograph = photographs_folder / "class0" / "00.png"
     call("reconstruct", photograph, "-m", tmp_path / "run", "-o", tmp_path / "out")
     assert (tmp_path / "out" / "00-run.png").exists()
     second = ("--steps", 20, "--encoder", tmp_path / "run", "--out", tmp_path / "second")
-    assert "RMSE" in run("train", "4-4", *arguments, *second)[0]
+    assert "RMSE" in here("train", "4-4", *arguments, *second)[0]
     errors = refuse("train", "4-4", *arguments, "--out", tmp_path / "run")
     assert "holds a run already" in errors
     assert "--resume" in errors
+
+
+def test_an_encoder_learns_and_is_shown_as_a_variant(tmp_path, photographs_folder):
+    arguments = ("--data", photographs_folder, "--val", photographs_folder / "class0", "--size", "16")
+    learned = ("--encoder", "learned", "--decoder", "strong", "--width", 8, "--rate-weight", 0.001)
+    output, _ = here("train", "4-4+linear", *arguments, *learned, "--steps", 3, "--out", tmp_path / "run")
+    assert "RMSE" in output
+    assert "4-4+linear" in here("summary", tmp_path / "run")[0]
+    error = refuse("train", "4-4", *arguments, "--rate-weight", 0.001, "--out", tmp_path / "other")
+    assert "--rate-weight is what switches cost an encoder that learns: give --encoder learned" in error
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from unittest.mock import patch
 
@@ -29,18 +29,24 @@ def call(*arguments):
     return result.output
 
 
-def refuse(*arguments):
-    """In this process; the one line on standard error with which it must end, in status 2."""
+def here(*arguments, status=0):
+    """As `run`, in this process."""
     command = ["maxtunnel", *map(str, arguments)]
     # How the process keeps its memory is not for a test to change.
     with (
         patch.object(sys, "argv", command),
         patch("maxtunnel.__main__.keep_freed_memory"),
+        redirect_stdout(StringIO()) as output,
         redirect_stderr(StringIO()) as errors,
     ):
-        status = main()
-    assert status == 2
-    lines = errors.getvalue().splitlines()
+        ended = main()
+    assert ended == status, errors.getvalue()
+    return output.getvalue(), errors.getvalue()
+
+
+def refuse(*arguments):
+    """In this process; the one line on standard error with which it must end, in status 2."""
+    lines = here(*arguments, status=2)[1].splitlines()
     assert len(lines) == 1, lines
     assert lines[0].startswith("maxtunnel: ")
     return lines[0]

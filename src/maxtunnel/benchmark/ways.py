@@ -155,7 +155,7 @@ def _graphed(form: Form, call: Callable[[], object]) -> Callable[[], object]:
 
 def _training_step(network: TunnelNetwork, pixels: Tensor, batch: int, steps: int) -> Callable[[], object]:
     """A step of `maxtunnel train --recipe fast`, in a run so long that switches are kept, or of none."""
-    recipe = FAST if network.strong_width is None else STRONG
+    recipe = FAST if network.decoder_kind == "mirrored" else STRONG
     with tempfile.TemporaryDirectory() as run:
         config = TrainingConfig(recipe=replace(recipe, batch=batch))
         session = Session(network, Reconstruction(network.decoder, network.scale), Path(run), config)

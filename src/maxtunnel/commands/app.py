@@ -6,8 +6,19 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup, TyperOption
 
-from maxtunnel.commands import audit, bench, data, networks, paper, photographs, serve, training
-from maxtunnel.commands.spelling import spellings
+from maxtunnel.commands import (
+    audit,
+    bench,
+    data,
+    networks,
+    paper,
+    photographs,
+    protect,
+    serve,
+    studies,
+    training,
+)
+from maxtunnel.commands.spelling import Context, spellings
 
 # In the order of the help, each with the example that its own help ends with.
 COMMANDS = (
@@ -23,11 +34,14 @@ COMMANDS = (
     (data.verify, "maxtunnel verify stores/train"),
     (data.export, "maxtunnel export stores/train train-parquet --format parquet"),
     (audit.audit, "maxtunnel audit mymodel.py:build --data photographs --preprocess imagenet --out audit"),
+    (protect.protect, "maxtunnel protect mymodel.py:build --data photographs --metric mymodel.py:accuracy"),
     (
         networks.import_caffe,
         "maxtunnel import-caffe net8_8_8.caffemodel 8-8-8.safetensors --mean photographs",
     ),
     (paper.reproduce, "maxtunnel reproduce --train stores/train --test stores/val --out reproduction"),
+    (studies.frontier, "maxtunnel frontier --data stores/val --out frontier"),
+    (studies.triggers, "maxtunnel triggers 8-8-8 --data stores/val --out triggers.png"),
     (paper.figure, "maxtunnel figure 3 --data stores/val --out figures"),
     (serve.serve, "maxtunnel serve --port 8000"),
     (networks.models, "maxtunnel models"),
@@ -35,7 +49,21 @@ COMMANDS = (
     (bench.bench, "maxtunnel bench --models 8-8-8,16-16-16 --json result.json"),
 )
 
+
+class _Commands(TyperGroup):
+    """The commands; where an argument is empty, no command is looked for."""
+
+    # Typer's own class of contexts has moved between versions.
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Refuse an empty argument: as a path it would name the folder that the command is given in."""
+        for argument in args:
+            if not argument or (argument.startswith("--") and argument.endswith("=")):
+                raise typer.BadParameter(f"{argument or 'an argument'} is empty: is a variable not set?")
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

@@ -8,36 +8,18 @@ from typing import Annotated, Literal
 import typer
 
 from maxtunnel.commands.console import finish_with_skipped, progress, say
-from maxtunnel.commands.options import Data, Out, Resize, Size
+from maxtunnel.commands.options import Data, Holdout, Levels, Out, Preprocess, Resize, Size, Target
 from maxtunnel.commands.tables import print_audit
 from maxtunnel.support.progress import Stopped
 
 
 def audit(
-    target: Annotated[
-        str,
-        typer.Argument(
-            help="package.module:callable or file.py:callable that returns an nn.Module, a torch.export file "
-            "(.pt2), or a network of ours.",
-            metavar="TARGET",
-            show_default=False,
-        ),
-    ],
+    target: Target,
     data: Data,
-    holdout: Annotated[
-        Path | None,
-        typer.Option(help="Photographs to measure on; by default a tenth of --data.", show_default=False),
-    ] = None,
+    holdout: Holdout = None,
     size: Size = 128,
     resize: Resize = "bilinear",
-    preprocess: Annotated[
-        str | None,
-        typer.Option(
-            help="The model's own: imagenet, or three numbers each; or file.py:callable.",
-            metavar="MEAN/STD",
-            show_default=False,
-        ),
-    ] = None,
+    preprocess: Preprocess = None,
     minutes: Annotated[float, typer.Option(help="For all but the mitigations.", min=0.01)] = 10.0,
     steps: Annotated[
         int | None,
@@ -45,14 +27,7 @@ def audit(
             help="Of the known-switch decoders, a quarter for others: instead of minutes, repeatable.", min=1
         ),
     ] = None,
-    levels: Annotated[
-        str | None,
-        typer.Option(
-            help="The poolings that an observer sees, by number in call order: 1,3.",
-            metavar="N,...",
-            show_default=False,
-        ),
-    ] = None,
+    levels: Levels = None,
     mitigations: Annotated[
         float, typer.Option(help="Minutes for trying out mitigations; 0 leaves them out.", min=0)
     ] = 0.0,

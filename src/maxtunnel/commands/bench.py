@@ -7,7 +7,7 @@ import typer
 
 from maxtunnel.commands.console import progress
 from maxtunnel.commands.options import CsvFile, JsonFile, LatexFile
-from maxtunnel.commands.tables import print_benchmark
+from maxtunnel.commands.tables import check_targets, print_benchmark
 from maxtunnel.support.tables import write_tables
 
 if TYPE_CHECKING:
@@ -44,9 +44,10 @@ def bench(
     def write(result: "Benchmark") -> None:
         if markdown is not None:
             with replacing(markdown) as temporary:
-                temporary.write_text(to_markdown(result))
+                temporary.write_text(to_markdown(result), encoding="utf-8")
         write_tables([tabulate(result)], csv_file, latex_file)
 
+    check_targets(json_file, markdown, csv_file, latex_file)
     numbers = _numbers(batches)
     with progress() as on_progress:
         result = run_benchmark(

@@ -35,11 +35,6 @@ def say(text: str) -> None:
     output.print(escape(text), soft_wrap=True, highlight=False)
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 photograph`, `3,925 photographs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
-
-
 def explain(error: BaseException, known: Spellings | None = None) -> int:
     """Print an error that a person can do something about as one line; raise any other again.
 
@@ -58,7 +53,8 @@ def explain(error: BaseException, known: Spellings | None = None) -> int:
     elif is_out_of_memory(error):
         text = f"not enough memory: take fewer or smaller photographs, or fewer filters ({text[:120]})"
     elif isinstance(error, OSError) and error.filename is not None:
-        text = f"{error.filename}: {error.strerror}"
+        # Of two files, as in renaming, the second is the one that was asked for.
+        text = f"{error.filename2 or error.filename}: {error.strerror}"
     elif not isinstance(error, Stopped | ValueError | OSError):
         raise error
     print(f"maxtunnel: {spell(text, known or {}) or type(error).__name__}", file=sys.stderr)

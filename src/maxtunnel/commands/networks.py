@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from maxtunnel.commands.console import counted, finish_with_skipped, progress, say
+from maxtunnel.commands.console import finish_with_skipped, progress, say
 from maxtunnel.commands.options import CsvFile, Data, JsonFile, Labels, LatexFile, Models, Resize, Size
 from maxtunnel.commands.tables import (
+    check_targets,
     print_bits,
     print_sources,
     print_summary,
@@ -16,6 +17,7 @@ from maxtunnel.commands.tables import (
     tabulate_evaluations,
     tabulate_models,
 )
+from maxtunnel.support.numbers import counted
 from maxtunnel.support.tables import write_tables
 
 
@@ -47,6 +49,7 @@ def evaluate(
     """
     from maxtunnel.evaluation.comparison import evaluate_models
 
+    check_targets(json_file, csv_file, latex_file)
     with progress() as on_progress:
         results, differences, skipped = evaluate_models(
             models, data, size, resize, mean, limit, labels or (), json_file, on_progress=on_progress
@@ -54,7 +57,7 @@ def evaluate(
     photographs = counted(results[0].images, "photograph")
     tables = [tabulate_evaluations(results, f"{photographs} of {data} at {size}x{size}, {resize}")]
     if differences:
-        tables.append(tabulate_differences(differences))
+        tables.append(tabulate_differences(differences, intervals=results[0].images > 1))
     for table in tables:
         print_table(table)
     print_bits(results)
@@ -87,6 +90,7 @@ def models(csv_file: CsvFile = None, latex_file: LatexFile = None) -> None:
     """List the networks that ship: decoder, size, bits and measured RMSE."""
     from maxtunnel.zoo.names import list_shipped
 
+    check_targets(csv_file, latex_file)
     shipped = list_shipped()
     table = tabulate_models(shipped)
     print_table(table)

@@ -9,8 +9,10 @@ import typer
 
 from maxtunnel.commands.console import progress, say
 from maxtunnel.commands.options import CsvFile, Labels, LatexFile, Out, Recipe, Resize, Size, Steps
-from maxtunnel.commands.tables import print_table, tabulate_table2
+from maxtunnel.commands.tables import check_targets, print_table, tabulate_table2
 from maxtunnel.support.tables import write_tables
+
+MOST_SEED = 2**63 - 1  # PyTorch's generators take no larger one
 
 
 def reproduce(
@@ -49,7 +51,9 @@ def reproduce(
     photographs: Annotated[
         int, typer.Option(help="How many the claims are measured on; the table takes all.", min=4)
     ] = 400,
-    seed: Annotated[int, typer.Option(help="Draws the photographs and channels shown.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Draws the photographs and channels shown.", min=0, max=MOST_SEED)
+    ] = 0,
     csv_file: CsvFile = None,
     latex_file: LatexFile = None,
 ) -> None:
@@ -57,6 +61,7 @@ def reproduce(
     from maxtunnel.paper import Reproduction
     from maxtunnel.paper import reproduce as reproduce_paper
 
+    check_targets(csv_file, latex_file)
     asked = Reproduction(
         test=test,
         out=out,
@@ -95,7 +100,7 @@ def figure(
     ] = None,
     out: Out = Path("figures"),
     count: Annotated[int, typer.Option(help="Photographs in Figures 1 and 3.", min=1, max=40)] = 8,
-    seed: Annotated[int, typer.Option(help="Draws photographs, and channels.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Draws photographs, and channels.", min=0, max=MOST_SEED)] = 0,
     size: Size = 128,
     resize: Resize = "bilinear",
     labels: Labels = None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from maxtunnel.commands.console import finish_with_skipped, progress, say
+from maxtunnel.commands.console import Skipped, finish_with_skipped, progress, say
 from maxtunnel.commands.options import Force, Images, Labels, Model, Out, SwitchFiles
 from maxtunnel.commands.tables import print_inspection, print_table, tabulate_evaluations
 from maxtunnel.support.choices import Coding
@@ -54,7 +54,7 @@ def reconstruct(
         written, skipped = reconstruct_files(images, model, out, side_by_side, force, on_progress)
     for path, error in written:
         say(f"{path}  (RMSE {error:.4f})")
-    finish_with_skipped(skipped, fail=any(path in images for path, _ in skipped))
+    _finish(images, skipped, bool(written))
 
 
 def encode(
@@ -77,14 +77,25 @@ def encode(
         written, skipped = encode_files(images, model, out, coding, force, on_progress)
     for path, bits in written:
         say(f"{path}  ({path.stat().st_size:,} bytes, {bits:.3f} bits per pixel and colour channel)")
-    finish_with_skipped(skipped, fail=any(path in images for path, _ in skipped))
+    _finish(images, skipped, bool(written))
+
+
+def _finish(images: list[Path], skipped: Skipped, written: bool) -> None:
+    """Name what was skipped; a failure where it was asked for by name, or nothing else was there."""
+    finish_with_skipped(skipped, fail=not written or any(path in images for path, _ in skipped))
 
 
 def decode(
     files: SwitchFiles,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="By default the shipped model that a file names.", metavar="M"),
+        typer.Option(
+            "--model",
+            "-m",
+            help="By default the shipped model that a file names, with the paper's decoder; a -strong one "
+            "reads the same switches.",
+            metavar="M",
+        ),
     ] = None,
     levels: Annotated[
         str,

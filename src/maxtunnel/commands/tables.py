@@ -1,11 +1,14 @@
 """The tables that commands print, and what they say below them."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maxtunnel.commands.console import counted, finish_with_skipped, output, say
+from maxtunnel.commands.console import finish_with_skipped, output, say
+from maxtunnel.support.files import check_folder
+from maxtunnel.support.numbers import counted
 from maxtunnel.support.tables import Cell, Column, Table, as_lines
 from maxtunnel.switches.window import Pair, Window
 
@@ -36,6 +39,19 @@ _PSNR = Column("psnr_db", "PSNR, dB", ".2f")
 _SSIM = Column("ssim", "SSIM", ".3f")
 
 
+def check_targets(*paths: Path | None) -> None:
+    """Refuse what cannot be a file to write to, before the work whose result it is to hold.
+
+    Raises:
+        ValueError: one of them is a folder, or lies where nothing can be written.
+    """
+    for path in paths:
+        if path is not None:
+            if path.is_dir():
+                raise ValueError(f"{path} is a folder: give a file to write to")
+            check_folder(path.parent)
+
+
 def print_table(table: Table) -> None:
     """Print a table so that it fits the terminal; a file or a pipe has room for any."""
     bounded = output.is_terminal or "COLUMNS" in os.environ
@@ -57,14 +73,14 @@ def tabulate_evaluations(evaluations: "Sequence[Evaluation]", title: str, interv
                 result.rmse,
                 *([interval] if intervals else []),
                 result.psnr,
-                result.ssim,
+                _known(result.ssim),
             )
         )
     return Table(f"{title}\n{BITS}", columns, tuple(rows))
 
 
-def tabulate_differences(differences: "Sequence[Difference]") -> Table:
-    """How far networks are from the first, metric by metric."""
+def tabulate_differences(differences: "Sequence[Difference]", intervals: bool = True) -> Table:
+    """How far networks are from the first, metric by metric; without `intervals` dashes in their place."""
     heads = {"rmse": "RMSE", "psnr": "PSNR, dB", "ssim": "SSIM"}
     columns = (
         _NETWORK,
@@ -72,9 +88,17 @@ def tabulate_differences(differences: "Sequence[Difference]") -> Table:
         Column("difference", "difference", "+.4f"),
         Column("difference", "95 % interval", "+.4f", interval=True),
     )
-    rows = tuple((one.model, heads[one.metric], one.value, one.ci95) for one in differences)
+    rows = tuple(
+        (one.model, heads[one.metric], _known(one.value), one.ci95 if intervals else None)
+        for one in differences
+    )
     title = f"Difference from {differences[0].reference}, paired by photograph"
     return Table(title, columns, rows)
+
+
+def _known(value: float) -> float | None:
+    """None for what there is none of: SSIM of photographs smaller than its window."""
+    return None if math.isnan(value) else value
 
 
 def print_bits(evaluations: "Sequence[Evaluation]") -> None:
@@ -233,15 +257,10 @@ def print_sources(models: "Sequence[Shipped]") -> None:
 
 def print_benchmark(benchmark: "Benchmark") -> None:
     """One table an operation and batch, and what could not be timed."""
-    from maxtunnel.benchmark.tables import tabulate_part
+    from maxtunnel.benchmark.tables import describe_ceilings, tabulate_part
 
-    ceilings = benchmark.ceilings
-    tf32 = "" if ceilings.tf32 is None else f", {ceilings.tf32 / 1e9:.0f} in TF32"
-    say(
-        f"{benchmark.machine.device}, {counted(benchmark.machine.threads, 'thread')}: "
-        f"{ceilings.float32 / 1e9:.0f} GFLOP/s in float32{tf32}, {ceilings.bfloat16 / 1e9:.0f} in bfloat16, "
-        f"{ceilings.copy / 1e9:.0f} GB/s"
-    )
+    machine = benchmark.machine
+    say(f"{machine.device}, {counted(machine.threads, 'thread')}. {describe_ceilings(benchmark.ceilings)}")
     for part in dict.fromkeys((timing.operation, timing.batch) for timing in benchmark.timings):
         print_table(tabulate_part(benchmark, *part))
     for failure in benchmark.failures:
@@ -266,7 +285,11 @@ def print_inspection(inspection: "Inspection") -> None:
         f"{nominal:.4g} nominal, {entropy:.3f} entropy, {stored:.3f} stored bits per pixel and colour channel"
     )
     model = f"shipped model {inspection.model}" if inspection.model else "a model that does not ship"
-    say(f"Made by {model}, network {header.network.hex()}" if any(header.network) else "It names no network.")
+    say(
+        f"Made by the encoder of {model}, network {header.network.hex()}"
+        if any(header.network)
+        else "It names no network."
+    )
 
 
 def tabulate_levels(inspection: "Inspection") -> Table:
@@ -319,9 +342,7 @@ def print_manifest(store: Path, manifest: "Manifest") -> None:
     """What a store holds, and on standard error what it could not take in."""
     classes = f", {counted(len(manifest.class_names), 'class')}" if manifest.class_names else ""
     say(f"{store}: {counted(manifest.images, 'image')} of {manifest.size}x{manifest.size}{classes}")
-    account = manifest.account()
-    if account:
-        say(account)
+    say(manifest.account())
     finish_with_skipped([(Path(name), f"{name} {reason}") for name, reason in manifest.skipped])
 
 

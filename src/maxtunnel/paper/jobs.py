@@ -252,7 +252,9 @@ def _too_few(minutes: float, need: float, jobs: Sequence[Job]) -> str:
         advice.append("fewer rows (`only`)")
     if len({job.seed for job in jobs}) > 1:
         advice.append("fewer `seeds`")
-    return f"`minutes` is {minutes:g}, too few for {counted(len(jobs), "run")} ({runs}): {', or '.join(advice)}"
+    return (
+        f"`minutes` is {minutes:g}, too few for {counted(len(jobs), 'run')} ({runs}): {', or '.join(advice)}"
+    )
 
 
 def do_all(

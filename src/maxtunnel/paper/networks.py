@@ -45,7 +45,7 @@ class LabelledNetwork:
     @property
     def decoder(self) -> DecoderKind:
         """What reads the switches."""
-        return "mirrored" if self.network.strong_width is None else "strong"
+        return self.network.decoder_kind
 
     @property
     def row_name(self) -> str:

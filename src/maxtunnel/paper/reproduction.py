@@ -95,7 +95,7 @@ class _Candidate:
     @property
     def name(self) -> str:
         """Of the row and the decoder."""
-        return self.row.network("mirrored" if self.network.strong_width is None else "strong")
+        return self.row.network(self.network.decoder_kind)
 
 
 def _load_all(asked: Reproduction, snapshots: dict[str, Path], train: Store | None) -> list[_Candidate]:

@@ -140,7 +140,7 @@ def measure_once(
 ) -> Result:
     """Evaluate a network, unless `folder` holds what the same weights reached on the same photographs."""
     sha256 = hash_network(network)
-    network_name = row.network("mirrored" if network.strong_width is None else "strong")
+    network_name = row.network(network.decoder_kind)
     path = folder / f"{network_name}-{origin}.json"
     evaluation = _kept(path, sha256, test_sha256)
     if evaluation is None:

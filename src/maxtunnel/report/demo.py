@@ -62,5 +62,5 @@ def run_demo(
 def _caption(network: TunnelNetwork, result: Evaluation, same: bool) -> str:
     """What is read, by which decoder, and how well; `same` switches as those of the row above."""
     bits = f"{result.bits_per_pixel.nominal:.4g} bits per pixel and colour channel"
-    by = "the paper's decoder" if network.strong_width is None else "a strong decoder"
+    by = "the paper's decoder" if network.decoder_kind == "mirrored" else "a strong decoder"
     return f"{'the same switches' if same else bits}, read by {by}: RMSE {result.rmse:.3f}"

@@ -80,7 +80,7 @@ def answer(upload: Upload | None, model: object, decoder: object, channel: objec
     if upload is None:
         return markup.hint("Choose a photograph at the top of the page to look inside.")
     net = reader(model, decoder)
-    side = SIDE if net.strong_width is None else STRONG_SIDE_INSIDE
+    side = SIDE if net.decoder_kind == "mirrored" else STRONG_SIDE_INSIDE
     wanted = int(number(channel, 1, 10_000, "the channel")) - 1
     return show(net, read_photograph(upload, limits, min(side, limits.max_side)), wanted)
 
@@ -93,7 +93,7 @@ def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -
     mean = rmse(unknown, image)
     decoded = from_levels(network, code)
     found = {levels: nearness(output, image) for levels, output in decoded}
-    paper = network.strong_width is None
+    paper = network.decoder_kind == "mirrored"
     return joined(
         element("h3", "Switches, level by level"),
         element("p", ABOUT_SWITCHES),

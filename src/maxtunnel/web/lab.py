@@ -149,7 +149,7 @@ def alter(
     Raises:
         ValueError: features for a strong decoder, which has no place for them.
     """
-    if from_second and network.strong_width is not None:
+    if from_second and network.decoder_kind != "mirrored":
         raise ValueError(
             "features take the place of the constant in the paper's decoder; the strong decoder has no "
             "constant and takes switches alone: choose the paper's decoder, or the constant"

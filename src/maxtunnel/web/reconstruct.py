@@ -113,7 +113,7 @@ def read(network: TunnelNetwork, code: SwitchCode, pixels: UInt8[Tensor, "3 h w"
         output[:, rows, columns] = part
     mse, psnr, ssim = measure(output[None], image[None])[:, 0].tolist()
     return Reading(
-        decoder="mirrored" if network.strong_width is None else "strong",
+        decoder=network.decoder_kind,
         picture=to_uint8(output),
         error=(output - image).abs().mean(0),
         rmse=math.sqrt(mse),

@@ -1,0 +1,50 @@
+"""In the third tab: what the switches of a channel say, of photographs in general."""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch.nn import functional as F
+
+from maxtunnel.data.images import to_float, to_uint8
+from maxtunnel.data.photographs import demo_photographs
+from maxtunnel.evaluation.triggers import Triggers, find_triggers, paint
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.report.html import Html, element, figure, joined
+from maxtunnel.report.pictures import dots, strip
+from maxtunnel.web import markup
+
+ABOUT = (
+    "Around every window in which one cell held the largest value, the mean of the package's photographs, "
+    "less the mean around all windows: what may be known of the picture from that switch alone. Mid-grey "
+    "says nothing. Where all four cells are zero the first one wins, so its patch also shows what the "
+    "channel is blind to."
+)
+_ROOM = 4 * 64  # pixels on the page for the four patches
+
+
+def show(network: TunnelNetwork, channel: int) -> Html:
+    """The patches of one channel of each level; `channel` counts from 0 and wraps round."""
+    levels = range(1, len(network.architecture.widths) + 1)
+    return markup.row((_level(_found(network, level), channel) for level in levels), "mt-exact")
+
+
+@lru_cache(maxsize=128)
+def _found(network: TunnelNetwork, level: int) -> Triggers:
+    """Of a network of the package, of which there are a few."""
+    return find_triggers(network, to_float(torch.stack([*demo_photographs().values()])), level)
+
+
+def _level(found: Triggers, channel: int) -> Html:
+    mine = channel % len(found.patches)
+    patches = paint(found, mine)
+    side = patches.shape[-1]
+    # Whole pixels of the page for each: small patches are repeated, large ones averaged.
+    patches = F.interpolate(patches, 64, mode="nearest" if side <= 64 else "area")
+    colour = float(found.colourfulness[mine])
+    told = "" if math.isnan(colour) else f", {colour:.0%} of their energy in colour"
+    caption = joined(
+        element("b", f"Level {found.level}"), f", channel {mine + 1}, {side}×{side} pixels a patch{told}"
+    )
+    name = f"what the four switches of level {found.level} say"
+    return figure(dots(strip(to_uint8(patches)), name, _ROOM + 12), caption)
