@@ -4,13 +4,21 @@ Tests of a GPU are marked `gpu`. With `-m gpu` nothing else is imported, so that
 checkout where no more than the package's own requirements and pytest are installed.
 """
 
+import multiprocessing
 import os
 import warnings
 from importlib.util import find_spec
+from multiprocessing.context import BaseContext
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
+
+# Before PyTorch is imported. Threads of several processes wait for each other without sleeping: on two busy
+# cores the same work took fourteen times the processor time. Tests of threads say how many they want.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Before anything of the package is imported.
 if find_spec("beartype"):
@@ -24,6 +32,14 @@ with warnings.catch_warnings():
     from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+# Files that take longest. Two processes take a file each at a time, so what is long comes first: at the end
+# neither waits for long.
+LONG = (
+    "test_training", "test_resume", "test_browser", "test_experiments", "test_reproduction", "test_clock",
+    "test_strong_reproduction", "test_mirrored", "test_layout", "test_addresses", "test_benchmark",
+    "test_strong_runs", "test_audit_page", "test_audited_levels", "test_bounds", "test_operators",
+    "test_pooling", "test_engine", "test_figures", "test_network_commands",
+)  # fmt: skip
 
 
 def _only_gpu(config: pytest.Config) -> bool:
@@ -49,6 +65,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if any("pytest.mark.gpu" in file.read_text(encoding="utf-8") for file in files) else True
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is long comes first."""
+    rank = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests of a GPU where there is none."""
     asked = item.config.getoption("--device")
@@ -64,6 +86,16 @@ def one_thread(monkeypatch):
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def forkserver() -> BaseContext:
+    """Processes that are forked from one which has imported what a training needs, and done nothing yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["maxtunnel.benchmark.ways", "lightning.fabric"])
+    # Whoever asks for the same server later gets this one, and its own list is not looked at.
+    ensure_running()
+    return context
 
 
 @pytest.fixture(scope="session")

@@ -126,16 +126,17 @@ def test_a_missing_level_of_large_windows_is_the_mean_over_their_codes(window: W
 
 
 def test_a_large_image_piece_by_piece_is_the_whole() -> None:
-    made = network((4, 6))
+    # In float64, where a margin that is too small is seen however little the farthest switches say.
+    made = network((4, 6)).double()
     # Pieces with margins on all sides that end inside the image, on the borders and beyond them.
     assert 2 * made.decoder_reach + 64 < 240
     image = torch.randint(0, 256, (3, 260, 244), dtype=torch.uint8)
-    whole = made.encode(image[None].float() / 255)
+    whole = made.encode(image[None].double() / 255)
     output = made.decode(whole)[0]
     pieces = torch.empty_like(output)
     for rows, columns, part in tiling.decode_pieces(made, whole, side=64):
         pieces[:, rows, columns] = part
-    assert float((pieces - output).abs().max()) < 1e-4
+    assert float((pieces - output).abs().max()) < 1e-9
     rebuilt, _ = tiling.reconstruct(made, image, side=64)
     expected = (output.clamp(0, 1) * 255).round().to(torch.uint8)
     assert int((rebuilt.int() - expected.int()).abs().max()) <= 1

@@ -131,7 +131,7 @@ def test_any_number_of_threads_computes_the_same():
         torch.set_num_threads(threads)
     (one, sums), (three, other_sums) = found
     assert all(torch.equal(a, b) for a, b in zip(one, three, strict=True))
-    torch.testing.assert_close(sums, other_sums)
+    torch.testing.assert_close(sums, other_sums, rtol=1e-4, atol=1e-3)
 
 
 def test_an_environment_variable_turns_it_off_for_a_process(tmp_path):

@@ -166,11 +166,11 @@ def test_the_result_stays_in_sight_of_every_level(screen, size, change):
 def test_inside_follows_channel_network_and_photograph(screen):
     page, first = screen.page, "#inside .mt-pixels"
     screen.open("Inside", first)
-    assert page.locator("#inside figure").count() == 3 + 10 + 5
+    assert page.locator("#inside figure").count() == 3 + 3 + 10 + 5
     screen.changed(first, lambda: page.locator("#channel input[type=range]").fill("4"))
     screen.changed(first, lambda: page.locator(".mt-inputs").get_by_role("button", name="rocket").click())
     screen.changed(first, lambda: page.locator("#inside-decoder").get_by_label("the strong decoder").check())
-    assert page.locator("#inside figure").count() == 3 + 7 + 5
+    assert page.locator("#inside figure").count() == 3 + 3 + 7 + 5
     # What was changed while another tab was open is there when one comes back.
     page.get_by_role("tab", name="Reconstruct").click()
     screen.told("rocket.jpg")

@@ -26,7 +26,8 @@ def test_every_dot_of_switches_and_layers_has_the_same_size(screen, size):
         "() => [...document.querySelectorAll('img.mt-dots')].filter(image => image.offsetParent)"
         ".map(image => [image.getBoundingClientRect().width, image.naturalWidth])"
     )
-    assert len(shown) == 1 + 3 + 10
+    # The photograph, the switches of each level, the triggers of each level, and the layers.
+    assert len(shown) == 1 + 3 + 3 + 10
     assert all(width % natural == 0 and width >= natural for width, natural in shown), shown
     # Of the largest layer, which was shrunk once, every pixel is on the screen as it was sent.
     layer = screen.page.locator("#inside img[alt='channel of unpool1']")

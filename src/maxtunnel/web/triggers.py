@@ -20,7 +20,7 @@ ABOUT = (
     "says nothing. Where all four cells are zero the first one wins, so its patch also shows what the "
     "channel is blind to."
 )
-_ROOM = 4 * 64  # pixels on the page for the four patches
+_SIDE = 60  # pixels of the page for a patch, at most: four fit a telephone
 
 
 def show(network: TunnelNetwork, channel: int) -> Html:
@@ -39,12 +39,14 @@ def _level(found: Triggers, channel: int) -> Html:
     mine = channel % len(found.patches)
     patches = paint(found, mine)
     side = patches.shape[-1]
-    # Whole pixels of the page for each: small patches are repeated, large ones averaged.
-    patches = F.interpolate(patches, 64, mode="nearest" if side <= 64 else "area")
+    # Small patches get whole pixels of the page for each of theirs, large ones are averaged.
+    small = side <= _SIDE
+    shown = _SIDE // side * side if small else _SIDE
+    pictures = strip(to_uint8(F.interpolate(patches, shown, mode="nearest" if small else "area")))
     colour = float(found.colourfulness[mine])
     told = "" if math.isnan(colour) else f", {colour:.0%} of their energy in colour"
     caption = joined(
         element("b", f"Level {found.level}"), f", channel {mine + 1}, {side}×{side} pixels a patch{told}"
     )
     name = f"what the four switches of level {found.level} say"
-    return figure(dots(strip(to_uint8(patches)), name, _ROOM + 12), caption)
+    return figure(dots(pictures, name, pictures.shape[-1]), caption)
