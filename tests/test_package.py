@@ -85,7 +85,7 @@ def parse(line):
 
 def blocks(text):
     """The command lines in the blocks of a document, fenced or indented; [...] is what may be left out."""
-    for line in re.findall(r"^(?: {4})?(maxtunnel [a-z].*)", text, re.MULTILINE):
+    for line in re.findall(r"^(?: {4})?(maxtunnel [a-z].*)", text.replace("\\\n", ""), re.MULTILINE):
         yield re.sub(r"[\[\]]", "", line)
 
 
@@ -111,7 +111,7 @@ def test_the_options_that_the_documents_mention_exist(document):
         option
         for command in [get_command(app), *get_command(app).commands.values()]
         for parameter in command.get_params(typer.Context(command))
-        for option in parameter.opts
+        for option in [*parameter.opts, *parameter.secondary_opts]
     }
     for words in mentions(document.read_text()):
         if words[0] == "maxtunnel" and not words[1].startswith("-"):

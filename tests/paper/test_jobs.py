@@ -64,7 +64,7 @@ def test_advice_on_minutes_names_only_what_would_help(stores, tmp_path):
     training = Training(*stores, tmp_path, "fast", None, 16, 12)
     one = training.jobs(ROWS[0], 0)
     for jobs, expected, left_out in (
-        (one, "too few for 1 runs (8-8-8, seed 0): give at least ", ("`only`", "`seeds`")),
+        (one, "too few for 1 run (8-8-8, seed 0): give at least ", ("`only`", "`seeds`")),
         ([*one, *training.jobs(ROWS[0], 1)], ", or fewer `seeds`", ("`only`",)),
         ([*one, *training.jobs(ROWS[1], 0)], ", or fewer rows (`only`)", ("`seeds`",)),
     ):

@@ -79,7 +79,7 @@ def test_a_reproduction_from_nothing_and_again(stores, tmp_path):
     assert not re.search(r'(src|href)=(?!"data:image/png;base64,)', text)
     assert "url(" not in text
     assert "@import" not in text
-    assert text.count('src="data:image/png;base64,') == 5
+    assert text.count('src="data:image/png;base64,') == 6
     for word in (
         "0.0718",
         "Not trained, shipped",

@@ -52,7 +52,7 @@ def call(*arguments):
 def test_it_writes_weights_page_and_record(folder, photographs_folder):
     status, output = call(
         "protect", "models.py:build", "--data", photographs_folder, "--holdout", other(photographs_folder),
-        "--size", 16, "--weights", "1", "--steps", 2, "--width", 4, "--no-mitigations",
+        "--size", 16, "--weights", "1", "--steps", 2, "--width", 4, "--alone",
         "--metric", "models.py:metric", "--out", "out",
     )  # fmt: skip
     assert status == 0, output

@@ -20,7 +20,7 @@ from maxtunnel.protection.tables import tabulate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SEEN, HELD = photographs(24), photographs(8, seed=1)
-FEW = ProtectionConfig(weights=(0.0, 2.0), steps=2, width=4, images=8, mitigations=False)
+FEW = ProtectionConfig(weights=(0.0, 2.0), steps=2, width=4, images=8, alone=True)
 
 
 def mean_of(model):
@@ -91,7 +91,7 @@ def test_report_and_table_say_the_same(found):
     result, out = found
     page = write_report(result, out).read_text()
     content = json.loads((out / "protect.json").read_text())
-    assert content["format"] == "maxtunnel protection 1"
+    assert content["format"] == "maxtunnel protect 1"
     assert content["models"][1]["leak"]["rmse"] == result.models[1].leak.rmse
     assert content["models"][1]["tuning"]["steps"] == 3
     assert "pictures" not in content

@@ -61,7 +61,7 @@ CHANGES = {
     "autocast": lambda: [torch.set_autocast_enabled(device, True) for device in ("cpu", "cuda")],
     "convolutions": lambda: setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee"),
     "products": lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
-    "cudnn": lambda: setattr(torch.backends.cudnn, "benchmark", True),
+    "cudnn": lambda: setattr(torch.backends.cudnn, "benchmark", not torch.backends.cudnn.benchmark),
     "errors": lambda: np.seterr(all="raise"),
     "filters": lambda: warnings.simplefilter("ignore"),
     "path": lambda: sys.path.insert(0, "elsewhere"),

@@ -45,9 +45,9 @@ def protect(
         choices.BatchNorm, typer.Option(help="Whether its running statistics follow while fine-tuning.")
     ] = "frozen",
     learning_rate: Annotated[float, typer.Option(help="Of the model, at its highest.", min=0.0)] = 1e-3,
-    mitigations: Annotated[
-        bool, typer.Option(help="Measure beside them what can be done without training.")
-    ] = True,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Leave out what can be done without training.")
+    ] = False,
     metric: Annotated[
         str | None,
         typer.Option(
@@ -84,7 +84,7 @@ def protect(
         trained,
         batch_norm,
         learning_rate,
-        mitigations=mitigations,
+        alone=alone,
         width=width,
         seed=seed,
     )

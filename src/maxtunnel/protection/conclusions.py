@@ -8,7 +8,7 @@ from maxtunnel.protection.outcome import Line, Protection
 from maxtunnel.support.files import replacing
 from maxtunnel.support.records import Json, to_json
 
-FORMAT = "maxtunnel protection 1"
+FORMAT = "maxtunnel protect 1"
 _SHORT = 200  # steps, below which readers have hardly begun to learn
 
 

@@ -25,7 +25,7 @@ class ProtectionConfig:
         reader_steps: of the reader for each step of the model.
         temperature: of the softmax through which the gradient passes the switches (`models.surrogate`).
         batch: photographs a step.
-        mitigations: whether what can be done without training is measured beside, as far as time allows.
+        alone: leave out what can be done without training, which is measured beside where time allows.
         images: held-out photographs that each row is measured on.
         width: channels of the readers; None for an audit's own.
         least_steps: of a fine-tuning and of a reader: with fewer nothing can be said.
@@ -42,7 +42,7 @@ class ProtectionConfig:
     reader_steps: int = 1
     temperature: float = 0.5
     batch: int = 8
-    mitigations: bool = True
+    alone: bool = False
     images: int = 256
     width: int | None = None
     least_steps: int = 100

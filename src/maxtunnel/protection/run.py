@@ -254,7 +254,7 @@ class _Run:
 
     def _mitigations(self, attacker: Attacker, plan: Plan, first: Line) -> Iterator[Line]:
         """Those that leave nothing to read first, as they take no reader."""
-        if not self.config.mitigations:
+        if self.config.alone:
             return
         readings = self._readings(attacker)
         chosen = [*self._silent(attacker), *readings[: plan.readings]]
@@ -282,7 +282,7 @@ class _Run:
 
     def _readings(self, attacker: Attacker) -> list[Mitigation]:
         """Mitigations that leave something to read."""
-        if not self.config.mitigations:
+        if self.config.alone:
             return []
         return [each for each in self._all(attacker) if bits_of(attacker.seen, each.bits)]
 
