@@ -1,6 +1,7 @@
 """The frontier: what is measured, its table, its file and its figure."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from maxtunnel.data.images import write_png
 from maxtunnel.paper.frontier import Point, measure_frontier, read_frontier, tabulate
 from maxtunnel.paper.frontier_figure import LOOKS, draw_frontier
 from maxtunnel.support.files import FormatError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +100,13 @@ def test_command_writes_all_of_it(folder, tmp_path):
 def test_no_photographs(tmp_path):
     with pytest.raises(ValueError, match="photographs"):
         measure_frontier(tmp_path, ["8-8-8"])
+
+
+def test_the_document_has_the_numbers_that_ship():
+    text = (ROOT / "docs/frontier.md").read_text()
+    shipped = read_frontier(ROOT / "src/maxtunnel/paper/frontier.json")
+    for point in shipped.points:
+        name = point.name.removesuffix(" (shipped)")
+        line = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
+        assert f"| {point.stored:.3f} | {point.rmse:.4f} |" in line
+    assert sum(line.startswith("| ") for line in text.splitlines()) == 1 + len(shipped.points)

@@ -80,9 +80,16 @@ class Screen:
         self.page.locator(f"{selector} input[type=file]").first.set_input_files(file)
 
     def told(self, text):
-        """Wait until the first tab says this."""
+        """Wait until the first tab says this, and is done with its answer.
+
+        Gradio's client closes its stream of answers after the last one, and may miss what is asked for while
+        it does: no person is so quick.
+        """
         self.page.wait_for_function(
-            "text => document.querySelector('#reconstruction').innerText.includes(text)", arg=text
+            "text => { const tab = document.querySelector('#reconstruction');"
+            " const status = tab.querySelector('[data-testid=status-tracker]');"
+            " return tab.innerText.includes(text) && (!status || status.classList.contains('hide')); }",
+            arg=text,
         )
 
     def holds(self, condition, argument=None):

@@ -11,7 +11,7 @@ from maxtunnel.auditing.readers import READERS
 from maxtunnel.auditing.rows import Row, Shares
 from maxtunnel.data.images import write_png
 from maxtunnel.report import svg
-from maxtunnel.report.html import Cell, Html, details, element, figure, joined, number, page, table
+from maxtunnel.report.html import Cell, Html, details, element, facts, figure, joined, number, page, table
 from maxtunnel.report.pictures import inline, jpeg, strip
 from maxtunnel.support.files import replacing
 from maxtunnel.support.records import to_json
@@ -310,10 +310,10 @@ def _record(result: AuditResult) -> Html:
         "settings": settings,
         "versions": ", ".join(f"{name} {value}" for name, value in result.versions.items()),
     }
-    rows = [(name, value) for name, value in lines.items() if value]
+    rows = [(name, value, "") for name, value in lines.items() if value]
     return joined(
         element("h2", "Record"),
-        table(("", ""), rows, "What was audited, when and how"),
+        facts(rows),
         element("p", element("small", "The same numbers, with the curves, are in audit.json.")),
     )
 

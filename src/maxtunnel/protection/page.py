@@ -7,7 +7,7 @@ from maxtunnel.protection.conclusions import save, verdict, warnings
 from maxtunnel.protection.outcome import Line, Protection
 from maxtunnel.protection.weights import how_to_load
 from maxtunnel.report import svg
-from maxtunnel.report.html import Cell, Html, element, figure, joined, number, page, table
+from maxtunnel.report.html import Cell, Html, element, facts, figure, joined, number, page, table
 from maxtunnel.report.pictures import inline, jpeg, strip
 from maxtunnel.support.files import replacing
 from maxtunnel.support.records import to_json
@@ -165,5 +165,5 @@ def _record(result: Protection) -> Html:
         "settings": ", ".join(f"{name} {value}" for name, value in to_json(result.config).items()),
         "versions": ", ".join(f"{name} {value}" for name, value in result.versions.items()),
     }
-    rows = [(name, value) for name, value in lines.items() if value]
-    return joined(element("h2", "Record"), table(("", ""), rows, "What was done, when and how"))
+    rows = [(name, value, "") for name, value in lines.items() if value]
+    return joined(element("h2", "Record"), facts(rows))
