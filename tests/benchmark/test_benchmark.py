@@ -245,3 +245,9 @@ def test_a_strong_decoder_is_timed_beside_what_its_layers_take(monkeypatch):
     assert 2.5 * decode.operations < train.operations < 3 * decode.operations
     with pytest.raises(ValueError, match="no width of a strong decoder"):
         run_benchmark(["2-2-strong-0"])
+
+
+@pytest.mark.parametrize("model", ["2-2+linear", "2-2+inside4-strong-8"])
+def test_variants_are_refused_as_stock_has_table_1s_layers(model):
+    with pytest.raises(ValueError, match=r"is a variant: .* such as 2-2$"):
+        run_benchmark([model])

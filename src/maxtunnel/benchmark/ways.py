@@ -81,15 +81,20 @@ def shape_of(model: str) -> tuple[Architecture, int | None]:
     """Filters per block, and the width of a strong decoder: `8-8-8`, `8-8-8-strong` or `8-8-8-strong-112`.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, or a variant of Table I's encoder: stock PyTorch is timed on its layers.
     """
     plain, strong, width = model.partition("-strong")
+    architecture = Architecture.parse(plain)
+    if not architecture.published:
+        raise ValueError(
+            f"{model!r} is a variant: the benchmark times Table I's layers, such as {plain.split('+')[0]}"
+        )
     if not strong:
-        return Architecture.parse(model), None
+        return architecture, None
     wide = width.removeprefix("-") if width else str(WIDTH)
     if not (wide.isascii() and wide.isdigit() and len(wide) < 5 and int(wide)):
         raise ValueError(f"{model!r} has no width of a strong decoder: expected such as 8-8-8-strong-112")
-    return Architecture.parse(plain), int(wide)
+    return architecture, int(wide)
 
 
 def ways_of(model: str, operation: str) -> tuple[str, ...]:
