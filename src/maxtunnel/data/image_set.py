@@ -1,5 +1,6 @@
 """Photographs as every command takes them: from a folder or from a store."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ class ImageSet:
     paths: Sequence[str]
     skipped: tuple[tuple[Path, str], ...]
     ignored: Ignored
+
+    def warn_of_skipped(self) -> None:
+        """Tell of every photograph that could not be read, one line each."""
+        for _, reason in self.skipped:
+            logging.getLogger("maxtunnel").warning("skipped: %s", reason)
 
 
 def read_photographs(

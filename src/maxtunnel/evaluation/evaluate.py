@@ -1,6 +1,5 @@
 """How well a network rebuilds photographs from their switches, measured."""
 
-import logging
 import math
 from pathlib import Path
 
@@ -64,8 +63,7 @@ def evaluate(
         network = load(network, None if mean is None else read_mean(Path(mean), size, resize, on_progress))
     if isinstance(photographs, str | Path):
         found = read_photographs(photographs, size, resize, limit, on_progress)
-        for _, reason in found.skipped:
-            logging.getLogger("maxtunnel").warning("skipped: %s", reason)
+        found.warn_of_skipped()
         photographs = found.pixels
     else:
         _refuse("limit", limit, "photographs")

@@ -78,6 +78,10 @@ def find_triggers(network: TunnelNetwork, images: Float[Tensor, "n 3 h w"], leve
             f"the images have {width}x{height} pixels: sides must be multiples of {network.multiple}"
         )
     step = 2**level
+    if min(height, width) < 2 * step:
+        raise ValueError(
+            f"the images have {width}x{height} pixels: level {level} takes sides of at least {2 * step}"
+        )
     side, channels, cells = 4 * step, network.architecture.widths[level - 1], 4
     sums = torch.zeros(channels * cells, 3 * side**2)
     hits = torch.zeros(channels * cells, dtype=torch.float64)

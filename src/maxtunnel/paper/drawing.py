@@ -1,6 +1,5 @@
 """The figures by number: for the report all four, for the command line one."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,8 +68,7 @@ def draw_figure(
             f"Figure {number} shows photographs: give `data`, a folder or store to draw them from"
         )
     found = read_photographs(data, size, resize, on_progress=on_progress)
-    for _, reason in found.skipped:
-        logging.getLogger("maxtunnel").warning("skipped: %s", reason)
+    found.warn_of_skipped()
     wanted = list(models) or (shipped() if number == 3 else [_favourite(shipped(), number)])
     networks = [
         LabelledNetwork(Path(model).name, load(model), name)

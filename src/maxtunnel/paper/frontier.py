@@ -109,7 +109,9 @@ def measure_frontier(
     """
     models = list(models) or shipped()
     names = make_labels(models, labels)
-    pixels = read_photographs(data, size, resize, limit, on_progress).pixels
+    photographs = read_photographs(data, size, resize, limit, on_progress)
+    photographs.warn_of_skipped()
+    pixels = photographs.pixels
     if len(pixels) == 0:
         raise ValueError(f"there are no photographs in {data}: give a folder or a store of some")
     networks = []
@@ -154,10 +156,10 @@ def tabulate(frontier: Frontier) -> Table:
         Column("series", "encoder, decoder", text=True),
         Column("nominal_bits", "nominal", ".4g"),
         Column("stored_bits", "stored", ".3f"),
-        Column("stored_bits_ci95", "95 % interval", ".3f", interval=True),
+        Column("stored_bits_ci95", "stored, 95 %", ".3f", interval=True),
         Column("rmse", "RMSE", ".4f"),
-        Column("rmse_ci95", "95 % interval", ".4f", interval=True),
-        Column("of_the_paper", "of the paper's", ".0%"),
+        Column("rmse_ci95", "RMSE, 95 %", ".4f", interval=True),
+        Column("of_the_paper", "of Table II", ".0%"),
     )
     rows = tuple(
         (

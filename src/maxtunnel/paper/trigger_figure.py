@@ -46,8 +46,9 @@ def draw_triggers(
         ValueError: there is no such level, no photograph, or `size` is no multiple of the network's.
     """
     network = load(model)
-    pixels = read_photographs(data, size, resize, limit, on_progress).pixels
-    found = find_triggers(network, to_float(pixels[:]), level)
+    photographs = read_photographs(data, size, resize, limit, on_progress)
+    photographs.warn_of_skipped()
+    found = find_triggers(network, to_float(photographs.pixels[:]), level)
     times = max(1, _DRAWN // found.patches.shape[-1])
     rows = []
     for channel, (share, bits) in enumerate(zip(found.share.tolist(), found.bits.tolist(), strict=True)):

@@ -21,6 +21,11 @@ def verdict(result: Protection) -> list[str]:
             f"The reader found nothing in the switches of the original (RMSE {leak.rmse:.3f}, the mean image "
             f"{result.mean.rmse:.3f}): there is nothing to hide from it, and nothing can be said."
         ]
+    if result.steps < result.config.least_steps:
+        return [
+            f"No verdict: with {result.steps:,} steps fine-tunings and readers have hardly begun; "
+            f"give at least {result.config.least_steps:,}."
+        ]
     tuned = [line for line in result.models if line.weight and line.leak]
     if not tuned:
         return ["No model that was fine-tuned against a reader was read again: nothing can be said."]
@@ -32,6 +37,12 @@ def warnings(result: Protection) -> list[str]:
     """Sentences without an end; what was left out stands among them."""
     falling = [training.name for training in result.readers if training.still_falling]
     partial = [line.name for line in result.models if line.tuning and not line.tuning.complete]
+    drawn_again = any(line.weight == 0 for line in result.models)
+    control = (
+        "; how far the original and the control (weight 0) are apart says what a draw of the reader does"
+        if drawn_again
+        else ""
+    )
     texts = {
         "this was interrupted: the report is partial": result.interrupted,
         f"fine-tunings that were cut short: {', '.join(partial)}": bool(partial),
@@ -40,8 +51,8 @@ def warnings(result: Protection) -> list[str]:
         f"readers whose error was still falling, which would have read more: {', '.join(falling)}": bool(
             falling
         ),
-        "intervals cover the photographs, neither the draw of the readers nor that of the fine-tuning; how "
-        "far the original and the control (weight 0) are apart says what a draw of the reader does": True,
+        "intervals cover the photographs, neither the draw of the readers nor that of the fine-tuning"
+        + control: True,
     }
     return [*(text for text, applies in texts.items() if applies), *result.left_out]
 
