@@ -9,7 +9,7 @@ from maxtunnel.auditing.loading import find, load_target
 from maxtunnel.auditing.origin import Origin
 from maxtunnel.auditing.outcome import AuditResult
 from maxtunnel.auditing.page import write_report
-from maxtunnel.auditing.photographs import LEAST_READ, MOST, Source
+from maxtunnel.auditing.photographs import LEAST_READ, MOST, Source, refuse_overlap
 from maxtunnel.auditing.run import audit
 from maxtunnel.auditing.shelf import Counts, Shelf
 from maxtunnel.auditing.speed import FEW, measure_speed
@@ -60,8 +60,7 @@ def audit_folder(
     """
     began = time.monotonic()
     check_folder(out)
-    if holdout is not None and _overlap(data, holdout):
-        raise ValueError(f"{holdout} and {data} share photographs: hold out some that are not trained on")
+    refuse_overlap(data, holdout)
     if metric is not None and not config.mitigations:
         raise ValueError("`metric` is measured under each mitigation: give `mitigations` some minutes too")
     shelf = Shelf(out / "decoders", resume)
@@ -127,9 +126,3 @@ def _to_read(
         return most
     usable = budget.usable(speed, seconds_each)
     return min(most, max(LEAST_READ, usable * 10 // 9 if held_out else usable))
-
-
-def _overlap(data: Path, holdout: Path) -> bool:
-    """Whether one of the folders lies in the other."""
-    a, b = data.resolve(), holdout.resolve()
-    return a.is_relative_to(b) or b.is_relative_to(a)

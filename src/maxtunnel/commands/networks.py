@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from maxtunnel.commands.console import finish_with_skipped, progress, say
-from maxtunnel.commands.options import CsvFile, Data, JsonFile, Labels, LatexFile, Models, Resize, Size
+from maxtunnel.commands.options import CsvFile, Data, JsonFile, Labels, LatexFile, Limit, Models, Resize, Size
 from maxtunnel.commands.tables import (
     check_targets,
     print_bits,
@@ -34,10 +34,7 @@ def evaluate(
             metavar="FOLDER|FILE.npy",
         ),
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(help="Only so many photographs, evenly spread over the folder.", min=1),
-    ] = None,
+    limit: Limit = None,
     labels: Labels = None,
     json_file: JsonFile = None,
     csv_file: CsvFile = None,

@@ -65,6 +65,9 @@ Levels = Annotated[
     ),
 ]
 Size = Annotated[int, typer.Option(help="Photographs are warped to SIZE x SIZE pixels.", min=8, max=4096)]
+Limit = Annotated[
+    int | None, typer.Option(help="Only so many photographs, evenly spread over the folder.", min=1)
+]
 Resize = Annotated[choices.Resize, typer.Option(help="bilinear without antialiasing is the paper's.")]
 Recipe = Annotated[choices.RecipeName, typer.Option(help="paper: the paper's to the letter.")]
 Steps = Annotated[int | None, typer.Option(help="Batches; by default the recipe's.", min=1)]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from maxtunnel.commands.console import progress, say
-from maxtunnel.commands.options import CsvFile, Data, Labels, LatexFile, Out, Resize, Size
+from maxtunnel.commands.options import CsvFile, Data, Labels, LatexFile, Limit, Out, Resize, Size
 from maxtunnel.commands.tables import check_targets, print_table
 from maxtunnel.support.tables import write_tables
 
@@ -20,10 +20,7 @@ def frontier(
     out: Out = Path("frontier"),
     size: Size = 128,
     resize: Resize = "bilinear",
-    limit: Annotated[
-        int | None,
-        typer.Option(help="Only so many photographs, evenly spread over the folder.", min=1),
-    ] = None,
+    limit: Limit = None,
     labels: Labels = None,
     csv_file: CsvFile = None,
     latex_file: LatexFile = None,
@@ -58,10 +55,7 @@ def triggers(
     level: Annotated[int, typer.Option(help="Which pooling layer, from 1, the finest.", min=1)] = 1,
     size: Size = 128,
     resize: Resize = "bilinear",
-    limit: Annotated[
-        int | None,
-        typer.Option(help="Only so many photographs, evenly spread over the folder.", min=1),
-    ] = 200,
+    limit: Limit = 200,
     csv_file: CsvFile = None,
     latex_file: LatexFile = None,
 ) -> None:

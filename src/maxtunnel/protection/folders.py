@@ -5,7 +5,7 @@ from pathlib import Path
 
 from maxtunnel.auditing.loading import ShippedEncoder, find, load_target
 from maxtunnel.auditing.origin import Origin
-from maxtunnel.auditing.photographs import MOST, Source
+from maxtunnel.auditing.photographs import MOST, Source, refuse_overlap
 from maxtunnel.data.batches import Pixels
 from maxtunnel.protection.config import DEFAULTS, ProtectionConfig
 from maxtunnel.protection.outcome import Protection
@@ -52,8 +52,7 @@ def protect_folder(
     """
     began = time.monotonic()
     check_folder(out)
-    if holdout is not None and _overlap(data, holdout):
-        raise ValueError(f"{holdout} and {data} share photographs: hold out some that are not trained on")
+    refuse_overlap(data, holdout)
     task = None if metric is None else find(metric)
     model = load_target(target, preprocess)
     if isinstance(model.model, ShippedEncoder):
@@ -78,9 +77,3 @@ def protect_folder(
         origin=Origin(command, target, str(data), str(holdout or ""), resize, preprocess or ""),
     )
     return result, write_report(result, out), (*skipped, *skipped_held)
-
-
-def _overlap(data: Path, holdout: Path) -> bool:
-    """Whether one of the folders lies in the other."""
-    a, b = data.resolve(), holdout.resolve()
-    return a.is_relative_to(b) or b.is_relative_to(a)
