@@ -11,7 +11,8 @@ _AREA = svg.Area(height=380.0, left=76.0, right=18.0, top=14.0, bottom=56.0)
 _CLASSES = {"mirrored": "mt-filled", "strong": "mt-strong"}
 _EXPLANATION = """
 Switches are a poor way to keep a photograph: JPEG and WebP (lines) reach the same error with a fraction of
-the bits. What the switches show is not how to compress, but how much leaves a network that hands out its
+the bits. Of the marks, the lower row is of strong decoders, and squares are of pretrained encoders; each
+says its name. What the switches show is not how to compress, but how much leaves a network that hands out its
 pooling indices. Bits are those of whole files, without loss: `.mxt` for switches. Of {images:,} photographs;
 made by `maxtunnel frontier`.
 """
