@@ -1,8 +1,11 @@
 """C++ compiled at first use for this processor, and the one switch that turns it off, and Triton with it.
 
-Needs a C++ compiler, named by $CXX or found as c++. Where there is none, or it fails, a warning says so and
-plain versions do the work, slower and right to the same rounding. So they do where the environment variable
-MAXTUNNEL_NATIVE is 0, and inside `disabled`.
+A wheel may bring it along compiled (`shipped`), which then is used; where the environment variable
+MAXTUNNEL_NATIVE is `compile`, it is compiled all the same, for this very processor.
+
+That needs a C++ compiler, named by $CXX or found as c++. Where there is none, or it fails, a warning says so
+and plain versions do the work, slower and right to the same rounding. So they do where MAXTUNNEL_NATIVE is 0,
+and inside `disabled`.
 
 What is compiled is kept in the user's cache folder. Processes that want the same library at the same time
 compile it once: the first takes a lock, the others say that they wait for it.
@@ -24,10 +27,12 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from maxtunnel.native import shipped
 from maxtunnel.support.files import replacing
 from maxtunnel.support.locks import take
+from maxtunnel.support.system import cache_folder
 
-SOURCES = ("pooling", "convolution", "planar", "codec")
+SOURCES = ("pooling", "convolution", "planar", "codec", "contours")
 # Seconds that a compilation, or waiting for another process's, may take. Some ten are usual.
 LONGEST = 900.0
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared")
@@ -97,6 +102,8 @@ def build(name: str, folder: Path) -> Path | None:
 @cache
 def _load(name: str) -> ctypes.CDLL | None:
     """None where it cannot be compiled or loaded, which a warning says."""
+    if os.environ.get("MAXTUNNEL_NATIVE") != "compile" and (brought := shipped.load(name)) is not None:
+        return brought
     folder = _cache_folder()
     try:
         path = build(name, folder)
@@ -193,7 +200,7 @@ def _warn(message: str) -> None:
 
 def _cache_folder() -> Path:
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maxtunnel"
+        return cache_folder() / "maxtunnel"
     except RuntimeError:  # A user without a home.
         return _temporary_folder()
 

@@ -14,7 +14,8 @@ struct Shape {
     int32_t threads;
 };
 
-constexpr int L = 16, COLOURS = 3, TAPS = 9, WEIGHTS = TAPS * COLOURS;
+constexpr int L = LANES, COLOURS = 3, TAPS = 9, WEIGHTS = TAPS * COLOURS;
+constexpr int WIDE = REGISTERS / 8;  // vectors of each colour that are summed at a time
 template <int N> using Floats = Vector<float, N>;
 
 // Where fewer than N values are left.
@@ -67,8 +68,8 @@ class Lines {
     void clear() { std::memset((void*)buffer.data(), 0, channels * length * sizeof(float)); }
 
     template <class T> void fill(const T* row) {
-        if (channels > 8) copy_row<16>(row, width, channels, length, (*this)[0]);
-        else copy_row<8>(row, width, channels, length, (*this)[0]);
+        if (channels > 8) copy_row<L>(row, width, channels, length, (*this)[0]);
+        else copy_row<std::min(L, 8)>(row, width, channels, length, (*this)[0]);
     }
 
   private:
@@ -139,8 +140,8 @@ static void forward(const T* x, const float* weights, const float* bias, float* 
         for (int64_t row = begin; row < end; row++) {
             rows.to(row);
             int64_t column = 0;
-            for (; column + 4 * L <= shape.width; column += 4 * L)
-                pixels<4>(rows, column, shape.channels, weights, bias, lines);
+            for (; column + WIDE * L <= shape.width; column += WIDE * L)
+                pixels<WIDE>(rows, column, shape.channels, weights, bias, lines);
             for (; column < shape.width; column += L)
                 pixels<1>(rows, column, shape.channels, weights, bias, lines);
             float* to = out + row * shape.width * COLOURS;

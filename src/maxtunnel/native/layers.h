@@ -81,9 +81,9 @@ static void layer(const Planes& in, const Packed& packed, bool relu, Planes& out
     for (int64_t first = 0; first < packed.out;) {
         const int64_t count = Packed::group(packed.out - first);
         const float* bias = packed.bias.data() + first;
-        if (count == 8) outputs<M, 8, 2>(in, weights, bias, relu, first, out, threads, finish);
-        else if (count == 4) outputs<M, 4, 4>(in, weights, bias, relu, first, out, threads, finish);
-        else if (count == 3) outputs<M, 3, 4>(in, weights, bias, relu, first, out, threads, finish);
+        if (count == 8) outputs<M, 8, REGISTERS / 16>(in, weights, bias, relu, first, out, threads, finish);
+        else if (count == 4) outputs<M, 4, REGISTERS / 8>(in, weights, bias, relu, first, out, threads, finish);
+        else if (count == 3) outputs<M, 3, REGISTERS / 8>(in, weights, bias, relu, first, out, threads, finish);
         else if (count == 2) outputs<M, 2, 4>(in, weights, bias, relu, first, out, threads, finish);
         else outputs<M, 1, 4>(in, weights, bias, relu, first, out, threads, finish);
         weights += count * packed.lines * 9, first += count;

@@ -10,7 +10,7 @@
 
 #include "vectors.h"
 
-constexpr int L = 16;
+constexpr int L = LANES;
 using Floats = Vector<float, L>;
 
 // A vector from anywhere. The compiler would rather read it anew for each use, which takes longer.

@@ -83,7 +83,7 @@ static void for_each_window(Plane* plane, Values* values, Codes* codes, const Sh
             const int64_t length = channels > 1 ? channels : columns, start = column * 2 * channels;
             const int64_t step = channels > 1 ? 1 : 2;
             int64_t i = 0;
-            for (; i + 16 <= length; i += 16) run(Lanes<16>{}, start + i * step);
+            for (; i + LANES <= length; i += LANES) run(Lanes<LANES>{}, start + i * step);
             for (; i + 4 <= length; i += 4) run(Lanes<4>{}, start + i * step);
             for (; i < length; i++) run(Lanes<1>{}, start + i * step);
         }

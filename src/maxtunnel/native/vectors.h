@@ -5,6 +5,18 @@
 #include <cstring>
 #include <utility>
 
+// How many float32 the processor's vectors hold, and how many vectors its registers. Longer vectors the compiler
+// would take apart, value by value.
+#if defined(__AVX512F__)
+constexpr int LANES = 16, REGISTERS = 32;
+#elif defined(__AVX__)
+constexpr int LANES = 8, REGISTERS = 16;
+#elif defined(__aarch64__)
+constexpr int LANES = 4, REGISTERS = 32;
+#else
+constexpr int LANES = 4, REGISTERS = 16;
+#endif
+
 template <class T, int N> using Vector [[gnu::vector_size(sizeof(T) * N)]] = T;
 
 template <int N> static inline Vector<float, N> load(const float* from) {

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from maxtunnel.support.system import is_read_only
+
 
 class FormatError(ValueError):
     """A file is missing, damaged, hostile or of another kind; the message names it and what is wrong."""
@@ -32,7 +34,7 @@ def check_folder(path: str | Path) -> None:
 
 def _why_not(folder: Path) -> str:
     """Why a folder may not be written to."""
-    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+    if is_read_only(folder):
         return f"{folder} is on a read-only file system"
     return f"this user may not write to {folder}"
 

@@ -2,10 +2,11 @@
 
 import ctypes
 import errno
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+from maxtunnel.support.system import main_memory
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -18,12 +19,12 @@ _OUT_OF_MEMORY = ("out of memory", "allocate memory", "alloc_failed", "bad_alloc
 def free_memory() -> int:
     """Bytes of main memory that new data may take; what only caches files counts as free.
 
-    Where the system does not tell (macOS), half of all there is.
+    Where the system does not tell (macOS, Windows), half of all there is.
     """
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        return main_memory() // 2
     available = next(line for line in lines if line.startswith("MemAvailable:"))
     return int(available.split()[1]) * 1024
 
