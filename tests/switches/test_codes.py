@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
-from maxtunnel.switches.codes import SwitchCode, SwitchLevel
+from maxtunnel.switches.codes import SwitchCode, SwitchLevel, entropy_of
 from maxtunnel.switches.window import Window
 
 
@@ -56,3 +57,32 @@ def test_switch_code_refuses_what_does_not_fit_together():
         SwitchLevel(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), Window(), (8, 8))
     with pytest.raises(ValueError, match="a code is 1"):
         SwitchCode((code.levels[0].with_codes(code.levels[0].codes + 9),), (16, 16)).check()
+
+
+class Codes(Dataset):
+    """A code of one image, and its number."""
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, number):
+        return code_of_one(number), number
+
+
+def code_of_one(seed):
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.randint(4, (1, 3, 4, 4), dtype=torch.uint8, generator=generator)
+    return SwitchCode((SwitchLevel(codes, Window(2), (8, 8)),), (8, 8))
+
+
+def test_a_data_loader_makes_batches_of_codes():
+    (first, numbers), (second, _) = DataLoader(Codes(), batch_size=3)
+    assert first == SwitchCode.concatenate([code_of_one(seed) for seed in (0, 1, 2)])
+    assert numbers.tolist() == [0, 1, 2]
+    assert len(second) == 2
+
+
+def test_counts_add_up_to_the_entropy():
+    codes = SwitchCode.concatenate([code_of_one(seed) for seed in range(6)])
+    parts = [codes[slice(0, 2)].levels[0].counts, codes[slice(2, 6)].levels[0].counts]
+    assert entropy_of(sum(parts)) / 6 == codes.levels[0].entropy_bits

@@ -21,7 +21,8 @@ from maxtunnel.switches import kernels
 from maxtunnel.switches.window import Window
 from plain_windows import WINDOWS as MANY
 
-WINDOWS = [*MANY, Window((4, 2), (3, 5)), Window(3, 1), Window(16, 4, 8)]
+BESIDE = [Window((3, 2)), Window(4), Window(2, ceil_mode=True)]  # side by side, on planes with a rest or none
+WINDOWS = [*MANY, Window((4, 2), (3, 5)), Window(3, 1), *BESIDE, Window(16, 4, 8)]
 FORMATS = [torch.contiguous_format, torch.channels_last]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
 SIZE = (16, 18)

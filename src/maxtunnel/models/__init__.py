@@ -6,4 +6,8 @@ images. `checkpoint` is a network's file, `provenance` what it says of how the n
 the layout of model hubs. `classifier` is what pretraining puts on an encoder; `surrogate` is the gradient by
 which an encoder learns through its switches, and `rate` counts their bits meanwhile. `layers` is the 3x3
 convolution of them all, and `fast` decides how a whole encoder or mirrored decoder is computed.
+
+`family` is the contract of the networks of all papers: what an encoder gives and what a decoder takes.
+`swwae` is the stacked what-where autoencoder, of any `layout` as its paper writes it, and `swwae_file` its
+file.
 """

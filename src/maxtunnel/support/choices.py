@@ -14,11 +14,23 @@ Coding = Literal["entropy", "packed"]
 # What a prepared store can be written as.
 ExportFormat = Literal["parquet"]
 
+# What switch files are written as: a file a photograph, or rows of Parquet files.
+SwitchFormat = Literal["mxt", "parquet"]
+
+# What does the parts of a work: this process, or a Ray cluster.
+Engine = Literal["here", "ray"]
+
 # Named settings of a training run.
 RecipeName = Literal["fast", "paper"]
 
+# Where the figures of a run go besides its metrics.csv.
+Logger = Literal["tensorboard", "wandb", "mlflow"]
+
 # Of the arithmetic while training; weights and switches are float32 always.
 Precision = Literal["32", "bf16"]
+
+# What a VGG was given: RGB in [0, 1] less the mean by the deviation, or BGR in grey levels less the mean.
+VggInputs = Literal["imagenet", "caffe"]
 
 # What reads switches: the paper's decoder, or one that reads all levels in both directions.
 DecoderKind = Literal["mirrored", "strong"]
@@ -28,3 +40,15 @@ Trained = Literal["all", "before-pooling"]
 
 # What batch normalisation does while a model is fine-tuned: its running statistics stay, or they follow.
 BatchNorm = Literal["frozen", "updated"]
+
+# The sets that learning with few labels is measured on.
+LabelledSetName = Literal["mnist", "cifar10", "cifar100", "svhn", "stl10"]
+
+# Where unpooling puts a value: where the maximum was, in the first cell of the window, or evenly in all cells.
+Unpooling = Literal["switches", "fixed", "average"]
+
+# The same for networks that answer for every pixel; `bilinear` widens planes in unpooling's place.
+DenseUnpooling = Literal["switches", "fixed", "bilinear"]
+
+# What of a network is exported: from images to switches, from switches to images, or both one after the other.
+Part = Literal["encoder", "decoder", "both"]

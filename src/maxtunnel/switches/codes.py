@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 from maxtunnel.switches.indices import check_codes, plane_size, to_indices
 from maxtunnel.switches.window import Pair, Window, sides
@@ -46,17 +47,27 @@ class SwitchLevel:
         return math.prod(self.codes.shape[1:]) * math.log2(self.window.cells)
 
     @property
+    def counts(self) -> Int64[Tensor, "c cells"]:
+        """How often each code stands in each channel, over all images."""
+        channels = self.codes.shape[1]
+        where = self.codes.transpose(0, 1).reshape(channels, -1)
+        return torch.stack([torch.bincount(codes, minlength=self.window.cells) for codes in where])
+
+    @property
     def entropy_bits(self) -> float:
         """Bits of one image's codes, on average, if each costs the entropy of its channel's histogram."""
-        n, channels = self.codes.shape[:2]
-        where = self.codes.transpose(0, 1).reshape(channels, -1)
-        counts = torch.stack([torch.bincount(codes, minlength=self.window.cells) for codes in where]).double()
-        shares = counts / counts.sum(1, keepdim=True)
-        return float(-torch.xlogy(counts, shares).sum() / math.log(2) / n)
+        return entropy_of(self.counts) / len(self.codes)
 
     def indices(self) -> Int64[Tensor, "n c oh ow"]:
         """The plane indices that PyTorch uses."""
         return to_indices(self.codes, self.window, self.size)
+
+
+def entropy_of(counts: Int64[Tensor, "c cells"]) -> float:
+    """Bits of so many codes of each kind if each costs the entropy of its channel's histogram."""
+    counts = counts.double()
+    shares = counts / counts.sum(1, keepdim=True)
+    return float(-torch.xlogy(counts, shares).sum() / math.log(2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,3 +153,15 @@ class SwitchCode:
         levels = ", ".join(f"{tuple(level.codes.shape[1:])} of {level.window}" for level in self.levels)
         images = "1 image" if len(self) == 1 else f"{len(self)} images"
         return f"SwitchCode({images} of {sides(self.image_size)}: {levels})"
+
+
+def collate(codes: Sequence[SwitchCode], *, collate_fn_map: object = None) -> SwitchCode:
+    """One batch of several codes, as a `DataLoader` makes it of what a data set gives.
+
+    PyTorch's `default_collate` does so by itself, inside tuples and dictionaries too.
+    """
+    return SwitchCode.concatenate(codes)
+
+
+# The place that PyTorch's documentation names for types of others.
+default_collate_fn_map[SwitchCode] = collate

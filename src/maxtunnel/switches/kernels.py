@@ -23,6 +23,8 @@ from maxtunnel.switches.window import Pair, Window
 
 # One value a cell of every window is held at a time for at most so many values.
 _PIECE = 1 << 26
+# Windows of more cells are read quicker one value at a time than by passing over the plane.
+_FEW = 9
 
 
 def pool(
@@ -73,9 +75,9 @@ def pool_stock(
         x, window.kernel, window.stride, window.padding, window.dilation, window.ceil_mode,
         return_indices=True,
     )  # fmt: skip
-    if window.tiles(x.shape):
-        # The codes of two rows of cells are those of all, and a table is one operation where sums are many.
-        table = _two_rows(x.shape[-1], x.device).expand(x.shape[-2] // 2, -1)
+    if _side_by_side(window, _size(x)):
+        # The codes of one row of windows are those of all, and a table is one operation where sums are many.
+        table = _row_of_windows(window.kernel, x.shape[-1], x.device).expand(values.shape[-2], -1)
         if memory_format(indices) == torch.channels_last:
             return values, torch.take(table, indices.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return values, torch.take(table, indices)
@@ -108,9 +110,11 @@ def put_plain(
     size: Pair,
 ) -> Float[Tensor, "n c h w"]:
     """`put`, for every window."""
-    if window.tiles(size):
-        tiles = _Tiles(codes)
-        return tiles.to_plane(_only(tiles.chosen, tiles.of_pooled(values)))
+    if _side_by_side(window, size):
+        tiles = _Tiles(codes, window.kernel)
+        plane = tiles.to_plane(_only(tiles.chosen, tiles.of_pooled(values)))
+        below, right = size[0] - plane.shape[-2], size[1] - plane.shape[-1]
+        return F.pad(plane, (0, right, 0, below)) if below or right else plane
     framed = _framed_size(window, size, _size(codes))
     cells = torch.arange(window.cells, dtype=torch.uint8, device=codes.device)[:, None]
     flat, where = values.flatten(0, 1).flatten(1), codes.flatten(0, 1).flatten(1)
@@ -132,11 +136,11 @@ def take_plain(
     plane: Float[Tensor, "n c h w"], codes: UInt8[Tensor, "n c oh ow"], window: Window
 ) -> Float[Tensor, "n c oh ow"]:
     """`take`, for every window."""
-    if window.tiles(plane.shape):
-        tiles = _Tiles(codes)
-        # Of the four one is chosen at most, so that their sum is that one.
+    if _side_by_side(window, _size(plane)) and window.cells <= _FEW:
+        tiles = _Tiles(codes, window.kernel)
+        # Of a window's cells one is chosen at most, so that their sum is that one.
         chosen = tiles.to_plane(_only(tiles.chosen, tiles.of_plane(plane)))
-        return F.avg_pool2d(chosen, 2, divisor_override=1)
+        return F.avg_pool2d(chosen, window.kernel, divisor_override=1)
     padded = _frame(plane, window, _size(codes), 0.0)
     places = _places(codes, window, padded.shape[-1]).flatten(2)
     found = padded.flatten(2).gather(2, places.clamp(min=0))
@@ -161,13 +165,22 @@ def first_inside(window: Window, out: Pair, device: torch.device) -> UInt8[Tenso
     return (rows[:, None] * window.kernel[1] + columns).to(torch.uint8)
 
 
-class _Tiles:
-    """2x2 windows that cover a plane, in views with an axis each for the row and the column of a cell."""
+def _side_by_side(window: Window, size: Pair) -> bool:
+    """Whether windows lie side by side from the plane's first cell on, and none reaches beyond the plane."""
+    if window.padding != (0, 0) or window.dilation != (1, 1) or window.kernel != window.stride:
+        return False
+    rest = [side % step for side, step in zip(size, window.kernel, strict=True)]
+    return not (window.ceil_mode and any(rest))
 
-    def __init__(self, codes: UInt8[Tensor, "n c oh ow"]) -> None:
+
+class _Tiles:
+    """Windows that lie side by side, in views with an axis each for the row and the column of a cell."""
+
+    def __init__(self, codes: UInt8[Tensor, "n c oh ow"], kernel: Pair) -> None:
         codes = _in_order(codes)
-        self._shape, self._last = codes.shape, codes.is_contiguous(memory_format=torch.channels_last)
-        cells = _cells(codes.device)
+        self._shape, self._kernel = codes.shape, kernel
+        self._last = codes.is_contiguous(memory_format=torch.channels_last)
+        cells = _cells(kernel, codes.device)
         # The first of both decides the order in memory, so that no cell is moved afterwards.
         self.chosen = self.of_pooled(codes) == (cells[..., None] if self._last else cells)
 
@@ -177,16 +190,19 @@ class _Tiles:
         return x.permute(0, 2, 3, 1).reshape(n, h, 1, w, 1, c) if self._last else x.reshape(n, c, h, 1, w, 1)
 
     def of_plane(self, x: Tensor) -> Tensor:
-        """One value a cell."""
-        n, c, h, w = self._shape
-        return x.permute(0, 2, 3, 1).reshape(n, h, 2, w, 2, c) if self._last else x.reshape(n, c, h, 2, w, 2)
+        """One value a cell; rows and columns behind the last window are left out."""
+        (n, c, h, w), (down, right) = self._shape, self._kernel
+        x = x[..., : h * down, : w * right]
+        if self._last:
+            return x.permute(0, 2, 3, 1).reshape(n, h, down, w, right, c)
+        return x.reshape(n, c, h, down, w, right)
 
     def to_plane(self, cells: Tensor) -> Tensor:
-        """Undo `of_plane`."""
-        n, c, h, w = self._shape
+        """Undo `of_plane`, for a plane that ends with the last window."""
+        (n, c, h, w), (down, right) = self._shape, self._kernel
         if self._last:
-            return cells.reshape(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
-        return cells.reshape(n, c, 2 * h, 2 * w)
+            return cells.reshape(n, h * down, w * right, c).permute(0, 3, 1, 2)
+        return cells.reshape(n, c, h * down, w * right)
 
 
 def _in_order(x: Tensor) -> Tensor:
@@ -230,18 +246,20 @@ def fused_for(x: Tensor, most: int = 0) -> ModuleType | None:
 
 
 @cache
-def _two_rows(width: int, device: torch.device) -> UInt8[Tensor, " twice"]:
-    """The codes of the cells of two rows of a plane that 2x2 windows cover."""
+def _row_of_windows(kernel: Pair, width: int, device: torch.device) -> UInt8[Tensor, " cells"]:
+    """The codes of the cells of a plane's rows that windows side by side share, of a plane of `width`."""
     with torch.inference_mode(False):
-        cells = torch.arange(4, dtype=torch.uint8, device=device).view(2, 1, 2)
-        return cells.expand(2, width // 2, 2).flatten()
+        cells = _cells(kernel, device)[:, 0]
+        row = cells.repeat(1, -(-width // kernel[1]))[:, :width]
+        return row.flatten()
 
 
 @cache
-def _cells(device: torch.device) -> UInt8[Tensor, "2 1 2"]:
-    """The codes of a 2x2 window, as the last axes of a plane's tiles."""
+def _cells(kernel: Pair, device: torch.device) -> UInt8[Tensor, "down 1 right"]:
+    """The codes of a window, as the last axes of a plane's tiles."""
     with torch.inference_mode(False):
-        return torch.arange(4, dtype=torch.uint8, device=device).view(2, 1, 2)
+        cells = torch.arange(kernel[0] * kernel[1], device=device).to(torch.uint8)
+        return cells.view(kernel[0], 1, kernel[1])
 
 
 def _starts(

@@ -54,7 +54,7 @@ def unpool(
     """Put each value back where its window's maximum was, in a plane of zeros.
 
     Args:
-        values: what to put; an `expand`ed tensor is fine.
+        values: what to put; one that `expand` made is fine.
         codes: where to put it.
         window: the geometry with which the codes were made.
         size: (height, width) of the plane; by default the smallest that these windows fill.

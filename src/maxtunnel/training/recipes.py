@@ -23,7 +23,7 @@ class Recipe:
             rate serves all widths.
         bias_rate: times `learning_rate` for biases and the bias code.
         epsilon: added to the optimiser's root.
-        betas: AdamW's.
+        betas: AdamW's; the first is the momentum of SGD.
         steps: number of batches.
         batch: images a step, over all devices.
         warmup: share of the steps over which the rate rises from 0.
@@ -45,7 +45,7 @@ class Recipe:
     """
 
     name: str
-    optimizer: Literal["adagrad", "adamw"]
+    optimizer: Literal["adagrad", "adamw", "sgd"]
     learning_rate: float
     width_rate: float
     bias_rate: float
@@ -151,6 +151,30 @@ LEARNED: dict[DecoderKind, Recipe] = {
 
 # For the classifier on the encoder; the paper's recipe serves both phases.
 FAST_PRETRAIN = replace(FAST, learning_rate=0.005, steps=3000, flips=True)
+
+# Of the what-where autoencoder; `batch` is labelled images, beside which go unlabelled ones.
+SWWAE_FAST = replace(
+    FAST,
+    learning_rate=2e-3,
+    width_rate=0.0,
+    steps=3000,
+    batch=64,
+    scale=1.0,
+    precision="32",
+)
+
+# "Stochastic gradient descent" is what others quote of the paper; its rate, momentum, batch and how long it
+# was trained could not be read, and are ours here.
+SWWAE_PAPER = replace(
+    SWWAE_FAST,
+    name="paper",
+    optimizer="sgd",
+    learning_rate=0.02,
+    betas=(0.9, 0.0),
+    steps=50_000,
+    warmup=0.0,
+    decay=False,
+)
 
 RECIPES: dict[PhaseName, dict[RecipeName, Recipe]] = {
     "train": {"fast": FAST, "paper": PAPER},
