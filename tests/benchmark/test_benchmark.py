@@ -21,10 +21,11 @@ from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 
 
-def test_stock_computes_what_ours_computes():
+@pytest.mark.parametrize("layers", [(2, 2, 2), (1, 3, 2)])
+def test_stock_computes_what_ours_computes(layers):
     """Otherwise the comparison would be of different things."""
-    network = TunnelNetwork(Architecture((4, 6, 8)), torch.zeros(3, 32, 32), scale=255.0)
-    stock = StockNetwork((4, 6, 8))
+    network = TunnelNetwork(Architecture((4, 6, 8), layers=layers), torch.zeros(3, 32, 32), scale=255.0)
+    stock = StockNetwork((4, 6, 8), layers=layers)
     for theirs, ours in zip(stock.encoder, network.encoder.convs, strict=True):
         theirs.load_state_dict(ours.state_dict())
     for theirs, ours in zip(stock.decoder, network.decoder.convs, strict=True):
@@ -42,10 +43,11 @@ def test_stock_computes_what_ours_computes():
     assert not torch.equal(before, stock.bias_code)
 
 
-def test_operations_are_counted_from_the_architecture():
+@pytest.mark.parametrize("layers", [(2, 2, 2), (1, 3, 2)])
+def test_operations_are_counted_from_the_architecture(layers):
     """Against the counter of PyTorch, which nobody here wrote."""
-    architecture, ceilings = Architecture((4, 6, 8)), Ceilings(1e9, 1e9, 1e9)
-    stock = StockNetwork(architecture.widths)
+    architecture, ceilings = Architecture((4, 6, 8), layers=layers), Ceilings(1e9, 1e9, 1e9)
+    stock = StockNetwork(architecture.widths, layers=layers)
     optimizer = stock.make_optimizer()
     images = torch.rand(16, 3, 64, 64)
     for operation, call in {

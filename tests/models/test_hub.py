@@ -1,12 +1,12 @@
-"""Networks in the hub's layout, in local folders; the hub itself is never asked."""
+"""Networks in the hub's layout: in local folders, and on a hub that stands on this machine."""
 
 import json
 import subprocess
 import sys
-import types
 
 import pytest
 import torch
+from hub_server import Hub
 
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.hub import limits, model_card
@@ -121,31 +121,45 @@ def test_a_folder_without_weights(tmp_path):
         TunnelNetwork.from_pretrained(tmp_path)
 
 
-def test_a_hub_name_needs_the_hubs_library(monkeypatch):
+def test_a_hub_name_needs_the_hubs_library(network, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(FormatError, match=r"pip install 'maxtunnel\[hub\]'"):
+    with pytest.raises(FormatError, match="pip install huggingface-hub"):
         TunnelNetwork.from_pretrained("owner/name")
+    with pytest.raises(FormatError, match="pip install huggingface-hub"):
+        network.push_to_hub("owner/name")
 
 
-def test_a_hub_name_is_asked_of_the_hub(network, tmp_path, monkeypatch):
-    network.save_pretrained(tmp_path)
-    asked = []
+def test_a_network_goes_to_the_hub_and_comes_back(network, tmp_path, monkeypatch):
+    network.provenance = Provenance(record(val="cats/val", val_images=5, rmse=0.12345))
+    with Hub(monkeypatch) as hub:
+        address = network.push_to_hub("owner/name", token="secret", private=True, commit_message="Cats")
+        assert "owner/name/commit/" in address
+        assert hub.made == [{"name": "name", "organization": "owner", "visibility": "private"}]
+        assert set(hub.tokens) == {"Bearer secret"}
+        assert sorted(hub.files) == ["README.md", "config.json", "model.safetensors"]
+        again = TunnelNetwork.from_pretrained("owner/name", cache_dir=tmp_path, revision="main")
+        assert again.provenance == network.provenance
+        # From the cache alone; and nothing where that is empty.
+        hub.files.clear()
+        kept = TunnelNetwork.from_pretrained("owner/name", cache_dir=tmp_path, local_files_only=True)
+        assert kept.identity() == network.identity()
+        with pytest.raises(FormatError, match="owner/name cannot be fetched from the hub: "):
+            TunnelNetwork.from_pretrained("owner/name", cache_dir=tmp_path / "empty", local_files_only=True)
+        with pytest.raises(FormatError, match="owner/name cannot be fetched from the hub: 404"):
+            TunnelNetwork.from_pretrained("owner/name", cache_dir=tmp_path / "empty")
 
-    def hf_hub_download(name, file):
-        asked.append((name, file))
-        if name == "owner/gone":
-            raise OSError("404 Client Error\nRepository Not Found")
-        return str(tmp_path / file)
 
-    stand_in = types.ModuleType("huggingface_hub")
-    stand_in.hf_hub_download = hf_hub_download
-    monkeypatch.setitem(sys.modules, "huggingface_hub", stand_in)
-    assert TunnelNetwork.from_pretrained("owner/name").architecture == network.architecture
-    assert asked == [("owner/name", "model.safetensors")]
-    with pytest.raises(
-        FormatError, match="owner/gone cannot be fetched from the hub: 404 Client Error Repos"
-    ):
-        TunnelNetwork.from_pretrained("owner/gone")
+def test_the_card_on_the_hub_has_the_error_as_the_hub_shows_it(network, monkeypatch):
+    from huggingface_hub import ModelCard
+
+    network.provenance = Provenance(record(val="cats/val", val_images=1234, rmse=0.12357))
+    with Hub(monkeypatch) as hub:
+        network.push_to_hub("owner/name", token="secret")
+        data = ModelCard(hub.files["README.md"].decode()).data
+    (found,) = data.eval_results
+    assert (found.metric_type, found.metric_value) == ("rmse", 0.1236)
+    assert found.dataset_name == "1,234 photographs of cats/val"
+    assert data.license == "apache-2.0"
 
 
 def test_a_folder_never_needs_the_hubs_library(network, tmp_path):

@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from maxtunnel.models.architecture import Architecture
-from maxtunnel.models.mirrored import levels_of, mirror
+from maxtunnel.models.mirrored import levels_of, mirror, mirrored_decoder
 from maxtunnel.models.strong import StrongDecoder
-from maxtunnel.models.tunnel import TunnelNetwork, mirrored_decoder
+from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.switches.capture import capture
 from maxtunnel.switches.codes import SwitchCode
 
@@ -26,6 +26,15 @@ def test_that_of_the_papers_network_is_the_papers():
     papers.load_state_dict(captured.state_dict())
     codes = [level.codes for level in code.levels]
     torch.testing.assert_close(captured(codes), papers(codes), rtol=0, atol=1e-5)
+
+
+def test_a_deep_one_passes_on_what_it_is_given():
+    """Of fifteen layers; from the paper's draw it is 0.00005, and unpooling alone leaves a half a block."""
+    network = TunnelNetwork(Architecture.parse("16x3-16x3-16x3-16x3-16x3"), torch.full((3, 1, 1), 0.5), 1.0)
+    nn.init.constant_(network.mirrored.bias_code, 1.0)
+    found = dict(network.activations(network.encode(torch.rand(1, 3, 64, 64))))
+    assert len(network.mirrored.convs) == 15
+    assert 0.002 < float(found["deconv1_2"].detach().square().mean().sqrt()) < 5
 
 
 def test_activations_lead_to_the_result():

@@ -24,7 +24,7 @@ def flips(code, other):
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.sampled_from(["4", "3-5", "4-4-4", "2-3-2-3"]),
+    st.sampled_from(["4", "3-5", "4-4-4", "2-3-2-3", "2-3x3-4x4", "3x5-2x1", "2x1-2x1-2x1"]),
     st.integers(1, 150),
     st.integers(1, 150),
     st.integers(1, 3),

@@ -131,22 +131,21 @@ def test_figure_4_goes_from_the_bias_code_to_the_image(photographs):
     assert np.count_nonzero(plane) == 64
 
 
-@pytest.mark.parametrize("widths", [(5,), (8, 16), (2, 3, 4, 5)])
-def test_the_schematic_is_drawn_from_the_architecture(widths):
-    figure = schematic(Architecture(widths))
+@pytest.mark.parametrize("text", ["5", "8-16", "2-3-4-5", "2x1-3x3"])
+def test_the_schematic_is_drawn_from_the_architecture(text):
+    architecture = Architecture.parse(text)
+    figure = schematic(architecture)
     words = [text.get_text() for text in figure.axes[0].texts]
-    blocks = len(widths)
-    for block, width in enumerate(widths, 1):
+    for block, (width, count) in enumerate(zip(architecture.widths, architecture.layers, strict=True), 1):
         assert {
-            f"conv{block}_1",
-            f"conv{block}_2",
+            *(f"conv{block}_{index}" for index in range(1, count + 1)),
             f"pool{block}",
             f"unpool{block}",
             f"switches {block}",
         } <= set(words)
         assert f"{width}·{128 >> block}²" in words
-    assert sum(word.startswith("deconv") for word in words) == 2 * blocks
-    assert "deconv1_2, image" in words
+    assert sum(word.startswith("deconv") for word in words) == sum(architecture.layers)
+    assert f"deconv1_{architecture.layers[0]}, image" in words
 
 
 def test_figures_by_number(tmp_path, photographs_folder):

@@ -1,6 +1,7 @@
 """The frontier: what is measured, its table, its file and its figure."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,20 @@ def test_the_papers_best_at_as_many_bits_is_the_measure(frontier):
     def point(nominal, rmse=0.05):
         return Point("x", "random, strong", nominal, None, None, rmse, (rmse, rmse))
 
+    of_the_papers_size = replace(frontier, size=128)
     # Table II at 1.75 bits: 0.1387 is the lowest.
-    assert point(1.75, 0.06935).of_the_paper == pytest.approx(0.5)
-    assert point(0.4375).of_the_paper is None
-    assert point(None).of_the_paper is None
+    assert of_the_papers_size.of_the_paper(point(1.75, 0.06935)) == pytest.approx(0.5)
+    assert of_the_papers_size.of_the_paper(point(0.4375)) is None
+    assert of_the_papers_size.of_the_paper(point(None)) is None
+
+
+def test_photographs_of_another_size_are_not_put_beside_the_paper(frontier):
+    table = tabulate(frontier)
+    assert table.title.endswith("Table II is of 128x128 pixels: nothing is put beside it")
+    assert {row[-1] for row in table.rows} == {None}
+    labels = [{line.get_label() for line in draw_frontier(each).axes[0].lines}
+              for each in (frontier, replace(frontier, size=128))]  # fmt: skip
+    assert labels[1] - labels[0] == {"Table II of the paper"}
 
 
 def test_a_file_that_is_read_again(frontier, tmp_path):
@@ -82,7 +93,7 @@ def test_figure_has_every_series(frontier):
     figure = draw_frontier(frontier)
     left, right = figure.axes
     assert {line.get_label() for line in right.lines} >= {"JPEG", "WebP", "random, strong"}
-    assert {line.get_label() for line in left.lines} >= {"random, mirrored", "Table II of the paper"}
+    assert {line.get_label() for line in left.lines} >= {"random, mirrored", "random, strong"}
     shown = next(line for line in right.lines if line.get_label() == "JPEG")
     assert len(shown.get_xdata()) == sum(point.series == "JPEG" for point in frontier.points)
 

@@ -13,12 +13,14 @@ from maxtunnel.paper import measurements
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def network(width=None):
-    return TunnelNetwork(Architecture((4, 6)), torch.full((3, 8, 8), 0.45), 4.0, strong_width=width)
+def network(width=None, layers=()):
+    architecture = Architecture((4, 6), layers=layers)
+    return TunnelNetwork(architecture, torch.full((3, 8, 8), 0.45), 4.0, strong_width=width)
 
 
-def test_the_last_activation_is_the_output(photographs):
-    net, images = network(), to_float(photographs)
+@pytest.mark.parametrize("layers", [(2, 2), (1, 3)])
+def test_the_last_activation_is_the_output(photographs, layers):
+    net, images = network(layers=layers), to_float(photographs)
     found = measurements._blocks(net, images)
     assert [x.shape[-1] for x in found] == [8, 16, 32]
     # Two ways of doing the same sums, so not to the last bit.

@@ -22,6 +22,10 @@ def test_a_picture_and_a_row_for_every_channel(tmp_path):
         # Four patches of 16 pixels, six times as large, beside each other; eight rows of them.
         assert picture.width > 4 * 96
         assert picture.height > 8 * 96
+        # Above each column stands where in the window the maximum lay.
+        heads = [picture.convert("L").crop((24 + 104 * n, 24, 120 + 104 * n, 50)) for n in range(4)]
+        assert all(head.getextrema()[0] < 128 for head in heads)
+        assert len({head.tobytes() for head in heads}) == 4
 
 
 def test_a_level_that_there_is_not(tmp_path):

@@ -13,7 +13,7 @@ from maxtunnel.zoo.names import (
     WEIGHTS,
     architecture_of,
     find_shipped,
-    import_snapshot,
+    import_network,
     list_shipped,
     load,
     read_mean,
@@ -137,10 +137,12 @@ def test_a_wrong_mean_is_named(tmp_path, array, message):
 
 def test_an_imported_snapshot_gives_what_the_snapshot_gives(shared, tmp_path, photographs_folder):
     snapshot = shared / "reference/snapshots/net8_8_8_iter_50000.caffemodel"
-    network = import_snapshot(snapshot, tmp_path / "net.safetensors", photographs_folder, 32)
+    network = import_network(snapshot, tmp_path / "net.safetensors", photographs_folder, size=32)
     images = torch.rand(1, 3, 32, 32)
     direct = load(snapshot, read_mean(photographs_folder, 32))
     assert torch.equal(load(tmp_path / "net.safetensors").reconstruct(images), direct.reconstruct(images))
     assert network.scale == 255
     with pytest.raises(ValueError, match=r"name it \.safetensors"):
-        import_snapshot(snapshot, tmp_path / "net.pt", None, 32)
+        import_network(snapshot, tmp_path / "net.pt")
+    with pytest.raises(ValueError, match="`inputs` is for a VGG"):
+        import_network(snapshot, tmp_path / "net.safetensors", inputs="caffe")

@@ -88,21 +88,21 @@ def floor(
     """
     total = Floor(0.0, 0.0, 0.0)
     if operation in ("encode", "reconstruct") or (operation == "train" and encoder_runs):
-        for layer, (a, b) in enumerate(architecture.encoder_channels()):
-            pixels = batch * (side >> layer // 2) ** 2
-            total += _convolution(a, b, pixels, 4, 1, ceilings)
-            if layer % 2:
-                # Values and codes of the pooled quarter.
-                total += _moved(b * pixels * 4 + b * pixels / 4 * 5, ceilings)
+        for level, block in enumerate(architecture.encoder_channels()):
+            pixels, filters = batch * (side >> level) ** 2, architecture.widths[level]
+            for a, b in block:
+                total += _convolution(a, b, pixels, 4, 1, ceilings)
+            # Values and codes of the pooled quarter.
+            total += _moved(filters * pixels * 4 + filters * pixels / 4 * 5, ceilings)
     if operation in ("train", "decode", "reconstruct"):
-        blocks = len(architecture.widths)
         passes = 3 if operation == "train" else 1
-        for layer, (a, b) in enumerate(architecture.decoder_channels()):
-            pixels = batch * (side >> (blocks - 1 - layer // 2)) ** 2
-            total += _convolution(a, b, pixels, decoder_bytes, passes, ceilings)
-            if layer % 2 == 0:
-                plane = a * pixels * decoder_bytes
-                total += _moved((1 if passes == 1 else 2) * (plane * 1.25 + a * pixels / 4), ceilings)
+        levels = reversed(list(enumerate(architecture.widths)))
+        for (level, filters), block in zip(levels, architecture.decoder_channels(), strict=True):
+            pixels = batch * (side >> level) ** 2
+            for a, b in block:
+                total += _convolution(a, b, pixels, decoder_bytes, passes, ceilings)
+            plane = filters * pixels * decoder_bytes
+            total += _moved((1 if passes == 1 else 2) * (plane * 1.25 + filters * pixels / 4), ceilings)
         if operation == "train":
             total += _moved(3.0 * batch * side**2 * (4 + 4 + decoder_bytes), ceilings)
     return total

@@ -6,6 +6,7 @@ Nothing of this package is used: convolutions, transposed convolutions, `max_poo
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
 import torch
 from jaxtyping import Float, Int64
@@ -53,16 +54,18 @@ class StockNetwork(nn.Module):
     Args:
         widths: filters per block, outermost first.
         form: how it is computed.
+        layers: convolutions of each block; two by default.
     """
 
-    def __init__(self, widths: Sequence[int], form: Form = PLAIN) -> None:
+    def __init__(self, widths: Sequence[int], form: Form = PLAIN, layers: Sequence[int] = ()) -> None:
         super().__init__()
-        blocks = list(zip((3, *widths[:-1]), widths, strict=True))
+        self.layers = tuple(layers or [2] * len(widths))
+        filters = [3, *(b for b, count in zip(widths, self.layers, strict=True) for _ in range(count))]
         self.encoder = nn.ModuleList(
-            nn.Conv2d(c, d, 3, padding=1) for a, b in blocks for c, d in ((a, b), (b, b))
+            nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(filters)
         ).requires_grad_(False)
         self.decoder = nn.ModuleList(
-            nn.ConvTranspose2d(c, d, 3, padding=1) for a, b in reversed(blocks) for c, d in ((b, b), (b, a))
+            nn.ConvTranspose2d(a, b, 3, padding=1) for a, b in pairwise(reversed(filters))
         )
         self.bias_code = nn.Parameter(torch.rand(widths[-1]))
         self.form = form
@@ -75,23 +78,23 @@ class StockNetwork(nn.Module):
         if self.form.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         indices = []
-        for layer, conv in enumerate(self.encoder):
-            x = F.relu(conv(x))
-            if layer % 2:
-                x, where = F.max_pool2d(x, 2, return_indices=True)
-                indices.append(where)
+        convs = iter(self.encoder)
+        for count in self.layers:
+            for conv in islice(convs, count):
+                x = F.relu(conv(x))
+            x, where = F.max_pool2d(x, 2, return_indices=True)
+            indices.append(where)
         return indices
 
     def decode(self, indices: list[Int64[Tensor, "n _ _ _"]]) -> Float[Tensor, "n 3 h w"]:
         """Images from the indices."""
         with torch.autocast(self.bias_code.device.type, torch.bfloat16, enabled=self.form.bfloat16):
             x = self.bias_code[:, None, None].expand(indices[-1].shape)
-            for layer, deconv in enumerate(self.decoder):
-                if layer % 2 == 0:
-                    x = F.max_unpool2d(x, indices[-1 - layer // 2], [2, 2])
-                x = deconv(x)
-                if layer < len(self.decoder) - 1:
-                    x = F.relu(x)
+            deconvs = iter(self.decoder)
+            for count, where in zip(reversed(self.layers), reversed(indices), strict=True):
+                x = F.max_unpool2d(x, where, [2, 2])
+                for deconv in islice(deconvs, count):
+                    x = deconv(x) if deconv is self.decoder[-1] else F.relu(deconv(x))
         return x.float()
 
     def make_optimizer(self) -> torch.optim.Optimizer:

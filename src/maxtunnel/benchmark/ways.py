@@ -81,11 +81,11 @@ def shape_of(model: str) -> tuple[Architecture, int | None]:
     """Filters per block, and the width of a strong decoder: `8-8-8`, `8-8-8-strong` or `8-8-8-strong-112`.
 
     Raises:
-        ValueError: it is neither, or a variant of Table I's encoder: stock PyTorch is timed on its layers.
+        ValueError: it is neither, or its blocks are linear or wider inside: stock PyTorch has no such ones.
     """
     plain, strong, width = model.partition("-strong")
     architecture = Architecture.parse(plain)
-    if not architecture.published:
+    if architecture.linear or architecture.inside is not None:
         raise ValueError(
             f"{model!r} is a variant: the benchmark times Table I's layers, such as {plain.split('+')[0]}"
         )
@@ -122,7 +122,8 @@ def build(model: str, operation: str, batch: int, way: str) -> Callable[[], obje
     mean = to_float(pixels[:MADE_IMAGES]).mean(0)
     if way in FORMS:
         x = (to_float(pixels[:batch]) - mean).to(device) * 255
-        return _stock(StockNetwork(architecture.widths, FORMS[way]).to(device), operation, x)
+        stock = StockNetwork(architecture.widths, FORMS[way], architecture.layers)
+        return _stock(stock.to(device), operation, x)
     network = TunnelNetwork(architecture, mean, FAST.scale, strong_width=width).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if operation == "train":

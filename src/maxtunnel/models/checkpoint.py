@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.architecture import PAPER_LAYERS, Architecture
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.support.files import FormatError, one_line, replacing
 
@@ -28,7 +28,8 @@ class Checkpoint:
         strong_width: channels of a strong decoder; None for a mirrored one.
         scale: of the images inside the network.
         provenance: how the network came about.
-        tensors: float32 and finite, by name: `mean`, `encoder...`, `decoder...`.
+        tensors: float32 and finite, by name: `mean`, `encoder...`, `decoder...`; without the last where the
+            decoder that an imported encoder comes with was never trained.
     """
 
     architecture: Architecture
@@ -120,16 +121,19 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def hash_encoder(encoder: str, mean: Tensor, scale: float, linear: bool = False) -> bytes:
+def hash_encoder(encoder: str, mean: Tensor, scale: float, architecture: Architecture) -> bytes:
     """The first 16 bytes of a hash of all that decides the switches.
 
     Args:
         encoder: `hash_tensors` of its weights.
         mean: the mean image, (3, h, w).
         scale: of the images inside the network.
-        linear: whether its architecture is; all else of it the shapes of the weights say.
+        architecture: counts where the shapes of the weights do not say all: in what has no ReLU, and in which
+            layers are pooled, where they are not two a block.
     """
-    form = " linear" * linear
+    form = " linear" * architecture.linear
+    if set(architecture.layers) != {PAPER_LAYERS}:
+        form += f" layers {'-'.join(map(str, architecture.layers))}"
     return hashlib.sha256(f"{encoder} {hash_tensors({'mean': mean})} {scale!r}{form}".encode()).digest()[:16]
 
 

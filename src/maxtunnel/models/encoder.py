@@ -25,7 +25,8 @@ class Encoder(nn.Module):
 
     Attributes:
         convs: the convolutions in execution order, conv1_1, conv1_2, conv2_1, ...; of a linear architecture
-            every second one has no ReLU.
+            the last one of a block has no ReLU.
+        counts: how many of them each block has.
         widths: filters per block where the layers are those of Table I, which have a fast way
             (`models.fast`); None for a variant.
     """
@@ -33,10 +34,12 @@ class Encoder(nn.Module):
     def __init__(self, architecture: Architecture, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.widths = architecture.widths if architecture.published else None
+        self.counts = architecture.layers
         before_pooling = None if architecture.linear else 0.0
         self.convs = nn.ModuleList(
-            Conv3x3(a, b, math.sqrt(3 / (9 * a)), before_pooling if layer % 2 else 0.0, generator)
-            for layer, (a, b) in enumerate(architecture.encoder_channels())
+            Conv3x3(a, b, math.sqrt(3 / (9 * a)), 0.0 if index < len(block) else before_pooling, generator)
+            for block in architecture.encoder_channels()
+            for index, (a, b) in enumerate(block, 1)
         )
 
     def forward(
@@ -77,11 +80,11 @@ class Encoder(nn.Module):
     ) -> Iterator[tuple[str, Float[Tensor, "n _ _ _"]]]:
         """Name and output of every layer in execution order; `codes` takes in those of every pooling."""
         x = x.contiguous(memory_format=torch.channels_last)
-        for layer, conv in enumerate(self.convs):
-            block, index = layer // 2 + 1, layer % 2 + 1
-            x = conv(x)
-            yield f"conv{block}_{index}", x
-            if index == 2:
-                x, where = pooling(block, x)
-                codes.append(where)
-                yield f"pool{block}", x
+        convs = iter(self.convs)
+        for block, count in enumerate(self.counts, 1):
+            for index in range(1, count + 1):
+                x = next(convs)(x)
+                yield f"conv{block}_{index}", x
+            x, where = pooling(block, x)
+            codes.append(where)
+            yield f"pool{block}", x

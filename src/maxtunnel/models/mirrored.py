@@ -18,6 +18,7 @@ Source: Table I, and Section II of the paper for the unpooling with switches.
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from jaxtyping import Float, UInt8
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maxtunnel.models import fast
+from maxtunnel.models.architecture import PAPER_LAYERS, Architecture
 from maxtunnel.models.layers import Conv3x3
 from maxtunnel.models.surrogate import put_shares
 from maxtunnel.switches.codes import SwitchCode
@@ -33,6 +35,9 @@ from maxtunnel.switches.window import PAPER_WINDOW, Pair, Window
 
 # Of every level; or, while an encoder is trained through them, one-hot shares of the cells (`surrogate`).
 Codes = Sequence[UInt8[Tensor, "n _ _ _"]] | Sequence[Float[Tensor, "n _ 4 _ _"]]
+
+
+_PAPER_DEPTH = 6  # layers of the paper's decoder
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def _fineness(level: Level) -> tuple[int, bool, int, int]:
 
 
 class MirroredDecoder(nn.Module):
-    """A block of unpool and two 3x3 layers for each level; no activation after the last layer.
+    """A block of unpool and 3x3 layers, two by default, for each level; no activation after the last layer.
 
     Levels that are `beside` another one share its block: what they unpool is a learned constant, and the
     planes of all are joined, resized to the largest of them.
@@ -83,11 +88,13 @@ class MirroredDecoder(nn.Module):
 
     Args:
         levels: from coarsest to finest.
-        convs: two layers a block, and two more where the plane after the last level is not the image's.
+        convs: the layers of every block, and two more where the plane after the last level is not the
+            image's.
         image_size: (height, width) of the result; None where that plane is the image's.
         widths: filters per block, outermost first, where the decoder is that of Table I: it then has a fast
             way (`models.fast`).
         beside: numbers of the levels that share the block of the level before them.
+        counts: how many of the layers each block has, coarsest first; by default two.
 
     Attributes:
         bias_code: one learned value a channel of the coarsest level, in the place of the features.
@@ -102,10 +109,12 @@ class MirroredDecoder(nn.Module):
         image_size: Pair | None = None,
         widths: tuple[int, ...] | None = None,
         beside: Collection[int] = (),
+        counts: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.levels, self.image_size, self.widths = tuple(levels), image_size, widths
         self.blocks = _blocks(levels, beside)
+        self.counts = tuple(counts or [PAPER_LAYERS] * len(self.blocks))
         self.bias_code = nn.Parameter(torch.zeros(levels[0].channels))
         self.marks = nn.ParameterDict(
             {
@@ -142,7 +151,8 @@ class MirroredDecoder(nn.Module):
         x = self.bias_code[:, None, None].expand(*coarsest.shape[:2], *coarsest.shape[-2:])
         x = x if what is None else what
         yield ("bias code" if what is None else "what"), x
-        for block, (first, *others) in enumerate(self.blocks):
+        convs = iter(self.convs)
+        for (first, *others), count in zip(self.blocks, self.counts, strict=True):
             x = self._unpool(first, x, codes[first.number - 1], first.number in missing)
             yield f"unpool{first.number}", x
             planes = [x]
@@ -153,11 +163,10 @@ class MirroredDecoder(nn.Module):
                 yield f"unpool{level.number}", planes[-1]
             if others:
                 x = _joined(planes)
-            for index, conv in enumerate(self.convs[2 * block : 2 * block + 2], 1):
+            for index, conv in enumerate(islice(convs, count), 1):
                 x = conv(x)
                 yield f"deconv{first.number}_{index}", x
-        to_image = self.convs[2 * len(self.blocks) :]
-        if to_image:
+        if to_image := list(convs):
             assert self.image_size is not None
             x = _resized(x, self.image_size)
             for index, conv in enumerate(to_image, 1):
@@ -184,6 +193,45 @@ class MirroredDecoder(nn.Module):
             return unpool(x, codes, level.window, level.size, check=False)
         size = level.size or level.window.smallest_plane(_size(codes))
         return F.interpolate(x, size)
+
+
+def mirrored_decoder(architecture: Architecture, generator: torch.Generator | None = None) -> MirroredDecoder:
+    """The decoder of Table I: deconv3x3-ReLU twice after each unpooling, no ReLU after the last layer.
+
+    Where a block of the encoder has another number of convolutions, the decoder's has as many.
+
+    Args:
+        architecture: filters per block.
+        generator: draws the bias code, uniform in +-sqrt(3 / n3), then the weights, in +-sqrt(3 / fan-in); of
+            more layers than the paper's six, in +-sqrt(6 / fan-in) (He et al.). From the paper's draw, what
+            thirteen layers give is a thousandth of what they are given, and training hardly begins.
+    """
+    deepest = architecture.widths[-1]
+    bias_code = torch.empty(deepest).uniform_(-1, 1, generator=generator) * math.sqrt(3 / deepest)
+    channels = architecture.decoder_channels()
+    pairs = [pair for block in channels for pair in block]
+    # Caffe keeps a deconvolution's weights as (in, out, 3, 3), so its fan-in counts outputs.
+    bounds = [math.sqrt(6 / (9 * a) if len(pairs) > _PAPER_DEPTH else 3 / (9 * b)) for a, b in pairs]
+    convs = [
+        Conv3x3(a, b, bound, 0.0 if number < len(pairs) else None, generator)
+        for number, ((a, b), bound) in enumerate(zip(pairs, bounds, strict=True), 1)
+    ]
+    widths = architecture.widths
+    levels = [Level(number, widths[number - 1]) for number in range(len(widths), 0, -1)]
+    # Only Table I's has a fast way.
+    decoder = MirroredDecoder(
+        levels,
+        convs,
+        widths=widths if architecture.mirrored_as_published else None,
+        counts=architecture.layers[::-1],
+    )
+    decoder.bias_code.data.copy_(bias_code)
+    return decoder
+
+
+def new_decoder(architecture: Architecture) -> MirroredDecoder:
+    """The decoder that an imported encoder comes with: always the same draw, so that no file need hold it."""
+    return mirrored_decoder(architecture, torch.Generator().manual_seed(0))
 
 
 def mirror(

@@ -9,8 +9,8 @@ from maxtunnel.support.records import Json, from_json, to_json
 # Whole numbers come before other numbers, so that they are read as what they are.
 Setting = str | int | float | bool | None | list[float]
 
-# What an encoder was made by: a draw, telling classes apart, or training through its switches.
-EncoderKind = Literal["random", "pretrained", "learned"]
+# What an encoder was made by: a draw, telling classes apart, training through its switches, or others.
+EncoderKind = Literal["random", "pretrained", "learned", "imported"]
 LEARNED = "learned"  # what `PhaseRecord.encoder` says where the encoder was trained too
 
 
@@ -97,19 +97,24 @@ class Provenance:
         earlier: the training that the present one of the decoder started from, without what that had started
             from itself; None for a new decoder.
         learning: of the encoder, through its switches, where `training` is of a later decoder alone.
+        imported: where the encoder's weights come from and what is known of them, in words; None for an
+            encoder that was made here.
     """
 
     training: PhaseRecord | None = None
     pretraining: PhaseRecord | None = None
     earlier: PhaseRecord | None = None
     learning: PhaseRecord | None = None
+    imported: str | None = None
 
     @property
     def encoder(self) -> EncoderKind:
         """What the encoder was made by, last of all."""
         if self.encoder_learning is not None:
             return "learned"
-        return "random" if self.pretraining is None else "pretrained"
+        if self.pretraining is not None:
+            return "pretrained"
+        return "random" if self.imported is None else "imported"
 
     @property
     def encoder_learning(self) -> PhaseRecord | None:
@@ -119,12 +124,16 @@ class Provenance:
 
     def of_encoder(self) -> "Provenance":
         """What stays true of the encoder once it has another decoder."""
-        return Provenance(pretraining=self.pretraining, learning=self.encoder_learning)
+        return Provenance(
+            pretraining=self.pretraining, learning=self.encoder_learning, imported=self.imported
+        )
 
     def to_json(self) -> dict[str, Json]:
         """The training's fields, with the other phases' inside; nothing that is not known."""
         found = {} if self.training is None else _known(self.training)
         others = {name: getattr(self, name) for name in _OTHERS}
+        if self.imported is not None:
+            found["imported"] = self.imported
         return found | {name: _known(record) for name, record in others.items() if record is not None}
 
     @classmethod
@@ -134,14 +143,18 @@ class Provenance:
             raise ValueError(f"the provenance is of type {type(values).__name__}: expected an object")
         rest: dict[str, object] = dict(values)
         others = [rest.pop(name, None) for name in _OTHERS]
-        return cls(
-            from_json(PhaseRecord, rest) if rest else None,
-            *(None if record is None else from_json(PhaseRecord, record) for record in others),
+        pretraining, earlier, learning = (
+            None if record is None else from_json(PhaseRecord, record) for record in others
         )
+        imported = rest.pop("imported", None)
+        if not isinstance(imported, str | None):
+            raise ValueError(f"`imported` is of type {type(imported).__name__}: expected a text")
+        training = from_json(PhaseRecord, rest) if rest else None
+        return cls(training, pretraining, earlier, learning, imported)
 
     def facts(self) -> list[tuple[str, str]]:
         """Training and error, as rows for people."""
-        rows = []
+        rows = [] if self.imported is None else [("encoder's weights", self.imported)]
         if self.pretraining is not None:
             earlier = self.pretraining
             text = f"{earlier.classes} classes of {earlier.data}: {earlier.effort}"

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maxtunnel.models import fast
+from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.layers import Conv3x3
 from maxtunnel.models.mirrored import Codes, Level
 from maxtunnel.switches.pooling import unpool
@@ -68,7 +69,7 @@ class StrongDecoder(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.levels, self.image_size, self.width = tuple(levels), image_size, width
-        self._entries = {level.number: _Entry(level, image_size) for level in levels}
+        self._entries = {level.number: Entry(level, image_size) for level in levels}
         scales = [entry.scale for entry in self._entries.values()]
         self._first, self.scales = min(scales), max(scales)
         self.entries = nn.ModuleDict(
@@ -110,7 +111,7 @@ class StrongDecoder(nn.Module):
     ) -> Iterator[tuple[str, Float[Tensor, "n _ _ _"]]]:
         """Name and output of every part in execution order, from the finest level to the image."""
         image_size = self.image_size or self._image_size(codes)
-        sizes = _sizes(image_size, self.scales)
+        sizes = self.sizes(image_size)
         kept: list[Tensor] = []
         for scale, down in enumerate(self.down, self._first):
             parts = [self.halvings[len(kept) - 1](_even(kept[-1]))] if kept else []
@@ -141,6 +142,14 @@ class StrongDecoder(nn.Module):
         cells = sum(2**scale for scale in range(1, self.scales + 1))
         return 2 * (DOWN + UP) * cells + 2 + 2**self.scales
 
+    def entering(self, scale: int) -> "list[Entry]":
+        """What enters at a scale."""
+        return [entry for entry in self._entries.values() if entry.scale == scale]
+
+    def sizes(self, image_size: Pair) -> list[Pair]:
+        """(height, width) of every scale, for images of `image_size`."""
+        return _sizes(image_size, self.scales)
+
     def _image_size(self, codes: Codes) -> Pair:
         finest = min(self._entries.values(), key=lambda entry: entry.scale)
         height, width = codes[finest.level.number - 1].shape[-2:]
@@ -156,10 +165,10 @@ class StrongDecoder(nn.Module):
     ) -> Iterator[Tensor]:
         """What enters at a scale, of its size."""
         dtype = _arithmetic(self.head.weight)
-        for number, entry in self._entries.items():
-            if entry.scale == scale:
-                planes = entry(codes[number - 1], number in missing, dtype)
-                yield _grown(self.entries[str(number)](planes), size)
+        for entry in self.entering(scale):
+            number = entry.level.number
+            planes = entry(codes[number - 1], number in missing, dtype)
+            yield _grown(self.entries[str(number)](planes), size)
         coarsest = self.levels[0].number
         if what is not None and self._entries[coarsest].scale == scale:
             if self.what is None:
@@ -167,12 +176,19 @@ class StrongDecoder(nn.Module):
             yield _grown(self.what(what), size)
 
 
-class _Entry:
+class Entry:
     """How a level becomes planes of the scale at which it enters.
 
     Args:
         level: with its sizes; without them, level k is at scale k.
         image_size: (height, width); None without sizes.
+
+    Attributes:
+        scale: at which it enters.
+        one_each: whether it enters with a plane a cell, and not as the plane before pooling.
+        folds: how often four neighbouring cells become four planes.
+        planes: with how many it enters.
+        share: what stands where a maximum was, so that the sums of overlapping windows are no larger.
     """
 
     def __init__(self, level: Level, image_size: Pair | None) -> None:
@@ -188,6 +204,8 @@ class _Entry:
                 self.scale += 1
         cells = level.window.cells if self.one_each else 1
         self.planes = level.channels * cells * 4**self.folds
+        window = level.window
+        self.share = math.sqrt(math.prod(window.stride) / window.cells) if window.overlaps else 1.0
 
     def __call__(self, codes: Tensor, missing: bool, dtype: torch.dtype) -> Tensor:
         """The planes, (n, planes, _, _), of values from 0 to 1 where windows do not overlap."""
@@ -199,8 +217,7 @@ class _Entry:
             x = (codes.permute(0, 2, 3, 1)[..., None] == cells).flatten(3).to(dtype).permute(0, 3, 1, 2)
             x = torch.full_like(x, 1 / window.cells) if missing else x
         else:
-            share = math.sqrt(math.prod(window.stride) / window.cells) if window.overlaps else 1.0
-            ones = torch.full((1, 1, 1, 1), share, dtype=dtype, device=codes.device).expand(codes.shape)
+            ones = torch.full((1, 1, 1, 1), self.share, dtype=dtype, device=codes.device).expand(codes.shape)
             x = (
                 _expected(ones, window, self.level.size)
                 if missing
@@ -209,6 +226,19 @@ class _Entry:
         for _ in range(self.folds):
             x = F.pixel_unshuffle(_even(x), 2)
         return x.contiguous(memory_format=torch.channels_last)
+
+
+def strong_decoder(architecture: Architecture, width: int, seed: int = 0) -> StrongDecoder:
+    """A strong decoder of the codes of Table I's encoder.
+
+    Args:
+        architecture: filters per block.
+        width: channels of every scale.
+        seed: draws the weights.
+    """
+    widths = architecture.widths
+    levels = [Level(number, widths[number - 1]) for number in range(len(widths), 0, -1)]
+    return StrongDecoder(levels, width=width, seed=seed)
 
 
 def _expected(

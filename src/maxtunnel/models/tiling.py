@@ -55,11 +55,13 @@ class Piece:
 def reach(network: TunnelNetwork, *, encoder: bool = False, decoder: bool = False) -> int:
     """Pixels that a margin needs for switches (encoder), for images from switches (decoder), or for both.
 
-    Two 3x3 layers a block reach 2 cells of that block, so the encoder reaches 2 (2^blocks - 1) pixels. What
-    lies between it and the decoder is a window of up to 2^blocks pixels, of which the farthest may decide.
+    Two 3x3 layers a block reach 2 cells of that block, so the paper's encoder reaches 2 (2^blocks - 1)
+    pixels. What lies between it and the decoder is a window of up to 2^blocks pixels, of which the farthest
+    may decide.
     """
-    farthest = network.architecture.multiple - 1
-    pixels = farthest + (2 * farthest if encoder else 0) + (network.decoder_reach if decoder else 0)
+    architecture = network.architecture
+    layers = (architecture.reach if encoder else 0) + (network.decoder_reach if decoder else 0)
+    pixels = architecture.multiple - 1 + layers
     return -(-pixels // network.multiple) * network.multiple
 
 

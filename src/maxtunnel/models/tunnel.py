@@ -7,9 +7,10 @@ image -> [conv-ReLU, conv-ReLU, pool] per block -> deepest features (what): thro
 image <- [deconv-ReLU, deconv-ReLU, unpool] per block <- bias code, a learned constant
 """
 
-import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Unpack
 
 import torch
 from jaxtyping import Float, UInt8
@@ -19,7 +20,6 @@ from torch.nn import functional as F
 from maxtunnel.models import hub
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import (
-    FORMAT,
     Checkpoint,
     damaged,
     hash_encoder,
@@ -28,10 +28,9 @@ from maxtunnel.models.checkpoint import (
     write_checkpoint,
 )
 from maxtunnel.models.encoder import Encoder
-from maxtunnel.models.layers import Conv3x3
-from maxtunnel.models.mirrored import Level, MirroredDecoder
+from maxtunnel.models.mirrored import MirroredDecoder, mirrored_decoder, new_decoder
 from maxtunnel.models.provenance import Provenance
-from maxtunnel.models.strong import StrongDecoder
+from maxtunnel.models.strong import StrongDecoder, strong_decoder
 from maxtunnel.support.choices import DecoderKind
 from maxtunnel.switches import pending
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
@@ -41,42 +40,6 @@ from maxtunnel.switches.window import Pair, Window
 
 ALL = slice(None)
 _EXPECTED = "expected RGB in [0, 1]; divide grey levels by 255"
-
-
-def mirrored_decoder(architecture: Architecture, generator: torch.Generator | None = None) -> MirroredDecoder:
-    """The decoder of Table I: deconv3x3-ReLU twice after each unpooling, no ReLU after the last layer.
-
-    Args:
-        architecture: filters per block.
-        generator: draws the bias code, uniform in +-sqrt(3 / n3), then the weights, in +-sqrt(3 / fan-in).
-    """
-    deepest = architecture.widths[-1]
-    bias_code = torch.empty(deepest).uniform_(-1, 1, generator=generator) * math.sqrt(3 / deepest)
-    channels = architecture.decoder_channels()
-    # Caffe keeps a deconvolution's weights as (in, out, 3, 3), so its fan-in counts outputs.
-    convs = [
-        Conv3x3(a, b, math.sqrt(3 / (9 * b)), 0.0 if number < len(channels) else None, generator)
-        for number, (a, b) in enumerate(channels, 1)
-    ]
-    widths = architecture.widths
-    levels = [Level(number, widths[number - 1]) for number in range(len(widths), 0, -1)]
-    # One that is wider inside has no fast way; a ReLU more or less before pooling is the encoder's affair.
-    decoder = MirroredDecoder(levels, convs, widths=widths if architecture.inside is None else None)
-    decoder.bias_code.data.copy_(bias_code)
-    return decoder
-
-
-def strong_decoder(architecture: Architecture, width: int, seed: int = 0) -> StrongDecoder:
-    """A strong decoder of the codes of Table I's encoder.
-
-    Args:
-        architecture: filters per block.
-        width: channels of every scale.
-        seed: draws the weights.
-    """
-    widths = architecture.widths
-    levels = [Level(number, widths[number - 1]) for number in range(len(widths), 0, -1)]
-    return StrongDecoder(levels, width=width, seed=seed)
 
 
 class TunnelNetwork(nn.Module):
@@ -140,6 +103,14 @@ class TunnelNetwork(nn.Module):
         return self.decoder
 
     @property
+    def untrained(self) -> bool:
+        """Whether the decoder is still the one that comes with an imported encoder, and paints noise."""
+        if self.provenance.imported is None or self.strong_width is not None:
+            return False
+        drawn = new_decoder(self.architecture).state_dict()
+        return all(torch.equal(x.cpu(), drawn[name]) for name, x in self.decoder.state_dict().items())
+
+    @property
     def multiple(self) -> int:
         """Pixels on whose multiples a part of an image must begin to be decoded like the whole."""
         decoder = self.decoder
@@ -149,7 +120,7 @@ class TunnelNetwork(nn.Module):
     def decoder_reach(self) -> int:
         """Pixels of the image beyond which a switch has no say in a pixel, at most."""
         decoder = self.decoder
-        return decoder.reach if isinstance(decoder, StrongDecoder) else 2 * (self.architecture.multiple - 1)
+        return decoder.reach if isinstance(decoder, StrongDecoder) else self.architecture.reach
 
     @torch.no_grad()
     def encode(self, images: Float[Tensor, "n 3 h w"]) -> SwitchCode:
@@ -300,17 +271,20 @@ class TunnelNetwork(nn.Module):
 
     def identity(self) -> bytes:
         """The first 16 bytes of a hash of all that decides the switches: encoder, mean image and scale."""
-        return hash_encoder(self.encoder_hash(), self.mean, self.scale, self.architecture.linear)
+        return hash_encoder(self.encoder_hash(), self.mean, self.scale, self.architecture)
 
     def save(self, path: str | Path, half: bool = False) -> None:
         """Write one safetensors file with weights, mean, scale and provenance, in one step.
+
+        A decoder that is `untrained` is left out: `load` draws it again.
 
         Args:
             path: of the file.
             half: store the decoder's weights in half precision (float16); the encoder's stay as they are,
                 and with them every switch.
         """
-        tensors = self.state_dict()
+        out = "decoder." if self.untrained else ()
+        tensors = {name: x for name, x in self.state_dict().items() if not name.startswith(out)}
         checkpoint = Checkpoint(self.architecture, self.strong_width, self.scale, self.provenance, tensors)
         write_checkpoint(path, checkpoint, half)
 
@@ -327,7 +301,7 @@ class TunnelNetwork(nn.Module):
                 strong_width=checkpoint.strong_width,
             )
         try:
-            network.load_state_dict(checkpoint.tensors, assign=True)
+            network.load_state_dict(_completed(network, checkpoint), assign=True)
         except RuntimeError as error:
             raise damaged(path, error) from None
         network.encoder.requires_grad_(False)
@@ -340,32 +314,56 @@ class TunnelNetwork(nn.Module):
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder in the hub's layout: model.safetensors, config.json and a model card."""
-        size = self.mean.shape[-2], self.mean.shape[-1]
-        bits = self.architecture.bits_per_pixel(size)
-        config = {
-            "model_type": "maxtunnel",
-            "format": FORMAT,
-            "architecture": str(self.architecture),
-            "widths": self.architecture.widths,
-            "decoder": hub.decoder_of(self.strong_width),
-            "scale": self.scale,
-            "size": size,
-            "bits_per_pixel": bits,
-            "info": self.provenance.to_json(),
-        }
-        parameters = sum(p.numel() for p in self.parameters())
         self.save(Path(folder) / hub.WEIGHTS)
-        card = hub.model_card(self.architecture, parameters, bits, self.provenance, self.strong_width)
-        hub.write_layout(Path(folder), config, card)
+        size, parameters = (
+            (self.mean.shape[-2], self.mean.shape[-1]),
+            sum(p.numel() for p in self.parameters()),
+        )
+        hub.write_layout(
+            Path(folder), self.architecture, self.scale, size, parameters, self.provenance, self.strong_width
+        )
+
+    def push_to_hub(self, name: str, **options: Unpack[hub.Push]) -> str:
+        """Put the network into the repository `name` (`owner/name`) of the hub; made where there is none.
+
+        Args:
+            name: of the repository.
+            options: `revision` (a branch), `token`, `private`, `commit_message` and `create_pr`.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            FormatError: huggingface_hub is not installed, or the hub refuses.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return hub.push(Path(folder), name, self.provenance, **options)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path) -> "TunnelNetwork":
+    def from_pretrained(cls, source: str | Path, **options: Unpack[hub.Fetch]) -> "TunnelNetwork":
         """Read what `save_pretrained` wrote, from a folder or, by `owner/name`, from the hub.
+
+        Args:
+            source: a folder, or a name on the hub.
+            options: of the hub: `revision`, `token`, `cache_dir` and `local_files_only`.
 
         Raises:
             FormatError: there is no such folder or name, or it holds no network of ours.
         """
-        return cls.load(hub.find_weights(source))
+        return cls.load(hub.find_weights(source, **options))
+
+
+def _completed(network: TunnelNetwork, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
+    """The tensors of a file, with the decoder that `save` left out; RuntimeError for another encoder's."""
+    tensors = checkpoint.tensors
+    if checkpoint.provenance.imported is None or any(name.startswith("decoder.") for name in tensors):
+        return tensors
+    # First of all: a decoder is then no larger than the encoder, which the file does hold.
+    encoder = {name[8:]: x for name, x in tensors.items() if name.startswith("encoder.")}
+    network.encoder.load_state_dict(encoder, assign=True)
+    drawn = new_decoder(network.architecture).state_dict()
+    return {**tensors, **{f"decoder.{name}": x for name, x in drawn.items()}}
 
 
 def _too_bright(largest: float) -> str:

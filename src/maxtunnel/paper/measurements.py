@@ -68,8 +68,9 @@ def read_out(network: TunnelNetwork, photographs: Pixels) -> list[ReadOut]:
 
 def _blocks(network: TunnelNetwork, images: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
     """What the decoder holds while it rebuilds `images`: the bias code, then each block's output."""
+    last = {f"deconv{block}_{count}" for block, count in enumerate(network.architecture.layers, 1)}
     layers = network.activations(network.encode(images))
-    return [x for name, x in layers if name == "bias code" or name.endswith("_2")]
+    return [x for name, x in layers if name == "bias code" or name in last]
 
 
 @dataclass(frozen=True)

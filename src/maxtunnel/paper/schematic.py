@@ -29,7 +29,8 @@ def schematic(architecture: Architecture, size: int = 128) -> "Figure":
 
     size, _ = architecture.padded_size((size, size))
     with style():
-        figure = Figure(figsize=(3.0 + 2.3 * len(architecture.widths), 3.9))
+        boxes = sum(architecture.layers) + len(architecture.widths)
+        figure = Figure(figsize=(3.0 + 2.3 * boxes / 3, 3.9))
         drawing = _Schematic(figure.subplots(), size, architecture)
         pools = drawing.encoder()
         drawing.gap()
@@ -46,15 +47,16 @@ class _Schematic:
 
     def __init__(self, axis: "Axes", size: int, architecture: Architecture) -> None:
         self._axis, self._size, self._x = axis, size, 0.0
-        self._widths, self._channels = architecture.widths, architecture.decoder_channels()
+        self._widths = architecture.widths
+        self._encoder, self._decoder = architecture.encoder_channels(), architecture.decoder_channels()
 
     def encoder(self) -> list[float]:
         """Draw the image and the encoder; where the middles of its poolings are, finest first."""
         self._box("image", 3, self._size, _IMAGE)
         pools = []
         for block, width in enumerate(self._widths):
-            for index in (1, 2):
-                self._box(f"conv{block + 1}_{index}", width, self._size >> block, _CONV)
+            for index, (_, filters) in enumerate(self._encoder[block], 1):
+                self._box(f"conv{block + 1}_{index}", filters, self._size >> block, _CONV)
             pools.append(self._box(f"pool{block + 1}", width, self._size >> block + 1, _POOL))
         return pools
 
@@ -70,15 +72,14 @@ class _Schematic:
         """Draw the decoder, and the way of the switches from each pooling to its unpooling."""
         blocks = len(self._widths)
         self._box("bias code", self._widths[-1], self._size >> blocks, _BIAS)
-        filters = iter(out for _, out in self._channels)
-        for block in range(blocks, 0, -1):
+        for block, channels in zip(range(blocks, 0, -1), self._decoder, strict=True):
             side = self._size >> block - 1
             unpool = self._box(f"unpool{block}", self._widths[block - 1], side, _UNPOOL)
             self._switches(pools[block - 1], unpool, block)
-            for index in (1, 2):
-                last = (block, index) == (1, 2)
+            for index, (_, filters) in enumerate(channels, 1):
+                last = (block, index) == (1, len(channels))
                 name = f"deconv{block}_{index}" + (", image" if last else "")
-                self._box(name, next(filters), side, _IMAGE if last else _DECONV)
+                self._box(name, filters, side, _IMAGE if last else _DECONV)
 
     def finish(self, title: str) -> None:
         """Fit the axis to what was drawn."""

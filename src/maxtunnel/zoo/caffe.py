@@ -17,6 +17,7 @@ Source: `caffe.proto` of Caffe, and the files themselves.
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -96,12 +97,12 @@ def _network(layers: Mapping[str, Blobs], mean: Float[Tensor, "3 h w"] | None) -
     architecture = Architecture(tuple(_pair(layers, f"conv{block}_1")[1].size for block in up))
     encoder = [
         _tensors(layers, name, (b, a, 3, 3), b)
-        for name, (a, b) in zip(_names("conv", up), architecture.encoder_channels(), strict=True)
+        for name, (a, b) in zip(_names("conv", up), chain(*architecture.encoder_channels()), strict=True)
     ]
     # A deconvolution's weights are (in, out, 3, 3) in Caffe.
     decoder = [
         _tensors(layers, name, (a, b, 3, 3), b)
-        for name, (a, b) in zip(_names("deconv", down), architecture.decoder_channels(), strict=True)
+        for name, (a, b) in zip(_names("deconv", down), chain(*architecture.decoder_channels()), strict=True)
     ]
     code_layer, deepest = f"bias{blocks + 1}", architecture.widths[-1]
     passing, bias_code = _tensors(layers, code_layer, (deepest, deepest, 1, 1), deepest)

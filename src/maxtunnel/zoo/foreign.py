@@ -8,11 +8,12 @@ from pathlib import Path
 from maxtunnel.support.files import FormatError
 
 _OWN = "measure a network of your own with maxtunnel audit mymodel.py:build, where build() loads its weights"
+_VGG = f"where it is a VGG, maxtunnel import takes its encoder; otherwise {_OWN}"
 _UNOPENED = "(it is not unpickled, as that would run its code)"
 
 # The first bytes of files, what those are, and what to do with them.
 _STARTS = {
-    b"\x89HDF\r\n\x1a\n": ("an HDF5 file, as Keras writes", _OWN),
+    b"\x89HDF\r\n\x1a\n": ("an HDF5 file, as Keras writes", _VGG),
     b"\x93NUMPY": ("a NumPy array", _OWN),
     b"GGUF": ("a GGUF model", _OWN),
     b"\x89MXT\r\n\x1a\n": ("a file of switches", "maxtunnel decode makes photographs of it"),
@@ -57,7 +58,7 @@ def _by_content(path: Path, start: bytes) -> tuple[str, str] | None:
     if start.startswith(b"PK\x03\x04"):
         return _archive(path)
     if re.match(rb"\x80[\x02-\x05]", start):
-        return f"{'a PyTorch file' if _OLD_TORCH in start else 'a Python pickle'} {_UNOPENED}", _OWN
+        return f"{'a PyTorch file' if _OLD_TORCH in start else 'a Python pickle'} {_UNOPENED}", _VGG
     # A message of ONNX begins with its version and the name of the program that wrote it.
     if re.match(rb"\x08[\x01-\x1f]\x12[\x01-\x7f][ -~]", start):
         return "an ONNX model", _OWN
@@ -81,7 +82,7 @@ def _archive(path: Path) -> tuple[str, str]:
             f"measure it with maxtunnel audit {path.with_suffix('.pt2').name}",
         )
     if any(name.endswith("data.pkl") for name in names):
-        return f"a PyTorch file {_UNOPENED}", _OWN
+        return f"a PyTorch file {_UNOPENED}", _VGG
     if "model.weights.h5" in names:
         return "a Keras file", _OWN
     if names and all(name.endswith(".npy") for name in names):
@@ -104,7 +105,7 @@ def _safetensors(path: Path) -> tuple[str, str] | None:
     if "step" in metadata and any(name.startswith("optimizer.") for name in tensors):
         return "the state of a run", "give the run's folder"
     count = f"{len(tensors)} tensors such as {tensors[0]!r:.60}" if tensors else "no tensor"
-    return f"the safetensors file of another network ({count})", _OWN
+    return f"the safetensors file of another network ({count})", _VGG
 
 
 def _by_suffix(path: Path, start: bytes) -> tuple[str, str] | None:

@@ -19,11 +19,12 @@ from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import hash_encoder, hash_tensors, read_header
 from maxtunnel.models.provenance import EncoderKind
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.support.choices import DecoderKind, Resize
+from maxtunnel.support.choices import DecoderKind, Resize, VggInputs
 from maxtunnel.support.files import FormatError
 from maxtunnel.support.progress import OnProgress, silent
-from maxtunnel.zoo.caffe import load_caffemodel
+from maxtunnel.zoo.caffe import load_caffemodel, read_caffemodel
 from maxtunnel.zoo.foreign import refuse_foreign
+from maxtunnel.zoo.vgg import load_vgg
 
 WEIGHTS = Path(__file__).with_name("weights")
 
@@ -91,10 +92,30 @@ def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> Tunne
     return TunnelNetwork.load(path)
 
 
+def load_decoder(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> TunnelNetwork:
+    """The network that `model` names, as `load` gives it, for pictures that its decoder is to make.
+
+    Raises:
+        ValueError: nobody has trained the decoder.
+    """
+    network = load(model, mean)
+    if network.untrained:
+        raise ValueError(untrained(str(model), network.architecture))
+    return network
+
+
+def untrained(model: str, architecture: Architecture, file: str | None = None) -> str:
+    """That the decoder of `model` is untrained, and how to train one; `file`, if given, names its file."""
+    return (
+        f"the decoder of {model} is untrained, as its encoder was imported: train one with "
+        f"maxtunnel train {architecture} --encoder {file or model}"
+    )
+
+
 def _warn_of_channel_means(path: Path) -> None:
     logging.getLogger("maxtunnel").warning(
         "%s carries no mean image: ImageNet's channel means take its place, which costs 5-9 %% in RMSE; "
-        "store one with it: maxtunnel import-caffe FILE OUT --mean FOLDER",
+        "store one with it: maxtunnel import FILE OUT --mean FOLDER",
         path,
     )
 
@@ -164,9 +185,7 @@ def _encoder_hash(name: str) -> str:
 def _identity(name: str) -> bytes:
     with safe_open(WEIGHTS / f"{name}.safetensors", framework="pt") as file:
         scale = float(file.metadata()["scale"])
-        return hash_encoder(
-            _encoder_hash(name), file.get_tensor("mean"), scale, shipped_architecture(name).linear
-        )
+        return hash_encoder(_encoder_hash(name), file.get_tensor("mean"), scale, shipped_architecture(name))
 
 
 def architecture_of(name: str) -> Architecture:
@@ -205,16 +224,41 @@ def read_mean(
     return torch.from_numpy(array.astype(np.float32))
 
 
-def import_snapshot(
-    snapshot: Path,
+def import_network(
+    source: Path,
     target: Path,
-    mean: Path | None,
-    size: int,
+    mean: Path | None = None,
+    inputs: VggInputs | None = None,
+    size: int = 128,
     on_progress: OnProgress = silent,
 ) -> TunnelNetwork:
-    """Store a published snapshot as a file of ours, with the mean image that `mean` names."""
+    """Store a network of another program as a file of ours.
+
+    Args:
+        source: a snapshot of the paper's authors, or a file with a VGG, whose encoder alone is taken
+            (`zoo.vgg`).
+        target: the file of ours.
+        mean: for a snapshot, where its mean image comes from.
+        inputs: for a VGG, what it was given.
+        size: of the mean image, where it is that of photographs.
+        on_progress: told how many photographs are read.
+
+    Raises:
+        ValueError: `target` has another suffix, or an option is for the other kind of file.
+        FormatError: `source` is neither, or damaged.
+    """
     if target.suffix != ".safetensors":
         raise ValueError(f"`target` is {target}, which is to hold a network: name it .safetensors")
-    network = load(snapshot, None if mean is None else read_mean(mean, size, on_progress=on_progress))
+    snapshot = source.suffix == ".caffemodel" and any(
+        name.startswith("deconv") for name in read_caffemodel(source)
+    )
+    if snapshot and inputs is not None:
+        raise ValueError(f"`inputs` is for a VGG: {source} is a snapshot, which takes grey levels")
+    if not snapshot and mean is not None:
+        raise ValueError(f"`mean` is for a snapshot of the paper's authors: {source} is none (`inputs`)")
+    if snapshot:
+        network = load(source, None if mean is None else read_mean(mean, size, on_progress=on_progress))
+    else:
+        network = load_vgg(source, inputs)
     network.save(target)
     return network
