@@ -26,6 +26,12 @@ def test_a_new_order_for_every_pass_and_seed():
     assert 20 < order.at(0)[1].sum() < 80
 
 
+def test_without_a_seed_they_come_as_they_lie():
+    order = Order(5, 3, None, reshuffle=True, flips=True)
+    assert [order.at(step)[0].tolist() for step in range(2)] == [[0, 1, 2], [3, 4, 0]]
+    assert not order.at(0)[1].any()
+
+
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_processes_share_each_batch(ranks):
     whole = Order(50, 12, 3, reshuffle=True, flips=True)

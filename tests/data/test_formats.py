@@ -33,8 +33,8 @@ def bare(monkeypatch):
 @pytest.mark.parametrize(
     ("start", "kind", "package"),
     [
-        (HEIC, "a HEIC photograph", r"pip install 'maxtunnel[heif]'"),
-        (box(b"mif1", b"heix"), "a HEIC photograph", r"pip install 'maxtunnel[heif]'"),
+        (HEIC, "a HEIC photograph", "pip install pillow-heif"),
+        (box(b"mif1", b"heix"), "a HEIC photograph", "pip install pillow-heif"),
         (box(b"avif"), "an AVIF photograph", "pip install 'pillow>=11.3'"),
         (AVIF, "an AVIF photograph", "pip install 'pillow>=11.3'"),
         (box(b"isom", b"mp42"), "a video or another medium (b'ftypisom')", "give a JPEG"),

@@ -11,6 +11,7 @@ from small_sources import as_parquet, as_tar, one_line
 
 from maxtunnel.data import prepare
 from maxtunnel.data.folders import list_images
+from maxtunnel.data.images import read_image
 from maxtunnel.data.preparation import find_source
 from maxtunnel.support.files import FormatError
 
@@ -82,3 +83,43 @@ def files_of(source, items):
         position: found.read_bytes() if isinstance(found, Path) else found.read()
         for position, found in source.images(items)
     }
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "parquet"])
+def test_a_part_is_a_source_of_some_and_small_when_pickled(classes, tmp_path, kind):
+    path = classes
+    if kind != "folder":
+        path = tmp_path / "several"
+        for number in range(6):
+            files = list_images(classes)[2 * number : 2 * number + 2]
+            {"tar": as_tar, "parquet": as_parquet}[kind](classes, path / f"{number}.{kind}", files)
+    source = find_source(path)
+    items = np.array([7, 6, 10, 7])
+    part = pickle.loads(pickle.dumps(source.part(items)))
+    expected = {position: list_images(classes)[item].read_bytes() for position, item in enumerate(items)}
+    assert files_of(part, np.arange(4)) == expected
+    assert part.keys.equals(source.keys.take(items))
+    assert part.labels.tolist() == source.labels[items].tolist()
+    assert part.reports() == []
+    if kind != "folder":
+        assert [file.name for file in part.files] == [f"3.{kind}", f"5.{kind}"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "parquet"])
+def test_an_address_gives_the_same_images_as_a_path(classes, tmp_path, kind):
+    for name in (".hidden.png", "notes.txt"):
+        (classes / "ant" / name).write_bytes(b"")
+    path = classes
+    if kind != "folder":
+        path = {"tar": as_tar, "parquet": as_parquet}[kind](classes, tmp_path / "x" / f"x.{kind}").parent
+    here, there = find_source(path), find_source(f"file://{path}")
+    assert there.keys.equals(here.keys)
+    assert (there.labels.tolist(), there.class_names) == (here.labels.tolist(), here.class_names)
+    items = np.array([7, 0, 3])
+    for (_, one), (_, other) in zip(here.images(items), there.images(items), strict=True):
+        assert (read_image(one) == read_image(other)).all()
+    assert find_source(f"file://{path}").fingerprint == there.fingerprint
+    with pytest.raises(FormatError, match=r"holds no image|is not there"):
+        find_source(f"file://{tmp_path}/nothing")
+    with pytest.raises(FormatError, match=r"nosuch://x cannot be reached"):
+        find_source("nosuch://x")

@@ -2,8 +2,11 @@
 
 import json
 import math
+import tarfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy.stats import entropy
@@ -184,3 +187,42 @@ def test_without_a_compiler_it_says_why_there_are_no_stored_bits():
     assert evaluate(net, pixels, bits_images=0).bits_missing == "not asked for"
     if is_fast():
         assert evaluate(net, pixels).bits_missing == ""
+
+
+def test_rows_are_kept_and_gone_on_with(tmp_path, photographs_folder):
+    (photographs_folder / "class0" / "02.png").write_bytes(b"no image")
+    arguments = ["8-8-8", "16-16-16"], photographs_folder, 32
+    found, _, skipped = evaluate_models(*arguments, rows=tmp_path / "rows")
+    assert (found, skipped) == (evaluate_models(*arguments)[0], evaluate_models(*arguments)[2])
+    table = pq.read_table(tmp_path / "rows" / "part-000000.parquet").to_pylist()
+    mine = [row for row in table if row["model"] == "8-8-8 (shipped)"]
+    assert len(mine) == 11
+    assert math.sqrt(sum(row["squared_error"] for row in mine) / 11) == pytest.approx(
+        found[0].rmse, rel=1e-12
+    )
+    assert [row["error"] for row in table if row["model"] is None] == [skipped[0][1]]
+
+    def nothing(work, parts, whole_node=False):
+        assert len(parts) == 0
+        return iter(())
+
+    again, _, skipped_again = evaluate_models(*arguments, rows=tmp_path / "rows", spread=nothing)
+    assert (again, skipped_again) == (found, skipped)
+    other, _, _ = evaluate_models(arguments[0][:1], photographs_folder, 32, rows=tmp_path / "rows")
+    assert other == found[:1]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "tar"])
+def test_archives_are_measured_as_folders_are(tmp_path, photographs_folder, kind):
+    picture = next(photographs_folder.rglob("*.png"))
+    (tmp_path / kind).mkdir()
+    if kind == "tar":
+        with tarfile.open(tmp_path / kind / "x.tar", "w") as archive:
+            archive.add(picture, "x.png")
+    else:
+        rows = [{"bytes": picture.read_bytes(), "path": "x.png"}]
+        pq.write_table(pa.table({"image": rows}), tmp_path / kind / "x.parquet")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "x.png").write_bytes(picture.read_bytes())
+    found = [evaluate("8-8-8", place, size=32) for place in (tmp_path / kind, tmp_path / "folder")]
+    assert found[0] == found[1]

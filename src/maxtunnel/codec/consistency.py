@@ -20,7 +20,7 @@ def check_consistency(header: Header, name: str) -> Prior | None:
             it needs a prior that is not here, or names one that it does not need.
     """
     network = find_shipped(header.network)
-    if network is not None and not _are_levels_of(header, shipped_architecture(network).widths):
+    if network is not None and not are_levels_of(header, shipped_architecture(network).widths):
         raise FormatError(f"{name} is damaged: its levels are not those of {network}, which it names")
     if all(part.coding != "learned" for part in header.parts):
         if header.prior != bytes(8):
@@ -32,12 +32,12 @@ def check_consistency(header: Header, name: str) -> Prior | None:
             f"{name} needs prior {header.prior.hex()}, which this version of maxtunnel does not have: "
             "read it with the version that wrote it"
         )
-    if not _are_levels_of(header, prior.channels):
+    if not are_levels_of(header, prior.channels):
         raise FormatError(f"{name} is damaged: its levels are not those of its prior")
     return prior
 
 
-def _are_levels_of(header: Header, widths: tuple[int, ...]) -> bool:
+def are_levels_of(header: Header, widths: tuple[int, ...]) -> bool:
     """Whether an encoder of these widths gives such levels of images of this size."""
     height, width = Architecture(widths).padded_size(header.image_size)
     expected = [(c, Window(), (height >> level, width >> level)) for level, c in enumerate(widths)]

@@ -16,20 +16,24 @@ from torch import Tensor
 
 from maxtunnel.codec.format import Header, read_header
 from maxtunnel.codec.replacement import NOTE, check_pictures, check_switch_files, picture_maker
-from maxtunnel.codec.serialisation import check_file, dump, load, loads, read_bytes
+from maxtunnel.codec.rows import Encoder, SwitchRow, as_list, cut_bunches, name_all
+from maxtunnel.codec.serialisation import check_file, load, loads, read_bytes
+from maxtunnel.data.finding import find_sources
 from maxtunnel.data.folders import list_images
 from maxtunnel.data.images import read_image, write_png
 from maxtunnel.models import tiling
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import Coding
-from maxtunnel.support.files import FormatError, FreeNames, check_folder
+from maxtunnel.support.files import FormatError, FreeNames, check_folder, replacing
+from maxtunnel.support.parts import Spread, here, in_order
 from maxtunnel.support.progress import OnProgress, silent
-from maxtunnel.zoo.names import find_shipped
+from maxtunnel.zoo.names import find_shipped, load_decoder
 from maxtunnel.zoo.names import load as load_network
 
 Skipped = list[tuple[Path, str]]
 # Pictures that one switch file gives, unless more are asked for: a few bytes can claim millions.
 MOST_PICTURES = 1000
+_BUNCH = 32  # photographs that a worker of an engine encodes at a time
 
 
 @dataclass(frozen=True)
@@ -73,17 +77,18 @@ def reconstruct_files(
         The pictures with their RMSE, and the unreadable images with the reason.
 
     Raises:
-        ValueError: a picture would take the place of what this network did not make.
+        ValueError: a picture would take the place of what this network did not make, or its decoder is
+            untrained.
     """
     check_folder(out)
-    network, label = load_network(model), Path(model).resolve().name
+    network, label = load_decoder(model), Path(model).resolve().name
     label = label.removesuffix(".safetensors").removesuffix(".caffemodel")
-    targets = _targets(images, Path(out), "png", f"-{label}")
+    targets = _targets(images, Path(out), f"-{label}")
     check_pictures(((target, network) for _, target in targets), force)
     notes = {NOTE: picture_maker(network)}
     written: list[tuple[Path, float]] = []
     skipped: Skipped = []
-    for target, pixels in _photographs(images, targets, skipped, "reconstruct", on_progress):
+    for target, pixels in _photographs(targets, len(_paths(images)) == 1, skipped, on_progress):
         output, rmse = tiling.reconstruct(network, pixels)
         picture = torch.cat([pixels, output], dim=-1) if side_by_side else output
         write_png(target, picture, notes)
@@ -97,16 +102,21 @@ def encode_files(
     out: str | Path = ".",
     coding: Coding = "entropy",
     force: bool = False,
+    device: str = "cpu",
+    spread: Spread = here,
     on_progress: OnProgress = silent,
 ) -> tuple[list[tuple[Path, float]], Skipped]:
     """Write the switches of each photograph, at its own size, as `out`/NAME.mxt.
 
     Args:
-        images: a file or a folder of them, or several.
+        images: a photograph, or a folder, Parquet file or tar file of them, on disk or at an address that
+            fsspec opens; or several.
         model: what `maxtunnel.load` takes.
         out: folder for the switch files.
         coding: `entropy` or `packed`.
         force: replace switch files of other networks, and files that are none, too.
+        device: where the network runs.
+        spread: does the work. Workers of an engine read the photographs; this process writes.
         on_progress: told the files done and their total.
 
     Returns:
@@ -116,15 +126,34 @@ def encode_files(
         ValueError: a file would take the place of what this network did not make.
     """
     check_folder(out)
-    network = load_network(model)
-    targets = _targets(images, Path(out), "mxt")
-    check_switch_files((target for _, target in targets), network, force)
+    network, given = load_network(model), as_list(images)
+    sources = find_sources(given)
+    names = name_all(sources)
+    check_switch_files((Path(out) / f"{name}.mxt" for each in names for name in each), network, force)
+    alone = str(given[0]) if len(given) == 1 else None
     written: list[tuple[Path, float]] = []
-    skipped: Skipped = []
-    for target, pixels in _photographs(images, targets, skipped, "encode", on_progress):
-        dump(tiling.encode(network, pixels), target, network, coding)
-        written.append((target, 8 * target.stat().st_size / pixels.numel()))
+    skipped = [report for source in sources for report in source.reports()]
+    bunches = cut_bunches(sources, names, 1 if spread is here else _BUNCH)
+    done, total = 0, sum(map(len, names))
+    for rows in in_order(spread(Encoder(network, coding, device), bunches)):
+        for row in rows:
+            if row.error and row.source == alone:
+                raise FormatError(row.error)
+            _keep(row, Path(out), written, skipped)
+        done += len(rows)
+        on_progress("encode", done, total, "")
     return written, skipped
+
+
+def _keep(row: SwitchRow, out: Path, written: list[tuple[Path, float]], skipped: Skipped) -> None:
+    """Write the file of a row, or note why there is none."""
+    if row.error:
+        skipped.append((Path(row.source), row.error))
+        return
+    target = out / f"{row.name}.mxt"
+    with replacing(target) as temporary:
+        temporary.write_bytes(row.data)
+    written.append((target, row.bits_per_pixel))
 
 
 def decode_files(
@@ -153,8 +182,8 @@ def decode_files(
 
     Raises:
         FormatError: a file is damaged, or its model is not here.
-        ValueError: `model` is not the one that made a file, a file has no such level or too many images, or
-            a picture would take the place of what its network did not make.
+        ValueError: `model` is not the one that made a file, or its decoder is untrained, a file has no such
+            level or too many images, or a picture would take the place of what its network did not make.
     """
     check_folder(out)
     plan = _plan_decoding(_paths(files), model, levels, limit, Path(out))
@@ -180,24 +209,18 @@ def inspect_file(path: Path) -> Inspection:
     )
 
 
-def _targets(
-    images: str | Path | Sequence[str | Path], out: Path, kind: str, label: str = ""
-) -> list[tuple[Path, Path]]:
-    """Each file to read, with the one in `out` to write: its name and the label, none of them twice."""
+def _targets(images: str | Path | Sequence[str | Path], out: Path, label: str) -> list[tuple[Path, Path]]:
+    """Each file to read, with the picture in `out` to write: its name and the label, none of them twice."""
     names = FreeNames()
     return [
-        (file, out / f"{names.take(file.stem + label)}.{kind}")
+        (file, out / f"{names.take(file.stem + label)}.png")
         for path in _paths(images)
         for file in (list_images(path) if path.is_dir() else [path])
     ]
 
 
 def _photographs(
-    images: str | Path | Sequence[str | Path],
-    targets: Sequence[tuple[Path, Path]],
-    skipped: Skipped,
-    phase: str,
-    on_progress: OnProgress,
+    targets: Sequence[tuple[Path, Path]], one_asked: bool, skipped: Skipped, on_progress: OnProgress
 ) -> Iterator[tuple[Path, UInt8[Tensor, "3 h w"]]]:
     """The target and the pixels of each photograph that can be read; the others are added to `skipped`.
 
@@ -208,12 +231,12 @@ def _photographs(
         try:
             pixels = read_image(file)
         except FormatError as error:
-            if [file] == _paths(images):
+            if one_asked and len(targets) == 1:
                 raise
             skipped.append((file, str(error)))
         else:
             yield target, pixels
-        on_progress(phase, done, len(targets), "")
+        on_progress("reconstruct", done, len(targets), "")
 
 
 def _plan_decoding(
@@ -221,7 +244,7 @@ def _plan_decoding(
 ) -> list[tuple[Path, TunnelNetwork, list[Path]]]:
     """Each switch file with its network and the pictures that it becomes; all files are checked first."""
     names, plan = FreeNames(), []
-    given = None if model is None else load_network(model)
+    given = None if model is None else load_decoder(model)
     load_shipped = cache(load_network)
     for file in files:
         header = check_file(read_bytes(file), levels, str(file))
@@ -270,4 +293,4 @@ def _network(
 
 
 def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
-    return [Path(given)] if isinstance(given, str | Path) else [Path(path) for path in given]
+    return [Path(path) for path in as_list(given)]

@@ -6,16 +6,18 @@ from typing import Annotated
 import typer
 
 from maxtunnel.commands.console import progress, say
-from maxtunnel.commands.options import Resize, Size, Store
+from maxtunnel.commands.options import Engine, RayAddress, Resize, Size, Store
 from maxtunnel.commands.tables import print_manifest
+from maxtunnel.scale.cluster import start_engine
 from maxtunnel.support.choices import ExportFormat
 
 
 def prepare(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="Folder (of class folders), Parquet files (Hugging Face) or WebDataset tar shards.",
+            help="Folder (of class folders), Parquet files (Hugging Face), WebDataset tar shards, or the "
+            "address of these.",
             metavar="SOURCE",
             show_default=False,
         ),
@@ -34,11 +36,13 @@ def prepare(
     seed: Annotated[int, typer.Option(help="Of the draw.", min=0)] = 0,
     workers: Annotated[int | None, typer.Option(help="Workers; by default one a core.", min=1)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable image.")] = False,
+    engine: Engine = "here",
+    ray_address: RayAddress = None,
 ) -> None:
     """Decode and warp photographs once, into a store that opens at once. Can be stopped and goes on."""
     from maxtunnel.data import prepare as prepare_store
 
-    with progress() as on_progress:
+    with progress() as on_progress, start_engine(engine, ray_address) as spread:
         manifest = prepare_store(
             source,
             store,
@@ -49,6 +53,7 @@ def prepare(
             seed=seed,
             workers=workers,
             strict=strict,
+            spread=spread,
             on_progress=on_progress,
         )
     print_manifest(store, manifest)

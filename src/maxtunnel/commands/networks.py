@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from maxtunnel.commands.console import finish_with_skipped, progress, say
-from maxtunnel.commands.options import CsvFile, Data, JsonFile, Labels, LatexFile, Limit, Models, Resize, Size
+from maxtunnel.commands.options import (
+    CsvFile,
+    Engine,
+    Gpus,
+    JsonFile,
+    Labels,
+    LatexFile,
+    Limit,
+    Models,
+    Photographs,
+    RayAddress,
+    Resize,
+    Size,
+)
 from maxtunnel.commands.tables import (
     check_targets,
     print_bits,
@@ -17,13 +30,15 @@ from maxtunnel.commands.tables import (
     tabulate_evaluations,
     tabulate_models,
 )
+from maxtunnel.scale.cluster import start_engine
+from maxtunnel.support import choices
 from maxtunnel.support.numbers import counted
 from maxtunnel.support.tables import write_tables
 
 
 def evaluate(
     models: Models,
-    data: Data,
+    data: Photographs,
     size: Size = 128,
     resize: Resize = "bilinear",
     mean: Annotated[
@@ -39,6 +54,17 @@ def evaluate(
     json_file: JsonFile = None,
     csv_file: CsvFile = None,
     latex_file: LatexFile = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder, or its address, to keep what each photograph reached as Parquet files, and to go "
+            "on from when stopped.",
+            metavar="DIR",
+        ),
+    ] = None,
+    engine: Engine = "here",
+    ray_address: RayAddress = None,
+    gpus: Gpus = 0.0,
 ) -> None:
     """Measure how close reconstructions come: RMSE, PSNR, SSIM and bits, with 95 % intervals.
 
@@ -47,9 +73,20 @@ def evaluate(
     from maxtunnel.evaluation.comparison import evaluate_models
 
     check_targets(json_file, csv_file, latex_file)
-    with progress() as on_progress:
+    with progress() as on_progress, start_engine(engine, ray_address, gpus) as spread:
         results, differences, skipped = evaluate_models(
-            models, data, size, resize, mean, limit, labels or (), json_file, on_progress=on_progress
+            models,
+            data,
+            size,
+            resize,
+            mean,
+            limit,
+            labels or (),
+            json_file,
+            rows=rows,
+            device="cuda" if gpus else None,
+            spread=spread,
+            on_progress=on_progress,
         )
     photographs = counted(results[0].images, "photograph")
     tables = [tabulate_evaluations(results, f"{photographs} of {data} at {size}x{size}, {resize}")]
@@ -62,25 +99,46 @@ def evaluate(
     finish_with_skipped(skipped)
 
 
-def import_caffe(
-    snapshot: Annotated[Path, typer.Argument(metavar="FILE.caffemodel", show_default=False)],
+def import_network(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A snapshot of the paper's authors, or a file with a VGG's weights.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT.safetensors", show_default=False)],
     mean: Annotated[
         Path | None,
         typer.Option(
-            help="Folder whose photographs' mean image to store, or a .npy of (3, h, w) RGB in [0, 1]; "
-            "default ImageNet's channel means.",
+            help="For a snapshot: folder whose photographs' mean image to store, or a .npy of (3, h, w) RGB "
+            "in [0, 1]; default ImageNet's channel means.",
             metavar="FOLDER|FILE.npy",
+        ),
+    ] = None,
+    inputs: Annotated[
+        choices.VggInputs | None,
+        typer.Option(
+            help="What a VGG was given: imagenet, (x - mean) / deviation of RGB in [0, 1]; caffe, BGR in "
+            "grey levels less the mean; by default what is usual for such files."
         ),
     ] = None,
     size: Size = 128,
 ) -> None:
-    """Turn a snapshot that the paper's authors published into a maxtunnel file."""
-    from maxtunnel.zoo.names import import_snapshot
+    """Turn a network of another program into a maxtunnel file: a snapshot of the paper, or a VGG's encoder.
+
+    A VGG is read from PyTorch (.pth, .safetensors), Keras (.h5) or Caffe. Its decoder is new: train one with
+    `maxtunnel train ARCH --encoder OUT.safetensors`.
+    """
+    from maxtunnel.zoo import names
 
     with progress() as on_progress:
-        network = import_snapshot(snapshot, target, mean, size, on_progress)
+        network = names.import_network(source, target, mean, inputs, size, on_progress)
     say(f"{target}: {network.architecture}")
+    if network.provenance.imported is not None:
+        say(f"Its encoder is from {network.provenance.imported}.")
+        say(f"Its decoder is new: maxtunnel train {network.architecture} --encoder {target} trains one.")
 
 
 def models(csv_file: CsvFile = None, latex_file: LatexFile = None) -> None:

@@ -13,6 +13,14 @@ Images = Annotated[
     list[Path],
     typer.Argument(help="Photographs, or folders of them.", metavar="IMAGE...", show_default=False),
 ]
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        help="Photographs; folders, Parquet or tar files of them; or addresses of these.",
+        metavar="IMAGE...",
+        show_default=False,
+    ),
+]
 SwitchFiles = Annotated[
     list[Path], typer.Argument(help="Files that `encode` wrote.", metavar="FILE...", show_default=False)
 ]
@@ -63,6 +71,30 @@ Levels = Annotated[
         metavar="N,...",
         show_default=False,
     ),
+]
+Photographs = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="Folder of photographs (subfolders count), Parquet or tar files, their address, or a store.",
+        metavar="DATA",
+        show_default=False,
+    ),
+]
+Engine = Annotated[
+    choices.Engine,
+    typer.Option(help="What does the work: this process, or a Ray cluster, with the same results."),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a Ray cluster that runs, such as auto; by default one is started on this machine.",
+        metavar="HOST:PORT",
+    ),
+]
+Gpus = Annotated[
+    float,
+    typer.Option(help="Of a node of the cluster, for each part: 0.5 for two parts on a GPU.", min=0),
 ]
 Size = Annotated[int, typer.Option(help="Photographs are warped to SIZE x SIZE pixels.", min=8, max=4096)]
 Limit = Annotated[

@@ -1,14 +1,27 @@
 """Commands on photographs: rebuild them, and keep their switches as files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from maxtunnel.commands.console import Skipped, finish_with_skipped, progress, say
-from maxtunnel.commands.options import Force, Images, Labels, Model, Out, SwitchFiles
+from maxtunnel.commands.options import (
+    Engine,
+    Force,
+    Gpus,
+    Images,
+    Labels,
+    Model,
+    Out,
+    RayAddress,
+    Sources,
+    SwitchFiles,
+)
 from maxtunnel.commands.tables import print_inspection, print_table, tabulate_evaluations
-from maxtunnel.support.choices import Coding
+from maxtunnel.scale.cluster import start_engine
+from maxtunnel.support.choices import Coding, SwitchFormat
 
 
 def demo(
@@ -58,31 +71,64 @@ def reconstruct(
 
 
 def encode(
-    images: Images,
+    images: Sources,
     model: Model = "16-16-16",
     coding: Annotated[
         Coding,
         typer.Option(help="packed: the least whole bits a switch; entropy: fewer, as docs/codec.md says."),
     ] = "entropy",
-    out: Out = Path(),
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", help="Folder to write to; of parquet, or its address.", metavar="DIR"),
+    ] = ".",
+    format: Annotated[
+        SwitchFormat,
+        typer.Option(
+            help="mxt: a file a photograph; parquet: rows of a data set, which goes on when stopped."
+        ),
+    ] = "mxt",
+    part_size: Annotated[
+        int | None, typer.Option(help="Photographs a Parquet file; by default 1,000.", min=1)
+    ] = None,
     force: Force = False,
+    engine: Engine = "here",
+    ray_address: RayAddress = None,
+    gpus: Gpus = 0.0,
 ) -> None:
-    """Write the switches of photographs, and nothing else, as .mxt files.
+    """Write the switches of photographs, and nothing else, as .mxt files or as a data set.
 
-    They are called NAME.mxt. One that is there is replaced only if it is of the same network.
+    Files are called NAME.mxt. One that is there is replaced only if it is of the same network.
     """
+    from maxtunnel.codec.dataset import encode_dataset
     from maxtunnel.codec.files import encode_files
 
-    with progress() as on_progress:
-        written, skipped = encode_files(images, model, out, coding, force, on_progress)
+    if format == "mxt" and part_size is not None:
+        raise ValueError("`part_size` is of Parquet files: give `format` parquet as well")
+    if format == "parquet" and force:
+        raise ValueError(
+            "`force` replaces .mxt files: a data set gets a new folder, or the one it goes on in"
+        )
+    device = "cuda" if gpus else "cpu"
+    with progress() as on_progress, start_engine(engine, ray_address, gpus) as spread:
+        if format == "parquet":
+            made = encode_dataset(images, model, out, coding, part_size, device, spread, on_progress)
+        else:
+            written, skipped = encode_files(images, model, out, coding, force, device, spread, on_progress)
+    if format == "parquet":
+        size = sum(part.bytes for part in made.parts)
+        say(f"{out}: {made.photographs:,} switch files in {len(made.parts):,} Parquet files, {size:,} bytes")
+        skipped = [(Path(place), reason) for place, reason in made.skipped]
+        _finish(images, skipped, bool(made.photographs))
+        return
     for path, bits in written:
         say(f"{path}  ({path.stat().st_size:,} bytes, {bits:.3f} bits per pixel and colour channel)")
     _finish(images, skipped, bool(written))
 
 
-def _finish(images: list[Path], skipped: Skipped, written: bool) -> None:
+def _finish(images: Sequence[str | Path], skipped: Skipped, written: bool) -> None:
     """Name what was skipped; a failure where it was asked for by name, or nothing else was there."""
-    finish_with_skipped(skipped, fail=not written or any(path in images for path, _ in skipped))
+    asked = {str(image) for image in images}
+    finish_with_skipped(skipped, fail=not written or any(str(path) in asked for path, _ in skipped))
 
 
 def decode(

@@ -10,11 +10,13 @@ from maxtunnel.data.manifest import Manifest, Shard, is_store
 from maxtunnel.data.parquet import export
 from maxtunnel.data.preparation import prepare
 from maxtunnel.data.store import MappedPixels, Store, open_store, verify
+from maxtunnel.data.torch_dataset import PhotographDataset
 
 __all__ = [
     "ImageSet",
     "Manifest",
     "MappedPixels",
+    "PhotographDataset",
     "Shard",
     "Store",
     "export",

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from maxtunnel.support.files import FormatError
+from maxtunnel.support.places import Place
 
 ArrowArray = Any
 ArrowBatch = Any
@@ -13,7 +14,7 @@ ArrowSchema = Any
 ArrowTable = Any
 
 
-def as_arrow(names: list[str], path: Path) -> ArrowArray:
+def as_arrow(names: list[str], path: Path | Place) -> ArrowArray:
     """The names as an Arrow array, which takes a third of a list's memory.
 
     Args:

@@ -21,7 +21,7 @@ class Order:
     Attributes:
         images: how many there are.
         batch: images a step, over all processes.
-        seed: of the random order.
+        seed: of the random order; None for that in which they lie, none mirrored.
         reshuffle: draw a new order for every pass; otherwise one order is read cyclically, as in the paper.
         flips: mirror each image left to right with probability one half.
         rank: number of this process among those that share each batch.
@@ -30,7 +30,7 @@ class Order:
 
     images: int
     batch: int
-    seed: int
+    seed: int | None
     reshuffle: bool
     flips: bool
     rank: int = 0
@@ -49,7 +49,9 @@ class Order:
 
 
 @lru_cache(maxsize=2)
-def _epoch(images: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+def _epoch(images: int, seed: int | None, epoch: int) -> tuple[Tensor, Tensor]:
+    if seed is None:
+        return torch.arange(images), torch.zeros(images, dtype=torch.bool)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return torch.randperm(images, generator=generator), torch.rand(images, generator=generator) < 0.5
 

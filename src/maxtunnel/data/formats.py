@@ -31,7 +31,7 @@ def describe(start: bytes) -> str:
     """Why a file with this start cannot be read, and what to do: the rest of a sentence about it."""
     kind = _container(start)
     if kind == "HEIC":
-        return "is a HEIC photograph, which needs pillow-heif: pip install 'maxtunnel[heif]'"
+        return "is a HEIC photograph, which needs pillow-heif: pip install pillow-heif"
     if kind == "AVIF":
         return "is an AVIF photograph, which needs a Pillow that reads them: pip install 'pillow>=11.3'"
     if kind:

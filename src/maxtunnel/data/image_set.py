@@ -81,7 +81,8 @@ def read_photographs(
     )
 
 
-def _from_store(store: Store, size: int, resize: Resize, limit: int | None) -> ImageSet:
+def check_prepared(store: Store, size: int, resize: Resize) -> None:
+    """Refuse a store that was prepared at another size, or warped otherwise; ValueError says which."""
     manifest = store.manifest
     # A photograph that had the size already is the same either way, but a store does not say so.
     if (manifest.size, manifest.resize) != (size, resize):
@@ -89,6 +90,11 @@ def _from_store(store: Store, size: int, resize: Resize, limit: int | None) -> I
             f"{store.path} was prepared with `size` {manifest.size} and `resize` {manifest.resize}, but "
             f"`size` {size} and `resize` {resize} are asked for: ask for the former, or prepare it anew"
         )
+
+
+def _from_store(store: Store, size: int, resize: Resize, limit: int | None) -> ImageSet:
+    check_prepared(store, size, resize)
+    manifest = store.manifest
     pixels, labels, paths = store.pixels, store.labels, store.paths
     chosen: Sequence[str] = paths
     numbers = evenly_spaced(len(pixels), limit)

@@ -24,6 +24,7 @@ from maxtunnel.data.colours import to_rgb
 from maxtunnel.data.formats import START, Stream, describe, readable
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import FormatError, one_line, replacing
+from maxtunnel.support.places import Place
 
 # EXIF orientations and what turns each upright.
 _UPRIGHT = {
@@ -45,7 +46,7 @@ class NamedBytes(io.BytesIO):
         self.name = name
 
 
-def read_image(path: str | Path | Stream, *, max_pixels: int = 200_000_000) -> UInt8[Tensor, "3 h w"]:
+def read_image(path: str | Path | Place | Stream, *, max_pixels: int = 200_000_000) -> UInt8[Tensor, "3 h w"]:
     """The pixels of a JPEG, PNG, WebP, BMP, TIFF or GIF file, upright (EXIF) and as RGB.
 
     So are those of AVIF, if this Pillow reads it, and of HEIC, with the `heif` extra.
@@ -55,13 +56,16 @@ def read_image(path: str | Path | Stream, *, max_pixels: int = 200_000_000) -> U
     applied, and EXIF data that cannot be read are ignored.
 
     Args:
-        path: the file, or a stream of its bytes, which is read from the start and left open.
+        path: the file, or one at an address, or a stream of its bytes, which is read from the start and left
+            open.
         max_pixels: width x height above which the file is refused before it is decoded. Pillow's
             own ceiling, 2 x `PIL.Image.MAX_IMAGE_PIXELS`, applies as well.
 
     Raises:
         FormatError: the file is missing, of another format, too large, cut short or damaged.
     """
+    if isinstance(path, Place):
+        path = NamedBytes(path.read_bytes(), str(path))
     if not isinstance(path, str | Path):
         return _decode(path, str(getattr(path, "name", "the image stream")), max_pixels)
     try:

@@ -4,10 +4,10 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,12 @@ from PIL import Image as Pillow
 
 from maxtunnel.data.arrow import ArrowArray, ArrowBatch, ArrowSchema, ArrowTable, as_arrow
 from maxtunnel.data.images import Missing, NamedBytes
-from maxtunnel.data.sources import Image, Listing, check_labels, fingerprint, reading
+from maxtunnel.data.sources import File, Image, Listing, check_labels, fingerprint, reading, used_files
 from maxtunnel.data.store import Store, open_store
 from maxtunnel.data.survey import Ignored
 from maxtunnel.support.choices import ExportFormat
 from maxtunnel.support.files import FormatError
+from maxtunnel.support.places import Place
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.support.records import Json
 
@@ -35,12 +36,13 @@ class ParquetSource(Listing):
 
     Attributes:
         files: the Parquet files.
-        groups: the row groups: number of the file, number in the file, and number of the first photograph.
+        places: where each photograph lies: the number of its file, of the row group there, and of the row in
+            that; and 1 where the row has no path, so that its key is made up.
         cursor: reads them, and keeps its place from one call of `images` to the next.
     """
 
-    files: tuple[Path, ...]
-    groups: Int64[np.ndarray, "g 3"]
+    files: tuple[File, ...]
+    places: Int64[np.ndarray, "n 4"]
     cursor: "_Cursor"
 
     def images(self, items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Image]]:
@@ -49,19 +51,31 @@ class ParquetSource(Listing):
         They come in the order in which they lie in the files, not in that of `items`. For a row with a path
         and no bytes it is the file of that name beside the Parquet file.
         """
-        for position in np.argsort(items, kind="stable").tolist():
-            item = int(items[position])
-            # Of groups that start with the same photograph all but the last are empty.
-            number = np.searchsorted(self.groups[:, 2], item, side="right") - 1
-            file, group, start = self.groups[number].tolist()
-            data, key = self.cursor.read(file, group, item - start), self.keys[item].as_py()
-            if data or key == _row_name(self.files[file], item):
+        places = self.places[items]
+        for position in np.lexsort((places[:, 2], places[:, 1], places[:, 0])).tolist():
+            file, group, row, nameless = places[position].tolist()
+            data, key = self.cursor.read(file, group, row), self.keys[int(items[position])].as_py()
+            if data or nameless:
                 yield position, NamedBytes(data or b"", key)
             else:
                 yield position, _beside(self.files[file].parent, key)
 
+    def part(self, items: Int64[np.ndarray, " b"]) -> "ParquetSource":
+        """A source of some of the photographs alone, in that order.
 
-def list_parquet(files: list[Path], beside: Ignored = ()) -> ParquetSource:
+        Parts that are read one after the other in a process share a cursor, so that no row is read twice.
+        """
+        keys, labels, places = self.keys.take(items), self.labels[items], self.places[items]
+        return replace(self, keys=keys, labels=labels, skipped=(), ignored=(), places=places)
+
+    def __reduce__(self) -> tuple[type["ParquetSource"], tuple[object, ...]]:
+        """Of the files, only those that hold a photograph of it go along."""
+        files, places = used_files(self.files, self.places)
+        known = self.keys, self.labels, self.class_names, self.fingerprint, self.skipped, self.ignored
+        return ParquetSource, (*known, files, places, _Cursor(files))
+
+
+def list_parquet(files: Sequence[File], beside: Ignored = ()) -> ParquetSource:
     """The images of Parquet files: a column `image` of {bytes, path} and, if they have labels, `label`.
 
     Class names are read from the schema's metadata, as `datasets` writes them.
@@ -73,17 +87,17 @@ def list_parquet(files: list[Path], beside: Ignored = ()) -> ParquetSource:
     _check_splits(files)
     keys: list[str] = []
     labels: list[int | None] = []
-    groups: list[tuple[int, int, int]] = []
+    places: list[tuple[int, int, int, bool]] = []
     names: tuple[str, ...] | None = None
     for number, file in enumerate(files):
-        with reading(file), pq.ParquetFile(file) as parquet:
+        with reading(file), _open(file) as parquet:
             found = _class_names(parquet.schema_arrow, file)
             if names not in (None, found):
                 raise FormatError(f"{file} has other class names than {files[0]}: give files of one data set")
             names = found
             for group in range(parquet.num_row_groups):
-                groups.append((number, group, len(keys)))
-                for key, label in _rows(parquet, group):
+                for row, (key, label) in enumerate(_rows(parquet, group)):
+                    places.append((number, group, row, not key))
                     keys.append(key or _row_name(file, len(keys)))
                     labels.append(label)
     if not keys:
@@ -97,15 +111,15 @@ def list_parquet(files: list[Path], beside: Ignored = ()) -> ParquetSource:
         skipped=(),
         ignored=beside,
         files=tuple(files),
-        groups=np.array(groups, np.int64),
+        places=np.array(places, np.int64),
         cursor=_Cursor(tuple(files)),
     )
 
 
-def holds_images(file: Path) -> bool:
+def holds_images(file: File) -> bool:
     """Whether the Parquet file has the column of images, and is not a list of addresses, say."""
     with reading(file):
-        return _has_images(pq.read_schema(file))
+        return _has_images(_open(file).schema_arrow)
 
 
 def export(
@@ -146,14 +160,14 @@ class _Cursor:
     A pickled one comes back at no place: the files are opened anew when something is read.
     """
 
-    def __init__(self, files: tuple[Path, ...]) -> None:
+    def __init__(self, files: tuple[File, ...]) -> None:
         self._files = files
         self._place: tuple[int, int] | None = None
         self._start = 0
         self._batch: ArrowArray = ()
         self._batches: Iterator[ArrowBatch] = iter(())
 
-    def __reduce__(self) -> tuple[type["_Cursor"], tuple[tuple[Path, ...]]]:
+    def __reduce__(self) -> tuple[type["_Cursor"], tuple[tuple[File, ...]]]:
         return _Cursor, (self._files,)
 
     def read(self, file: int, group: int, row: int) -> bytes | None:
@@ -168,18 +182,24 @@ class _Cursor:
 
     def _open(self, file: int, group: int) -> None:
         if self._place is None or self._place[0] != file:
-            self._parquet = pq.ParquetFile(self._files[file], memory_map=True)
+            self._parquet = _open(self._files[file])
         self._place, self._start, self._batch = (file, group), 0, ()
         self._batches = self._parquet.iter_batches(ROWS, row_groups=[group], columns=["image.bytes"])
 
 
-def _row_name(file: Path, number: int) -> str:
+def _open(file: File) -> pq.ParquetFile:
+    return pq.ParquetFile(file.open()) if isinstance(file, Place) else pq.ParquetFile(file, memory_map=True)
+
+
+def _row_name(file: File, number: int) -> str:
     """What a photograph without a path is called."""
     return f"{file.name}/{number:09d}"
 
 
-def _beside(folder: Path, path: str) -> Path | Missing:
+def _beside(folder: File, path: str) -> File | Missing:
     """The file that a row names, in the folder of its Parquet file; no path leads out of that folder."""
+    if isinstance(folder, Place):
+        return Missing(path, f"is a path without an image, at {folder}: bytes are expected there")
     root = folder.resolve()
     # A name may be too long, or hold a zero.
     with suppress(OSError, ValueError):
@@ -189,7 +209,7 @@ def _beside(folder: Path, path: str) -> Path | Missing:
     return Missing(path, f"is a path without an image, and no such file is in {folder}: put it there")
 
 
-def _check_splits(files: list[Path]) -> None:
+def _check_splits(files: Sequence[File]) -> None:
     matches = [re.fullmatch(r"(.+)-\d+-of-\d+", file.stem) for file in files]
     splits = sorted({match[1] for match in matches if match})
     if len(splits) > 1:
@@ -199,7 +219,7 @@ def _check_splits(files: list[Path]) -> None:
         )
 
 
-def _class_names(schema: ArrowSchema, file: Path) -> tuple[str, ...]:
+def _class_names(schema: ArrowSchema, file: File) -> tuple[str, ...]:
     """The names of the labels, empty where the files do not say; the types of the columns are checked too."""
     if not _has_images(schema):
         found = ", ".join(f"{field.name}: {field.type}" for field in schema)[:200]

@@ -1,7 +1,7 @@
 """Where photographs come from: a source lists them without reading them, and then hands them out.
 
-There are three: `FolderSource` here, `TarSource` and `ParquetSource`. Each is a `Listing` with a method
-`images`, and can be pickled.
+There are three: `FolderSource` here, `TarSource` and `ParquetSource`. Each is a `Listing` with the methods
+`images` and `part`, and can be pickled.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,24 @@ from maxtunnel.data.arrow import ArrowArray, as_arrow
 from maxtunnel.data.folders import label_by_folder
 from maxtunnel.data.formats import Stream
 from maxtunnel.data.images import Missing
-from maxtunnel.data.survey import Ignored, Skipped, printable, survey
+from maxtunnel.data.survey import (
+    HIDDEN,
+    Ignored,
+    Skipped,
+    count_kinds,
+    is_image,
+    kind_of,
+    no_image,
+    printable,
+    survey,
+)
 from maxtunnel.support.files import FormatError, one_line
+from maxtunnel.support.places import Place, is_address
 
 MAX_CLASSES = 65536
 
-Image = Path | Stream | Missing
+Image = Path | Place | Stream | Missing
+File = Path | Place
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +60,14 @@ class Listing:
     skipped: Skipped
     ignored: Ignored
 
+    def where(self, key: str) -> str:
+        """What messages call the photograph of a key."""
+        return key
+
+    def reports(self) -> list[tuple[Path, str]]:
+        """What is known beforehand not to be read: its path, and the reason as a sentence that begins so."""
+        return [(Path(self.where(key)), f"{self.where(key)} {reason}") for key, reason in self.skipped]
+
     @property
     def found(self) -> int:
         """How many files, members or rows the source holds, whatever they are."""
@@ -56,18 +76,32 @@ class Listing:
 
 @dataclass(frozen=True, eq=False)
 class FolderSource(Listing):
-    """The photographs in a folder, or in a folder of class folders.
+    """The photographs in a folder, or in a folder of class folders; or files that somebody named.
 
     Attributes:
-        root: the folder.
+        root: the folder; None where the keys are paths and addresses by themselves.
     """
 
-    root: Path
+    root: File | None
 
     def images(self, items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Image]]:
         """Some of the photographs, given by their numbers: for each its position in `items`, and its file."""
         for position, item in enumerate(items.tolist()):
-            yield position, self.root / self.keys[item].as_py()
+            yield position, self.file(self.keys[item].as_py())
+
+    def file(self, key: str) -> File:
+        """Where the photograph of a key lies."""
+        if self.root is None:
+            return Place(key) if is_address(key) else Path(key)
+        return self.root / key
+
+    def where(self, key: str) -> str:
+        """What messages call the photograph of a key."""
+        return str(self.file(key))
+
+    def part(self, items: Int64[np.ndarray, " b"]) -> "FolderSource":
+        """A source of some of the photographs alone, in that order."""
+        return replace(self, keys=self.keys.take(items), labels=self.labels[items], skipped=(), ignored=())
 
 
 def list_folder(root: Path) -> FolderSource:
@@ -90,13 +124,47 @@ def list_folder(root: Path) -> FolderSource:
     )
 
 
+def list_remote(root: Place) -> FolderSource:
+    """The images in a folder at an address, and below it; hidden ones are ignored."""
+    files = root.files()
+    names = [name for name in files if is_image(name) and not hidden(name)]
+    others = [name for name in files if not is_image(name) or hidden(name)]
+    ignored = count_kinds(HIDDEN if hidden(name) else kind_of(name) for name in others)
+    if not names:
+        raise FormatError(no_image(str(root), ignored))
+    labels, classes = label_by_folder(names)
+    stamps = "".join(f"{name}\0{files[name]}\n" for name in names)
+    return FolderSource(
+        keys=as_arrow(names, root),
+        labels=labels,
+        class_names=classes,
+        fingerprint=hashlib.sha256(stamps.encode()).hexdigest(),
+        skipped=(),
+        ignored=ignored,
+        root=root,
+    )
+
+
+def hidden(name: str) -> bool:
+    """Whether a file, or a folder on its way, is one."""
+    return any(part.startswith(".") and part.strip(".") for part in name.split("/"))
+
+
+def used_files(
+    files: tuple[File, ...], places: Int64[np.ndarray, "n k"]
+) -> tuple[tuple[File, ...], Int64[np.ndarray, "n k"]]:
+    """The files that places name by their number, the first value of each, and the places renumbered."""
+    used, numbers = np.unique(places[:, 0], return_inverse=True)
+    return tuple(files[number] for number in used), np.column_stack([numbers, places[:, 1:]])
+
+
 def misnamed(name: str) -> str:
     """Why a store cannot hold a name, and what to do; empty where it can."""
     return "" if name.isascii() or printable(name) == name else "has a name that is no UTF-8: rename it"
 
 
 def check_labels(
-    labels: list[int | None], names: tuple[str, ...], path: Path
+    labels: list[int | None], names: tuple[str, ...], path: File
 ) -> tuple[Int64[np.ndarray, " n"], tuple[str, ...]]:
     """Labels as numbers, and the names of the classes: the numbers as text where `names` is empty.
 
@@ -116,10 +184,13 @@ def check_labels(
     return numbers, names or tuple(str(label) for label in range(int(numbers.max()) + 1))
 
 
-def fingerprint(root: Path, names: Iterable[str]) -> str:
+def fingerprint(root: File, names: Iterable[str]) -> str:
     """Hash of the names, sizes and times of the files in a folder."""
     digest = hashlib.sha256()
     for name in names:
+        if isinstance(root, Place):
+            digest.update(f"{name}\0{(root / name).stamp()}\n".encode())
+            continue
         try:
             status = os.stat(os.path.join(root, name))
             size, time = status.st_size, status.st_mtime_ns
@@ -131,7 +202,7 @@ def fingerprint(root: Path, names: Iterable[str]) -> str:
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[None]:
+def reading(file: File) -> Iterator[None]:
     """Turns the many exceptions with which readers answer damaged files into one FormatError."""
     try:
         yield

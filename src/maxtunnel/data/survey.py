@@ -9,6 +9,7 @@ from pathlib import Path
 from maxtunnel.data.formats import SUFFIXES
 from maxtunnel.data.images import dangling
 from maxtunnel.support.files import FormatError
+from maxtunnel.support.places import Place
 
 # How many of each kind, such as (".txt", 3), and names with the rest of a sentence that says why.
 Ignored = tuple[tuple[str, int], ...]
@@ -56,7 +57,7 @@ def survey(folder: str | Path) -> Survey:
     return Survey(sorted(walk.images), tuple(sorted(walk.skipped)), ignored)
 
 
-def no_image(place: str | Path, ignored: Ignored, reason: str = "") -> str:
+def no_image(place: str | Path | Place, ignored: Ignored, reason: str = "") -> str:
     """That a folder or an archive holds no image, what it holds, and which names are looked for."""
     others = f", only {tell(ignored)}" if ignored else " and nothing else"
     return f"{place} holds no image{others}{reason}: give one with files that end in {', '.join(SUFFIXES)}"

@@ -2,9 +2,8 @@
 
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +11,20 @@ from jaxtyping import Int64
 
 from maxtunnel.data.arrow import as_arrow
 from maxtunnel.data.images import NamedBytes
-from maxtunnel.data.sources import Image, Listing, check_labels, fingerprint, misnamed, reading
+from maxtunnel.data.sources import (
+    File,
+    Image,
+    Listing,
+    check_labels,
+    fingerprint,
+    hidden,
+    misnamed,
+    reading,
+    used_files,
+)
 from maxtunnel.data.survey import HIDDEN, Ignored, count_kinds, is_image, kind_of, no_image, printable
 from maxtunnel.support.files import FormatError
+from maxtunnel.support.places import open_file
 
 _LABEL = ".cls"
 
@@ -28,7 +38,7 @@ class TarSource(Listing):
         places: where each photograph lies: the number of its file, its offset there, and its size in bytes.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[File, ...]
     places: Int64[np.ndarray, "n 3"]
 
     def images(self, items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Image]]:
@@ -36,16 +46,29 @@ class TarSource(Listing):
 
         They come file by file, each file read onward, not in the order of `items`.
         """
-        order = np.argsort(items, kind="stable")
+        order = np.lexsort((self.places[items, 1], self.places[items, 0]))
         for number in np.unique(self.places[items, 0]).tolist():
-            with open(self.files[number], "rb") as file:
+            with open_file(self.files[number]) as file:
                 for position in order[self.places[items[order], 0] == number].tolist():
                     _, offset, size = self.places[items[position]].tolist()
                     file.seek(offset)
                     yield position, NamedBytes(file.read(size), self.keys[int(items[position])].as_py())
 
+    def part(self, items: Int64[np.ndarray, " b"]) -> "TarSource":
+        """A source of some of the photographs alone, in that order; of the files, those that hold them."""
+        files, places = used_files(self.files, self.places[items])
+        return replace(
+            self,
+            keys=self.keys.take(items),
+            labels=self.labels[items],
+            skipped=(),
+            ignored=(),
+            files=files,
+            places=places,
+        )
 
-def list_tars(files: list[Path], beside: Ignored = ()) -> TarSource:
+
+def list_tars(files: Sequence[File], beside: Ignored = ()) -> TarSource:
     """The images of WebDataset shards: members with an image's suffix, and their labels in `.cls` members.
 
     A `.cls` member holds a number as text. Its name without `.cls` is that of its image up to one of the
@@ -105,7 +128,7 @@ class _Labelled:
     label: int | None = None
 
 
-def _read_tar(file: Path, ignored: Counter[str]) -> list[_Labelled]:
+def _read_tar(file: File, ignored: Counter[str]) -> list[_Labelled]:
     """The images of a tar file; what else is in it is added to `ignored`."""
     images: list[_Labelled] = []
     apart: dict[str, _Member] = {}
@@ -120,7 +143,7 @@ def _read_tar(file: Path, ignored: Counter[str]) -> list[_Labelled]:
     return images
 
 
-def _samples(file: Path, ignored: Counter[str]) -> Iterator[list[_Member]]:
+def _samples(file: File, ignored: Counter[str]) -> Iterator[list[_Member]]:
     """Members that stand side by side and have the same name up to the first dot."""
     sample: list[_Member] = []
     seen: set[tuple[str, str]] = set()
@@ -137,9 +160,9 @@ def _samples(file: Path, ignored: Counter[str]) -> Iterator[list[_Member]]:
         yield sample
 
 
-def _members(file: Path, ignored: Counter[str]) -> Iterator[_Member]:
+def _members(file: File, ignored: Counter[str]) -> Iterator[_Member]:
     """The files in a tar file that are not hidden."""
-    with tarfile.open(file, "r:") as tar:
+    with open_file(file) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
         while (member := tar.next()) is not None:
             # It remembers every member, a kilobyte each.
             tar.members.clear()  # type: ignore[attr-defined]
@@ -150,11 +173,11 @@ def _members(file: Path, ignored: Counter[str]) -> Iterator[_Member]:
                 continue
             if not member.isreg() or member.issparse():
                 ignored["link or special file"] += 1
-            elif any(part.startswith(".") and part.strip(".") for part in member.name.split("/")):
+            elif hidden(member.name):
                 ignored[HIDDEN] += 1
             else:
-                stream = tar.extractfile(member) if kind_of(member.name) == _LABEL else None
-                text = b"" if stream is None else stream.read(20)
+                label = tar.extractfile(member) if kind_of(member.name) == _LABEL else None
+                text = b"" if label is None else label.read(20)
                 yield _Member(member.name, member.offset_data, member.size, text)
 
 
@@ -164,7 +187,7 @@ def _key(name: str) -> str:
     return place + slash + base.partition(".")[0]
 
 
-def _choose_images(sample: list[_Member], file: Path, ignored: Counter[str]) -> list[_Member]:
+def _choose_images(sample: list[_Member], file: File, ignored: Counter[str]) -> list[_Member]:
     """The images of a sample; what else is in it, but for labels, is added to `ignored`."""
     found: dict[str, _Member] = {}
     for member in sample:
@@ -185,7 +208,7 @@ def _choose_images(sample: list[_Member], file: Path, ignored: Counter[str]) -> 
     return list(found.values())
 
 
-def _give_labels(images: list[_Labelled], labels: dict[str, _Member], file: Path) -> dict[str, _Member]:
+def _give_labels(images: list[_Labelled], labels: dict[str, _Member], file: File) -> dict[str, _Member]:
     """Give the images without a label theirs; the labels that are no image's are left."""
     used = set()
     for image in images:
@@ -206,7 +229,7 @@ def _label_of(stem: str, labels: dict[str, _Member]) -> str | None:
     return stem
 
 
-def _number(label: _Member, file: Path) -> int:
+def _number(label: _Member, file: File) -> int:
     try:
         return int(label.text)
     except ValueError:

@@ -8,16 +8,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from maxtunnel.data import read_photographs
-from maxtunnel.evaluation.evaluate import evaluate
 from maxtunnel.evaluation.intervals import Interval, bootstrap
+from maxtunnel.evaluation.measuring import measure_all
 from maxtunnel.evaluation.records import Evaluation, without_nan
+from maxtunnel.evaluation.rows import open_album
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import replacing
+from maxtunnel.support.parts import Spread, here
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.support.records import Json, to_json
 from maxtunnel.zoo.labels import labels as make_labels
-from maxtunnel.zoo.names import load, read_mean
+from maxtunnel.zoo.names import load_decoder, read_mean
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def compare(one: Evaluation, reference: Evaluation) -> list[Difference]:
 
 def evaluate_models(
     models: Sequence[str],
-    data: Path,
+    data: str | Path,
     size: int = 128,
     resize: Resize = "bilinear",
     mean: Path | None = None,
@@ -68,19 +69,23 @@ def evaluate_models(
     labels: Sequence[str] = (),
     json_file: Path | None = None,
     bits_images: int = 200,
+    rows: str | Path | None = None,
+    device: str | None = None,
+    spread: Spread = here,
     on_progress: OnProgress = silent,
 ) -> tuple[list[Evaluation], list[Difference], tuple[tuple[Path, str], ...]]:
     """`evaluate` models by name on a folder of photographs, and compare each with the first.
 
     Args:
         models: what `load` takes, each.
-        data: the folder or store.
+        data: a folder, Parquet or tar files, on disk or at an address that fsspec opens; or a store.
         size, resize: the photographs are warped to a square of `size` pixels.
         mean: for those that are a `.caffemodel`, where their mean image comes from.
         limit: take only so many photographs, evenly spread.
         labels: what to call the models, in order; those without one are called by what they are.
         json_file: where to write the results.
         bits_images: as for `evaluate`.
+        rows, device, spread: as for `measure_all`.
         on_progress: told what is done, how far and out of how much.
 
     Returns:
@@ -93,30 +98,31 @@ def evaluate_models(
         raise ValueError(f"{models[0]} carries its own mean image: `mean` is for .caffemodel files alone")
     image = None if mean is None else read_mean(mean, size, resize, on_progress)
     # Every model is loaded before the first is measured: a wrong name shows at once.
-    networks = [load(model, image if own else None) for model, own in zip(models, with_mean, strict=True)]
-    photographs = read_photographs(data, size, resize, limit, on_progress)
-    results = [
-        evaluate(
-            network,
-            photographs.pixels,
-            model=name,
-            resize=resize,
-            bits_images=bits_images,
-            on_progress=on_progress,
-        )
-        for network, name in zip(networks, names, strict=True)
-    ]
+    given = [image if own else None for own in with_mean]
+    networks = [load_decoder(model, own) for model, own in zip(models, given, strict=True)]
+    results, measured = measure_all(
+        networks,
+        names,
+        open_album(data, size, resize, limit),
+        size,
+        resize,
+        bits_images=bits_images,
+        device=device,
+        rows=rows,
+        spread=spread,
+        on_progress=on_progress,
+    )
     differences = [difference for result in results[1:] for difference in compare(result, results[0])]
     if json_file is not None:
         facts: dict[str, Json] = {
             "data": str(data),
             "mean": None if mean is None else str(mean),
-            "paths": list(photographs.paths),
-            "skipped": [reason for _, reason in photographs.skipped],
+            "paths": list(measured.names),
+            "skipped": [reason for _, reason in measured.skipped],
             "torch": torch.__version__,
         }
         _save(json_file, list(map(str, models)), results, differences, facts)
-    return results, differences, photographs.skipped
+    return results, differences, measured.skipped
 
 
 def _difference(

@@ -1,0 +1,104 @@
+"""Which images are labelled, and the sets by name from folders and stores."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from maxtunnel.data import prepare
+from maxtunnel.data.labelled import held_out, labels_for
+from maxtunnel.data.labelled_sets import read_class_folders, read_set
+from maxtunnel.support.files import FormatError
+
+LABELS = torch.tensor([0, 1, 2] * 20 + [0] * 5 + [-1] * 10)
+
+
+def test_as_many_of_each_class_are_labelled():
+    numbers = labels_for(LABELS, 12, seed=3)
+    assert torch.bincount(LABELS[numbers]).tolist() == [4, 4, 4]
+    assert numbers.tolist() == sorted(set(numbers.tolist()))
+    assert labels_for(LABELS, 12, seed=3).tolist() == numbers.tolist()
+    assert labels_for(LABELS, 12, seed=4).tolist() != numbers.tolist()
+
+
+def test_fewer_labels_are_among_more():
+    few, more = (set(labels_for(LABELS, count, seed=1).tolist()) for count in (6, 30))
+    assert few < more
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [(10, "give a multiple of it"), (0, "give a multiple"), (63, "give at most 60")],
+)
+def test_counts_that_cannot_be_balanced_are_refused(count, message):
+    with pytest.raises(ValueError, match=message):
+        labels_for(LABELS, count, seed=0)
+
+
+def test_without_labels_none_can_be_drawn():
+    with pytest.raises(ValueError, match="no image has a label"):
+        labels_for(torch.full((5,), -1), 10, seed=0)
+
+
+def test_held_out_images_are_a_share_of_every_class():
+    trained, kept = held_out(LABELS[:60], 0.25, seed=0)
+    assert torch.bincount(LABELS[kept]).tolist() == [5, 5, 5]
+    assert sorted([*trained.tolist(), *kept.tolist()]) == list(range(60))
+
+
+def draw_digits(folder, side=28, classes=10, grey=True):
+    """Two pictures of each class."""
+    values = np.random.default_rng(0)
+    for label in range(classes):
+        (folder / str(label)).mkdir(parents=True)
+        for number in range(2):
+            pixels = values.integers(0, 256, (side, side) if grey else (side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / str(label) / f"{number}.png")
+    return folder
+
+
+def test_grey_class_folders_have_one_channel(tmp_path):
+    draw_digits(tmp_path / "test")
+    found = read_set(tmp_path, "mnist", "test")
+    assert found.pixels.shape == (20, 1, 28, 28)
+    assert found.labels.tolist() == [number // 2 for number in range(20)]
+    assert found.class_names == tuple("0123456789")
+    assert (found.pixels[3, 0].numpy() == np.array(Image.open(tmp_path / "test" / "1" / "1.png"))).all()
+
+
+def test_coloured_class_folders_have_three(tmp_path):
+    draw_digits(tmp_path / "train", side=32, grey=False)
+    assert read_set(tmp_path, "cifar10").pixels.shape == (20, 3, 32, 32)
+
+
+def test_a_store_is_the_folder_that_it_was_made_of(tmp_path):
+    folder = read_class_folders(draw_digits(tmp_path / "pictures"), "train")
+    prepare(tmp_path / "pictures", tmp_path / "store", size=28)
+    stored = read_class_folders(tmp_path / "store", "train")
+    assert torch.equal(stored.pixels, folder.pixels)
+    assert stored.labels.tolist() == folder.labels.tolist()
+    assert stored.class_names == folder.class_names
+
+
+def test_another_set_is_refused(tmp_path):
+    draw_digits(tmp_path / "train", side=20)
+    with pytest.raises(FormatError, match=r"is no MNIST: it has 1 channels of 20x20 pixels and 10 classes"):
+        read_set(tmp_path, "mnist")
+
+
+def test_a_folder_without_the_split_is_refused(tmp_path):
+    with pytest.raises(FormatError, match="has no train, nor the set's own files"):
+        read_set(tmp_path, "mnist")
+
+
+def test_a_damaged_picture_is_no_smaller_set(tmp_path):
+    draw_digits(tmp_path / "train")
+    (tmp_path / "train" / "3" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
+    with pytest.raises(FormatError, match=r"0\.png"):
+        read_set(tmp_path, "mnist")
+
+
+def test_pictures_without_classes_are_refused(tmp_path):
+    Image.new("L", (28, 28)).save(tmp_path / "one.png")
+    with pytest.raises(FormatError, match="has no classes"):
+        read_class_folders(tmp_path, "train")
