@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from maxtunnel.auditing import write_report as write_report
     from maxtunnel.codec.files import decode_files as decode_files
     from maxtunnel.codec.files import encode_files as encode_files
+    from maxtunnel.data.torch_dataset import PhotographDataset as PhotographDataset
     from maxtunnel.evaluation.evaluate import evaluate as evaluate
     from maxtunnel.models.architecture import Architecture as Architecture
     from maxtunnel.models.tunnel import TunnelNetwork as TunnelNetwork
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Architecture": "models.architecture",
     "AuditConfig": "auditing",
+    "PhotographDataset": "data.torch_dataset",
     "SwitchCode": "switches.codes",
     "TrainingConfig": "training.config",
     "TunnelNetwork": "models.tunnel",

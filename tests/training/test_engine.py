@@ -7,6 +7,7 @@ import sys
 TRAIN = """
 import os
 import sys
+from importlib import import_module
 import torch
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
@@ -28,7 +29,8 @@ for precision, fault in zip(("bf16", "32", "32"), sys.argv[2:], strict=True):
     train_encoder(network, pixels, torch.tensor([0, 1, 0, 1]), run + "/encoder", config)
     train_decoder(network, pixels, run + "/decoder", config)
     try:
-        import lightning
+        # All of Lightning once, as that takes long.
+        import_module("lightning" if precision == "bf16" else "torchvision")
     except Exception as error:
         print(type(error).__name__)
     sys.exit()

@@ -358,7 +358,12 @@ def test_two_processes_train_like_one(tmp_path, photographs_folder):
 def test_tensorboard_gets_the_same_numbers(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    train_decoder(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(100)))
+    train_decoder(
+        new_network(),
+        pictures(),
+        tmp_path / "run",
+        TrainingConfig(recipe=short(100), logger="tensorboard"),
+    )
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     values = [event.value for event in events.Scalars("loss")]
     assert values == pytest.approx(metrics(tmp_path / "run"), rel=1e-4)

@@ -1,5 +1,10 @@
 """Commands that train networks."""
 
+import shlex
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
@@ -19,7 +24,8 @@ if TYPE_CHECKING:
 Architecture = Annotated[
     str | None,
     typer.Argument(
-        help="Filters per block, such as 16-16-16; or a variant, such as 8-8-8+linear+inside64.",
+        help="Filters per block, such as 16-16-16; or a variant, such as 8-8x3-8 or 8-8-8+linear+inside64; "
+        "or vgg16 and its like.",
         metavar="ARCH",
         show_default=False,
     ),
@@ -35,7 +41,11 @@ Seed = Annotated[int, typer.Option(help="Draws encoder, decoder and order.", min
 Precision = Annotated[choices.Precision | None, typer.Option(help="By default the recipe's.")]
 Devices = Annotated[int, typer.Option(help="GPUs, or processes on a CPU, that share each batch.", min=1)]
 Nodes = Annotated[
-    int, typer.Option(help="Machines that share each batch; start the same command on each.", min=1)
+    int, typer.Option(help="Machines that share each batch; without torchrun it says what to start.", min=1)
+]
+
+Logger = Annotated[
+    choices.Logger | None, typer.Option(help="Send the figures of metrics.csv there too; each an extra.")
 ]
 
 # Of `train` alone.
@@ -43,7 +53,9 @@ Decoder = Annotated[choices.DecoderKind, typer.Option(help="The paper's decoder,
 Width = Annotated[int, typer.Option(help="Channels of a strong decoder.", min=1, max=4096)]
 Start = Annotated[
     str | None,
-    typer.Option(help="The model to train further: its decoder, and an encoder that learns.", metavar="M"),
+    typer.Option(
+        help="The model to train further, with its decoder; --encoder M takes the encoder alone.", metavar="M"
+    ),
 ]
 Rate = Annotated[
     float | None, typer.Option("--learning-rate", help="At its highest; by default the recipe's.", min=1e-9)
@@ -52,7 +64,8 @@ Batch = Annotated[int | None, typer.Option(help="Photographs a step; by default 
 Encoder = Annotated[
     str,
     typer.Option(
-        help="random; learned, to train it with the decoder; or the model whose encoder to take.",
+        help="random; learned, to train it with the decoder; or the model whose encoder to take, as it is, "
+        "for a new decoder.",
         metavar="random|learned|M",
     ),
 ]
@@ -90,13 +103,17 @@ def train(
     precision: Precision = None,
     devices: Devices = 1,
     nodes: Nodes = 1,
+    logger: Logger = None,
 ) -> None:
     """Train a decoder on photographs. Ctrl-C saves the run; --resume RUN goes on with it."""
     _run(
         "train", context, architecture, data, val, out, resume, recipe, steps, precision,
         minutes=minutes, size=size, resize=resize, seed=seed, devices=devices, nodes=nodes,
-        encoder=encoder, target_rmse=target_rmse, decoder=decoder, width=width, start=start,
+        logger=logger,
+        encoder=encoder, target_rmse=target_rmse, decoder=decoder, start=start,
         batch=batch, learning_rate=learning_rate, rate_weight=rate_weight,
+        # Who gives one expects it to count, also where it is the default.
+        **({"width": width} if "width" in given(context) else {}),
     )  # fmt: skip
 
 
@@ -116,11 +133,13 @@ def pretrain(
     precision: Precision = None,
     devices: Devices = 1,
     nodes: Nodes = 1,
+    logger: Logger = None,
 ) -> None:
     """Train an encoder to tell class folders apart; `train --encoder RUN` then puts a decoder on it."""
     _run(
         "pretrain", context, architecture, data, val, out, resume, recipe, steps, precision,
         minutes=minutes, size=size, resize=resize, seed=seed, devices=devices, nodes=nodes,
+        logger=logger,
     )  # fmt: skip
 
 
@@ -143,7 +162,7 @@ def _run(
     """A new run, or an old one that goes on, and what it reached; `options` become fields of its config."""
     from maxtunnel.training.runs import make_config, resume_run, start_run
 
-    with progress() as on_progress:
+    with _showing_launch(), progress() as on_progress:
         if resume is not None:
             _refuse_all_but_resume(context)
             network, skipped = resume_run(resume, on_progress)
@@ -167,6 +186,24 @@ def _run(
     _say_reached(provenance.training if phase == "train" else provenance.pretraining)
     say(f"Saved in {resume or out}")
     finish_with_skipped(skipped)
+
+
+@contextmanager
+def _showing_launch() -> Iterator[None]:
+    """Where several machines were asked for and nothing started them, say what to start on each."""
+    from maxtunnel.training.peers import NotLaunched
+
+    try:
+        yield
+    except NotLaunched as error:
+        others = "1" if error.nodes == 2 else f"1 to {error.nodes - 1}"
+        count = f"--nnodes={error.nodes} --node-rank=0 --nproc-per-node={error.devices}"
+        raise ValueError(
+            f"`nodes` is {error.nodes}, but no launcher has started this process: start this here, and with "
+            f"--node-rank={others} in the place of 0 on the other machine{'s' * (error.nodes > 2)}: "
+            f"torchrun {count} --master-addr={socket.gethostname()} --master-port=29500 "
+            f"-m maxtunnel {shlex.join(sys.argv[1:])}"
+        ) from None
 
 
 def _refuse_all_but_resume(context: Context) -> None:

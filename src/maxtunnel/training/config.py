@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maxtunnel.models.provenance import LEARNED
 from maxtunnel.models.strong import WIDTH
-from maxtunnel.support.choices import DecoderKind, Resize
+from maxtunnel.support.choices import DecoderKind, Logger, Resize
 from maxtunnel.support.files import FormatError, one_line, replacing
 from maxtunnel.support.records import from_json, to_json
 from maxtunnel.training.recipes import FAST, PhaseName, Recipe
@@ -34,6 +34,7 @@ class TrainingConfig:
         target_rmse: stop as soon as the RMSE on the photographs of `val` is as low as this.
         stopped_at: the step at which that was so; the rate was that of all the recipe's steps.
         devices, nodes: processes that share each batch.
+        logger: where its figures go besides metrics.csv.
     """
 
     phase: PhaseName = "train"
@@ -52,6 +53,7 @@ class TrainingConfig:
     stopped_at: int | None = None
     devices: int = 1
     nodes: int = 1
+    logger: Logger | None = None
 
     @property
     def learned(self) -> bool:

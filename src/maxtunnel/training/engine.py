@@ -1,19 +1,23 @@
 """The engine under every training, Lightning Fabric: devices, processes, and the one step of an update."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maxtunnel.support.choices import Logger
 from maxtunnel.switches.pending import carrying, checks_of, plain
 from maxtunnel.training.batch import Batch
 from maxtunnel.training.graph import Graph
+from maxtunnel.training.peers import NotLaunched, join_peers, processes_started
 from maxtunnel.training.recipes import Recipe
 
 
@@ -52,6 +56,43 @@ class Fabric(Protocol):
         """Wait for all processes."""
 
 
+def check_launched(devices: int, nodes: int) -> None:
+    """Refuse a training on several machines that no launcher started, and join the others of one that was.
+
+    To be called before anything is read: without a launcher each machine would wait for the others in vain.
+
+    Args:
+        devices: processes of each machine.
+        nodes: machines.
+
+    Raises:
+        NotLaunched: nothing has started this process as one of several machines.
+        ValueError: torchrun started another number of processes.
+    """
+    if nodes > 1 and not _launched():
+        raise NotLaunched(devices, nodes)
+    started = processes_started()
+    if started not in (None, devices * nodes):
+        raise ValueError(
+            f"`devices` x `nodes` is {devices} x {nodes}, but the launcher started {started} processes: let "
+            "it start `devices` of them on each of `nodes` machines"
+        )
+    join_peers()
+
+
+def _launched() -> bool:
+    """Whether torchrun, Slurm, LSF, MPI or a person's own settings say which machine this is."""
+    by_hand = "MASTER_ADDR" in os.environ and not os.environ.keys().isdisjoint(("NODE_RANK", "GROUP_RANK"))
+    if by_hand or processes_started() is not None:
+        return True
+    _import_fabric()
+    from lightning.fabric.plugins.environments.lsf import LSFEnvironment
+    from lightning.fabric.plugins.environments.mpi import MPIEnvironment
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+    return any(kind.detect() for kind in (SLURMEnvironment, LSFEnvironment, MPIEnvironment))
+
+
 def start_fabric(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
     """Start the processes of a training; each comes back from here on a device of its own.
 
@@ -83,6 +124,49 @@ def start_fabric(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
     # Batches are of one shape, so the search for the fastest convolutions is done once.
     torch.backends.cudnn.benchmark = True
     return fabric
+
+
+@runtime_checkable
+class FigureLogger(Protocol):
+    """What a run uses of Lightning's loggers."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        """Note figures by their names."""
+
+    def finalize(self, status: str) -> None:
+        """Write out what is still held."""
+
+
+def check_logger(name: Logger | None) -> None:
+    """Refuse a logger whose library is not installed; ValueError says so."""
+    if name is not None and find_spec(name) is None:
+        raise ValueError(f"`logger` is {name}, which is not installed: pip install 'maxtunnel[{name}]'")
+
+
+def start_logger(name: Logger, run: Path, step: int) -> FigureLogger:
+    """Lightning's logger of this name for a run.
+
+    Args:
+        name: what it writes to.
+        run: the run's folder, whose name the run has there too; TensorBoard's files are in it.
+        step: the step that is resumed. TensorBoard drops what comes after it; with the others each start is a
+            run of its own, and where they write is said by their own environment variables.
+    """
+    check_logger(name)
+    _import_fabric()
+    logger: Any
+    if name == "tensorboard":
+        from lightning.fabric.loggers.tensorboard import TensorBoardLogger
+
+        logger = TensorBoardLogger(run, name="", version="tensorboard", purge_step=step + 1)
+        return logger
+    from lightning.pytorch import loggers
+
+    if name == "wandb":
+        logger = loggers.WandbLogger(name=run.resolve().name, project="maxtunnel", save_dir=run)
+    else:
+        logger = loggers.MLFlowLogger(experiment_name="maxtunnel", run_name=run.resolve().name)
+    return logger
 
 
 def _import_fabric() -> None:
@@ -129,6 +213,8 @@ def make_optimizer(trained: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     ]
     if recipe.optimizer == "adagrad":
         return torch.optim.Adagrad(groups, eps=recipe.epsilon)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=recipe.betas[0])
     device = next(trained.parameters()).device
     on_cuda = device.type == "cuda"
     for group in groups:

@@ -1,12 +1,14 @@
 """The loop that trains every phase: a run in a folder, which can be resumed, or a training in memory."""
 
+import logging
 import math
+import shlex
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +23,10 @@ from maxtunnel.support.progress import OnProgress, Stopped, silent
 from maxtunnel.training.average import Average
 from maxtunnel.training.batch import Batch, Batches
 from maxtunnel.training.config import TrainingConfig
-from maxtunnel.training.engine import Update, make_optimizer, place, start_fabric
+from maxtunnel.training.engine import Update, check_launched, make_optimizer, place, start_fabric
 from maxtunnel.training.feeds import ENDLESS
 from maxtunnel.training.log import Log
+from maxtunnel.training.peers import connected_peers
 from maxtunnel.training.phases import Phase
 from maxtunnel.training.recipes import Recipe
 from maxtunnel.training.state import State
@@ -131,7 +134,9 @@ class Session:
         self.network, self.task, self.run, self.config = network, task, run, config.begun(run, resume)
         self.started = time.monotonic()
         recipe = self.config.recipe
+        check_launched(config.devices, config.nodes)
         self.fabric = start_fabric(recipe, config.devices, config.nodes)
+        self.peers = connected_peers(self.fabric.device, config.devices)
         # Cutting a batch needs as many images for each process.
         if recipe.batch % self.fabric.world_size:
             raise ValueError(
@@ -143,6 +148,7 @@ class Session:
         self.state = State(whole, task, recipe)
         if resume:
             self.state.load(run)
+            self._check_same_state()
         self._before = self.state.seconds
         self._update = Update(self.fabric, task, self.state.optimizer)
         # For a run that is bound in time: when it ends, and at which steps and times its last rows ended.
@@ -198,14 +204,14 @@ class Session:
         state, alone = self.state, self.fabric.world_size == 1
         done: list[Tensor] = []
         saved = row_began = time.monotonic()
-        with interrupts() as interrupted, closing(log):
+        with interrupts() as interrupted, log:
             while not self._ended:
                 done.append(self.step(state.step, at(state.step)))
                 state.step += 1
                 if not (self._ended or state.step % ROW == 0 or (alone and interrupted.is_set())):
                     continue
                 # Processes stop together, at the end of a row: a signal reaches them at different steps.
-                stop = self._any(interrupted.is_set())
+                stop = self.peers.any(interrupted.is_set())
                 # Wait for the device, whose pace it is.
                 done[-1].tolist()
                 # It may make this step the last one.
@@ -214,7 +220,7 @@ class Session:
                 looks = state.step % max(ROW, steps // _LOOKS // ROW * ROW) == 0
                 self._end_row(done, time.monotonic() - row_began, log, on_progress)
                 with state.in_use():
-                    enough = looks and not ends and self._any(reached())
+                    enough = looks and not ends and self.peers.any(reached())
                     if log.writes and (ends or looks):
                         show(state.step)
                 if log.writes and (ends or stop or enough or time.monotonic() - saved > CHECKPOINT_SECONDS):
@@ -226,7 +232,7 @@ class Session:
                 if stop and not ends:
                     raise TrainingStopped(
                         f"stopped at step {state.step} of {steps}, saved; "
-                        f"go on with: maxtunnel {self.config.phase} --resume {self.run}"
+                        f"go on with: maxtunnel {self.config.phase} --resume {shlex.quote(str(self.run))}"
                     )
                 done, row_began = [], time.monotonic()
 
@@ -261,7 +267,28 @@ class Session:
             if not self._resumed:
                 self.network.save(self.run / "model.safetensors")
             self.config.save(self.run)
-        return Log(self.run, self.state.step, self.task.metric, self.fabric.is_global_zero)
+        self._warn_of_lone_folder()
+        return Log(
+            self.run, self.state.step, self.task.metric, self.fabric.is_global_zero, self.config.logger
+        )
+
+    def _check_same_state(self) -> None:
+        """Refuse to go on where the machines hold different states of the run."""
+        found = self.peers.gather(self.state.step)
+        if len(set(found)) > 1:
+            raise ValueError(
+                f"{self.run} differs between machines: its processes would go on at the steps {found}; "
+                "put it on storage that all of them share, or copy it from the machine of the first one"
+            )
+
+    def _warn_of_lone_folder(self) -> None:
+        """Tell of machines that do not see the run's folder, which the first process writes."""
+        self.peers.wait()
+        if self.peers.any(not (self.run / "config.json").exists()) and self.fabric.is_global_zero:
+            logging.getLogger("maxtunnel").warning(
+                "%s is not on storage that all machines share: copy it to each before the run is resumed",
+                self.run,
+            )
 
     def _keep_to_time(self) -> None:
         """Change how many steps the run has where they would end at another time than was asked for.
@@ -328,13 +355,6 @@ class Session:
                 )
         loss, metric = values.mean(0).tolist()
         return loss, self.task.summarise(metric)
-
-    def _any(self, here: bool) -> bool:
-        """Whether something is so in any of the processes."""
-        if self.fabric.world_size == 1:
-            return here
-        flag = torch.tensor(float(here), device=self.fabric.device)
-        return float(self.fabric.all_reduce(flag, reduce_op="sum")) > 0
 
 
 def _curve(task: Phase, metrics: Float[Tensor, " steps"]) -> tuple[tuple[int, float], ...]:

@@ -1,6 +1,7 @@
 """Runs from names: folders and stores become photographs, models become networks, training gets both."""
 
 import logging
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -14,9 +15,12 @@ from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.mirrored import MirroredDecoder
 from maxtunnel.models.provenance import LEARNED
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.support.choices import DecoderKind, Precision, RecipeName, Resize
+from maxtunnel.support.choices import DecoderKind, Logger, Precision, RecipeName, Resize
+from maxtunnel.support.files import FormatError, check_folder
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.training.config import TrainingConfig
+from maxtunnel.training.engine import check_launched, check_logger
+from maxtunnel.training.peers import join_peers, minding_peers, processes_started
 from maxtunnel.training.recipes import PhaseName, recipe_of
 from maxtunnel.training.train import train_decoder, train_encoder
 from maxtunnel.zoo.names import load
@@ -38,6 +42,7 @@ class Options(TypedDict, total=False):
     target_rmse: float | None
     devices: int
     nodes: int
+    logger: Logger | None
 
 
 def make_config(
@@ -65,8 +70,8 @@ def make_config(
 
     Raises:
         ValueError: both `steps` and `minutes` are given, or `start` and a model for `encoder`, or
-            `rate_weight` for an encoder that does not learn, or training and test photographs are the same,
-            or a number is not above 0.
+            `rate_weight` for an encoder that does not learn, or `width` without a strong decoder, or training
+            and test photographs are the same, or a number is not above 0, or the `logger` is not installed.
     """
     bounds = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "rate_weight": rate_weight}
     for name, value in bounds.items():
@@ -77,6 +82,8 @@ def make_config(
     learned = phase == "train" and options.get("encoder") == LEARNED
     if options.get("start") is not None and not learned and options.get("encoder", "random") != "random":
         raise ValueError("`start` and `encoder` both name a model: the one to start from has its encoder")
+    if options.get("width") is not None and options.get("decoder") != "strong":
+        raise ValueError("`width` is that of a strong decoder: give `decoder` strong too, or leave it out")
     if rate_weight is not None and not learned:
         raise ValueError("`rate_weight` is what switches cost an encoder that learns: give `encoder` learned")
     if val is not None and data is not None and val.resolve() == data.resolve():
@@ -92,6 +99,7 @@ def make_config(
         rate_weight=rate_weight or chosen.rate_weight,
         precision=precision or chosen.precision,
     )
+    check_logger(options.get("logger"))
     # Absolute, so that the run can be resumed from anywhere.
     source = "" if data is None else str(data.resolve())
     held_out = None if val is None else str(val.resolve())
@@ -126,17 +134,21 @@ def train(
         steps, batch, learning_rate, rate_weight, precision: in the place of the recipe's.
         on_progress: told what is done, how far and out of how much.
         options: `seed`, `decoder`, `width`, `start`, `encoder`, `size`, `resize`, `minutes`, `target_rmse`,
-            `devices` and `nodes`, as in `TrainingConfig`.
+            `devices`, `nodes` and `logger`, as in `TrainingConfig`.
 
     Returns:
         The network, which `out` also holds as model.safetensors. Files that could not be read are logged.
 
     Raises:
+        NotLaunched: `nodes` is more than 1, and no launcher has started this process.
+        PeerLost: another process of the training ended.
         ValueError: settings that contradict each other, or photographs of another size than the store's.
         FormatError: there are no photographs, or no such model.
         TrainingStopped: interrupted by Ctrl-C or SIGTERM; the state is saved.
         TrainingDiverged: the loss became NaN or infinite; the last good state is saved.
     """
+    check_launched(options.get("devices", 1), options.get("nodes", 1))
+    check_folder(out)
     made = _named(network) if isinstance(network, str | Path) else network
     if isinstance(made, TunnelNetwork):
         options = _options_of(made, options)
@@ -159,7 +171,7 @@ def train(
     if isinstance(made, Architecture):
         made = _new_network(made, data, config)
     elif config.taken is not None:
-        take_encoder(made, load(config.taken))
+        take_encoder(made, _taken(config.taken))
     made, skipped = _run(made, data, held_out, Path(out), config, False, on_progress)
     for _, reason in skipped:
         logging.getLogger("maxtunnel").warning("skipped: %s", reason)
@@ -177,7 +189,10 @@ def start_run(
     Raises:
         ValueError: the encoder, or the network to start from, is of another architecture, or that has another
             kind of decoder.
+        NotLaunched, PeerLost: as for `train`.
     """
+    check_launched(config.devices, config.nodes)
+    check_folder(out)
     shape = Architecture.parse(architecture)
     data, val = _read(config, on_progress)
     return _run(_new_network(shape, data, config), data, val, out, config, False, on_progress)
@@ -187,10 +202,11 @@ def resume_run(run: Path, on_progress: OnProgress = silent) -> tuple[TunnelNetwo
     """Go on with the run in a folder, with everything as its config.json says.
 
     Raises:
-        ValueError: its photographs came from memory.
+        ValueError: its photographs came from memory, or machines hold different states of the run.
         FormatError: there is no run, or nothing sound to resume.
+        NotLaunched, PeerLost: as for `train`.
     """
-    config = TrainingConfig.load(run)
+    config = _config_of(run)
     if not config.data:
         raise ValueError(
             f"{run} was trained on photographs from memory: go on with `train_decoder` or `train_encoder`, "
@@ -198,6 +214,23 @@ def resume_run(run: Path, on_progress: OnProgress = silent) -> tuple[TunnelNetwo
         )
     data, val = _read(config, on_progress)
     return _run(TunnelNetwork.load(run / "model.safetensors"), data, val, run, config, True, on_progress)
+
+
+def _config_of(run: Path) -> TrainingConfig:
+    """What the run in a folder was asked for, once all its processes have met."""
+    try:
+        config = TrainingConfig.load(run)
+    except FormatError as error:
+        if (processes_started() or 1) == 1:
+            raise
+        # The others are to notice that this process ends.
+        join_peers()
+        raise FormatError(
+            f"{error}; a run on several machines goes on from storage that all of them share, or from a copy "
+            "of its folder on each"
+        ) from None
+    check_launched(config.devices, config.nodes)
+    return config
 
 
 def take_encoder(network: TunnelNetwork, source: TunnelNetwork) -> None:
@@ -276,8 +309,18 @@ def _new_network(architecture: Architecture, data: ImageSet, config: TrainingCon
     if started is not None:
         take_encoder(network, started)
     elif config.taken is not None:
-        take_encoder(network, load(config.taken))
+        take_encoder(network, _taken(config.taken))
     return network
+
+
+def _taken(encoder: str) -> TunnelNetwork:
+    """The network whose encoder is taken."""
+    try:
+        return load(encoder)
+    except FormatError as error:
+        if Path(encoder).exists():
+            raise
+        raise FormatError(f"`encoder` is {encoder}: expected random, learned, or a model ({error})") from None
 
 
 def _started(start: str, architecture: Architecture) -> TunnelNetwork:
@@ -304,11 +347,15 @@ def _run(
     resume: bool,
     on_progress: OnProgress,
 ) -> tuple[TunnelNetwork, Skipped]:
-    if config.phase == "train":
-        pixels = None if val is None else val.pixels
-        train_decoder(network, data.pixels, run, config, val=pixels, resume=resume, on_progress=on_progress)
-    else:
-        _pretrain(network, data, val, run, config, resume, on_progress)
+    again = f"maxtunnel {config.phase} --resume {shlex.quote(str(run))}"
+    with minding_peers(f"start all of them again, with: {again}"):
+        if config.phase == "train":
+            pixels = None if val is None else val.pixels
+            train_decoder(
+                network, data.pixels, run, config, val=pixels, resume=resume, on_progress=on_progress
+            )
+        else:
+            _pretrain(network, data, val, run, config, resume, on_progress)
     return network, data.skipped + (() if val is None else val.skipped)
 
 

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from maxtunnel.data.batches import PIECE, Order, Pixels, cut
 from maxtunnel.data.images import write_png
-from maxtunnel.evaluation.evaluate import evaluate
+from maxtunnel.evaluation.measuring import measure_all
+from maxtunnel.evaluation.records import Evaluation
+from maxtunnel.evaluation.rows import Album
 from maxtunnel.models.classifier import Classifier
 from maxtunnel.models.provenance import PhaseRecord, Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.parts import here
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.training.config import DEFAULTS, TrainingConfig
 from maxtunnel.training.feeds import ENDLESS, LabelFeed, LearningFeed, SwitchFeed
@@ -53,7 +56,8 @@ def train_decoder(
     Raises:
         TrainingStopped: interrupted by Ctrl-C or SIGTERM; the state is saved.
         TrainingDiverged: the loss became NaN or infinite; the last good state is saved.
-        ValueError: there are no photographs, none to measure a target on, or `run` holds another run.
+        ValueError: there are no photographs, none to measure a target on, or not as many in all processes, or
+            `run` holds another run.
         FormatError: there is nothing sound to resume.
     """
     _check_some(photographs)
@@ -70,6 +74,7 @@ def train_decoder(
         else Reconstruction(network.decoder, network.scale)
     )
     session = Session(network, task, Path(run), config, resume)
+    _check_same(session, photographs, val)
     pixels = _resident(photographs, session.fabric.device)
     feed = _feed(session, pixels, on_progress)
     reached = _target(session, val, config.target_rmse, on_progress)
@@ -78,8 +83,8 @@ def train_decoder(
     session.settle()
     network.encoder.requires_grad_(False)
     record = _record(session, len(photographs))
-    if val is not None and session.fabric.is_global_zero:
-        result = evaluate(network, val)
+    if val is not None:
+        result = _measure(session, val)
         record = replace(
             record,
             val=_short_name(config.val or ""),
@@ -131,17 +136,18 @@ def train_encoder(
     task = Classification(network, Classifier(network.architecture, classes, size, generator))
     network.encoder.requires_grad_(True)
     session = Session(network, task, Path(run), replace(config, phase="pretrain"), resume)
+    _check_same(session, photographs, None if val is None else val[0])
     pixels = _resident(photographs, session.fabric.device)
     session.fit(LabelFeed(network, pixels, labels, session.order(len(pixels))).at, on_progress)
     session.settle()
     network.encoder.requires_grad_(False)
     record = replace(_record(session, len(photographs)), classes=classes)
-    if val is not None and session.fabric.is_global_zero:
+    if val is not None:
         record = replace(
             record,
             val=_short_name(config.val or ""),
             val_images=len(val[1]),
-            top1=top1(task, network, *val),
+            top1=top1(task, network, *val, session.peers),
         )
     session.finish(Provenance(pretraining=record))
     return network
@@ -152,6 +158,16 @@ def _check_some(photographs: Pixels) -> None:
         raise ValueError("there are no photographs to train on")
     if photographs.dtype != torch.uint8:
         raise ValueError(f"`photographs` are {photographs.dtype}: give uint8, 0 to 255")
+
+
+def _check_same(session: Session, photographs: Pixels, val: Pixels | None) -> None:
+    """Refuse photographs that are not as many in all processes, whose sums would not fit together."""
+    for name, pixels in (("photographs", photographs), ("val", val)):
+        counts = session.peers.gather(0 if pixels is None else len(pixels))
+        if len(set(counts)) > 1:
+            raise ValueError(
+                f"`{name}` differ between machines, whose processes read {counts} of them: give all the same"
+            )
 
 
 def _resident(pixels: Pixels, device: torch.device) -> Pixels:
@@ -165,7 +181,7 @@ def _feed(session: Session, pixels: Pixels, on_progress: OnProgress) -> SwitchFe
     """The batches for a decoder, or for encoder and decoder together."""
     network, order = session.network, session.order(len(pixels))
     if not session.config.learned:
-        return SwitchFeed(network, pixels, order, session.most_steps, on_progress)
+        return SwitchFeed(network, pixels, order, session.most_steps, on_progress, peers=session.peers)
     # A run that is bound in time comes to know its steps on the way, and the recipe with it.
     return LearningFeed(
         network, pixels, order, session.config.seed, lambda step: session.config.recipe.noise_at(step)
@@ -178,26 +194,45 @@ def _target(
     """What tells whether the decoder has come as close to the photographs of `val` as was asked for."""
     if val is None or target_rmse is None:
         return lambda: False
-    images = len(val)
-    order = Order(images, PIECE, 0, reshuffle=False, flips=False)
-    frozen = not session.config.learned
-    feed = SwitchFeed(session.network, val, order, ENDLESS, on_progress, frozen)
-    return lambda: _rmse(session, feed, images) <= target_rmse
+    frozen, own = not session.config.learned, _share(val, session)
+    # In the order in which they lie: whatever shares the pieces, each holds the same photographs.
+    order = Order(len(own), PIECE, None, reshuffle=False, flips=False)
+    feed = SwitchFeed(session.network, own, order, ENDLESS, on_progress, frozen, session.peers)
+    return lambda: _rmse(session, feed, len(val)) <= target_rmse
+
+
+def _share(pixels: Pixels, session: Session) -> Pixels:
+    """The pieces of some photographs that this process measures: every so many, from its own number on."""
+    if session.peers.ranks == 1:
+        return pixels
+    pieces = torch.arange(len(pixels)).split(PIECE)[session.peers.rank :: session.peers.ranks]
+    numbers = torch.cat([*pieces, torch.arange(0)])
+    return pixels[numbers] if isinstance(pixels, Tensor) else pixels.select(numbers)
 
 
 @torch.no_grad()
 def _rmse(session: Session, feed: SwitchFeed, images: int) -> float:
-    """RMSE of the `images` images of a feed, in float32."""
-    squares, values = 0.0, 0
-    for step, start in enumerate(range(0, images, PIECE)):
+    """RMSE of `images` images, of which the feed has this process's share; in float32, equal in all."""
+    peers, pieces = session.peers, -(-images // PIECE)
+    # Of each piece: other than zero where it was measured.
+    squares = torch.zeros(pieces, dtype=torch.float64)
+    for step, piece in enumerate(range(peers.rank, pieces, peers.ranks)):
         codes, target = feed.at(step)
         # The last batch goes on with the first images again.
-        count = min(PIECE, images - start)
-        squares += float(
-            session.network.decoder.squared_error([where[:count] for where in codes], target[:count])
+        count = min(PIECE, images - piece * PIECE)
+        squares[piece] = session.network.decoder.squared_error(
+            [where[:count] for where in codes], target[:count]
         )
-        values += target[:count].numel()
-    return math.sqrt(squares / values) / session.network.scale
+    values = images * feed.values
+    return math.sqrt(sum(peers.total(squares).tolist()) / values) / session.network.scale
+
+
+def _measure(session: Session, val: Pixels) -> Evaluation:
+    """What the network reached on the photographs of `val`, which all processes measure together."""
+    spread = here if session.peers.ranks == 1 else session.peers.spread
+    config = session.config
+    (result,), _ = measure_all([session.network], [""], Album(val), config.size, config.resize, spread=spread)
+    return result
 
 
 def _write_samples(network: TunnelNetwork, pixels: Pixels, run: Path, step: int) -> None:
