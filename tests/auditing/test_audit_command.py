@@ -163,7 +163,7 @@ def test_a_broken_metric_gets_one_line(models, photographs_folder, tmp_path, cap
     arguments = ("--data", data, "--size", 16, "--steps", 2, "--mitigations", 1, "--out", tmp_path / "out")
     status, _ = call("audit", "models.py:build", *arguments, "--metric", "models.py:broken_metric")
     assert status == 2
-    assert "--metric fails with nothing done in place (KeyError" in capsys.readouterr().err
+    assert "--metric fails with nothing done (KeyError" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

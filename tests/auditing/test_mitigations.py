@@ -143,7 +143,7 @@ def test_mitigations_are_measured_with_the_models_task():
 def test_a_metric_is_refused_before_any_training():
     phases = []
     images = torch.zeros(100, 3, 16, 16, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="`metric` fails with nothing done in place"):
+    with pytest.raises(ValueError, match="`metric` fails with nothing done"):
         audit(nn.MaxPool2d(2), images, config=AuditConfig(steps=2, mitigations=1.0),
               metric=lambda model: "high", on_progress=lambda phase, *_: phases.append(phase))  # fmt: skip
     assert phases == []
@@ -152,7 +152,9 @@ def test_a_metric_is_refused_before_any_training():
 def test_bits_of_a_part_of_the_levels_are_those_of_that_part():
     found = audit(Pools(), photographs(20), holdout=photographs(8, seed=1),
                   config=AuditConfig(steps=1, images=8, mitigations=1.0, levels=(1, 2), width=4,
-                                      decoder="mirrored"))  # fmt: skip
+                                      decoder="mirrored"), metric=lambda model: [0.25, 0.75])  # fmt: skip
+    # A metric that tells of each photograph counts as its mean.
+    assert {mitigation.metric for mitigation in found.mitigations} == {0.5}
     bits = {mitigation.name: mitigation.bits for mitigation in found.mitigations}
     assert bits["nothing done"] == 2 * 3 * (16 * 16 + 8 * 8)
     assert bits["deepest 1 of 2 levels only"] == 2 * 3 * 8 * 8

@@ -57,7 +57,7 @@ def test_it_writes_weights_page_and_record(folder, photographs_folder):
     )  # fmt: skip
     assert status == 0, output
     assert sorted(path.name for path in (folder / "out").iterdir()) == [
-        "protect.html", "protect.json", "weight-1.safetensors"
+        "protect.html", "protect.json", "readers", "weight-1.safetensors"
     ]  # fmt: skip
     for text in ("original", "weight 1", "outputs lost", "load_state_dict", "Report: out/protect.html"):
         assert text in output
@@ -65,6 +65,33 @@ def test_it_writes_weights_page_and_record(folder, photographs_folder):
     assert content["origin"]["model"] == "models.py:build"
     assert content["config"]["weights"] == [1.0]
     assert content["models"][0]["score"]["ci95"] is not None
+
+
+def test_an_earlier_result_is_kept_unless_it_is_gone_on_with(folder, photographs_folder, capsys):
+    command = (
+        "protect", "models.py:build", "--data", photographs_folder, "--holdout", other(photographs_folder),
+        "--size", 16, "--weights", "1", "--width", 4, "--alone", "--out", "out", "--steps",
+    )  # fmt: skip
+    assert call(*command, 2, "--resume")[0] == 2
+    assert "out holds no protection to go on with: leave --resume out" in capsys.readouterr().err
+    assert call(*command, 2)[0] == 0
+    before = {path.name: path.read_bytes() for path in (folder / "out").glob("*.safetensors")}
+    capsys.readouterr()
+    assert call(*command, 2)[0] == 2
+    assert (
+        "out holds a protection: go on with it (--resume), or name another --out" in capsys.readouterr().err
+    )
+    assert call(*command, 3, "--resume")[0] == 2
+    assert "other settings: give the same (only --minutes may differ)" in capsys.readouterr().err
+    assert call(*command, 2, "--resume")[0] == 0
+    assert {path.name: path.read_bytes() for path in (folder / "out").glob("*.safetensors")} == before
+
+
+@pytest.mark.parametrize("command", ["protect", "audit"])
+def test_minutes_and_steps_are_not_given_both(photographs_folder, capsys, command):
+    status, _ = call(command, "models.py:build", "--data", photographs_folder, "--minutes", 1, "--steps", 2)
+    assert status == 2
+    assert "--minutes and --steps both bound the work: give one of them" in capsys.readouterr().err
 
 
 def other(photographs):
@@ -89,7 +116,7 @@ def other(photographs):
         ("models.py:build", ["--weights", "-1"], "--weights is -1: expected finite numbers of at least 0"),
         ("models.py:build", ["--levels", "2"], "--levels is 2: expected numbers of poolings, in call order"),
         ("models.py:build", ["--learning-rate", "0"], "--learning-rate is 0.0: expected a finite number"),
-        ("models.py:build", ["--metric", "models.py:broken"], "--metric fails with nothing done (KeyError"),
+        ("models.py:build", ["--metric", "models.py:broken"], "--metric fails with the model as it was (Key"),
         ("models.py:build", ["--minutes", "0.01"], "--minutes is 0.01: 100 steps for each"),
         ("models.py:build", ["--out", "models.py"], "models.py cannot be written to"),
     ],

@@ -3,7 +3,8 @@
 import json
 import os
 import signal
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from maxtunnel.protection import ProtectionConfig, protect, write_report
 from maxtunnel.protection.conclusions import verdict, warnings
 from maxtunnel.protection.outputs import Distillation, outputs_in
 from maxtunnel.protection.tables import tabulate
+from maxtunnel.support.files import FormatError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SEEN, HELD = photographs(24), photographs(8, seed=1)
@@ -145,6 +147,45 @@ def test_an_interruption_keeps_what_is_trained(tmp_path):
     assert "interrupted" in write_report(result, tmp_path).read_text()
 
 
+def test_what_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path):
+    # After ten steps it is told how far a fine-tuning is: the last one is cut short.
+    config = ProtectionConfig(weights=(0.0, 2.0, 3.0), steps=12, width=4, images=8, alone=True)
+    run = partial(protect, build(), SEEN, holdout=HELD, config=config, metric=mean_of)
+    whole = run(tmp_path / "whole")
+
+    told = []
+
+    def stop(phase, *_):
+        if phase == "weight 3" and not told:
+            told.append(phase)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    partly = run(tmp_path / "out", on_progress=stop)
+    assert (partly.interrupted, partly.models[-1].tuning.complete) == (True, False)
+    phases = []
+    resumed = run(tmp_path / "out", on_progress=lambda phase, *_: phases.append(phase), resume=True)
+    # What was done is not done again.
+    assert not {"original", "weight 0"} & {*phases}
+    assert "weight 3" in phases
+    assert (resumed.images, resumed.left_out) == (whole.images, whole.left_out)
+    assert (resumed.original.leak, resumed.original.score.value) == (
+        whole.original.leak,
+        whole.original.score.value,
+    )
+    for ours, theirs in zip(resumed.models, whole.models, strict=True):
+        assert (ours.leak, ours.lost, ours.tuning.curve) == (theirs.leak, theirs.lost, theirs.tuning.curve)
+        assert torch.equal(ours.score.each, theirs.score.each)
+    changed = replace(config, weights=(0.0, 2.0))
+    with pytest.raises(ValueError, match="of another model, other photographs or other settings"):
+        protect(build(), SEEN, tmp_path / "out", holdout=HELD, config=changed, resume=True)
+    # The same weights see something else, so their switches are others.
+    with pytest.raises(ValueError, match="of another model, other photographs or other settings"):
+        run(tmp_path / "out", resume=True, preprocess=lambda images: 1 - images)
+    (tmp_path / "out" / "weight-2.safetensors").write_bytes(b"damaged")
+    with pytest.raises(FormatError, match=r"weight-2\.safetensors is damaged"):
+        run(tmp_path / "out", resume=True)
+
+
 class Returns(nn.Module):
     """A convolution, a pooling, and what is given of it."""
 
@@ -176,7 +217,7 @@ def test_what_cannot_be_protected_is_refused(model, message, tmp_path):
 
 def test_a_metric_that_fails_is_refused_before_any_training(tmp_path):
     phases = []
-    with pytest.raises(ValueError, match="`metric` fails with nothing done"):
+    with pytest.raises(ValueError, match="`metric` fails with the model as it was"):
         protect(build(), SEEN, tmp_path, holdout=HELD, config=FEW, metric=lambda model: {}["a"],
                 on_progress=lambda phase, *_: phases.append(phase))  # fmt: skip
     assert phases == []

@@ -6,11 +6,11 @@ import pytest
 
 from maxtunnel.auditing.origin import NO_ORIGIN
 from maxtunnel.auditing.rows import Row
+from maxtunnel.auditing.scores import Score
 from maxtunnel.protection.conclusions import verdict, warnings
 from maxtunnel.protection.config import ProtectionConfig
 from maxtunnel.protection.duel import FineTuning
 from maxtunnel.protection.outcome import Line, Protection
-from maxtunnel.protection.scores import Score
 
 
 def row(explained):

@@ -15,8 +15,8 @@ from maxtunnel.auditing.loading import load_target
 from maxtunnel.auditing.outcome import AuditResult
 from maxtunnel.auditing.page import write_report
 from maxtunnel.auditing.run import audit
+from maxtunnel.auditing.scores import Metric
 from maxtunnel.auditing.targets import Preprocess, Target
-from maxtunnel.auditing.trials import Metric
 
 __all__ = [
     "AuditConfig",

@@ -110,7 +110,9 @@ class Conclusions:
         """What a reader must know before trusting a number."""
         result = self.of
         falling = [training.name for training in result.decoders if training.still_falling]
-        short = [training.name for training in result.decoders if training.steps < _SHORT]
+        # Below the least steps what rests on a decoder is withheld, and why stands there.
+        least = result.config.least_steps
+        short = [training.name for training in result.decoders if least <= training.steps < _SHORT]
         given = "minutes" if result.config.steps is None else "steps"
         blind = [result.rows[key].rmse for key in ("mean", "random", "fixed") if key in result.rows]
         spread = max(blind) / min(blind) - 1
@@ -269,5 +271,6 @@ def readable_minutes(minutes: float) -> str:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return ", ".join(names[:4]) + more
+    """A few names; they hold commas themselves."""
+    more = f"; and {len(names) - 4} more" if len(names) > 4 else ""
+    return "; ".join(names[:4]) + more

@@ -17,6 +17,7 @@ from maxtunnel.data.batches import Pixels
 from maxtunnel.data.images import to_float
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import check_folder
+from maxtunnel.support.parts import Spread, here
 from maxtunnel.support.progress import OnProgress, silent
 
 Skipped = tuple[tuple[Path, str], ...]
@@ -35,6 +36,7 @@ def audit_folder(
     metric: str | None = None,
     resume: bool = False,
     command: str = "",
+    spread: Spread = here,
     on_progress: OnProgress = silent,
 ) -> tuple[AuditResult, Path, Skipped]:
     """`audit` a model by name on a folder of photographs, and write the report.
@@ -53,6 +55,7 @@ def audit_folder(
         metric: `file.py:callable`; only with mitigations.
         resume: go on with the decoders of an audit in `out` that was interrupted.
         command: the command line, for the report.
+        spread: captures the photographs; the workers of an engine load `target` anew.
         on_progress: told of reading, of every capture and of every training.
 
     Returns:
@@ -95,6 +98,7 @@ def audit_folder(
         speed=speed,
         origin=Origin(command, target, str(data), str(holdout or ""), resize, preprocess or ""),
         shelf=shelf,
+        spread=spread,
         read=(len(images) + len(skipped), None if held is None else len(held) + len(skipped_held)),
     )
     return result, write_report(result, out), (*skipped, *skipped_held)

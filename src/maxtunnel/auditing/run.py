@@ -20,14 +20,16 @@ from maxtunnel.auditing.ledger import known_by
 from maxtunnel.auditing.origin import NO_ORIGIN, AuditRecord, Origin, hash_of_tensors, hash_of_weights
 from maxtunnel.auditing.outcome import AuditResult, MitigationResult
 from maxtunnel.auditing.photographs import check_photographs, split
-from maxtunnel.auditing.samples import sample
+from maxtunnel.auditing.samples import Again, sample
+from maxtunnel.auditing.scores import Metric
 from maxtunnel.auditing.shelf import NO_SHELF, Counts, Shelf
 from maxtunnel.auditing.speed import measure_speed
 from maxtunnel.auditing.targets import Preprocess, Target
-from maxtunnel.auditing.trials import Metric, check_metric, try_mitigations
+from maxtunnel.auditing.trials import check_metric, try_mitigations
 from maxtunnel.data.batches import Pixels
 from maxtunnel.data.images import to_float
 from maxtunnel.data.mean import mean_image
+from maxtunnel.support.parts import Spread, here
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.switches.recording import Recording
 from maxtunnel.training.loop import interrupts
@@ -47,6 +49,7 @@ def audit(
     origin: Origin = NO_ORIGIN,
     shelf: Shelf = NO_SHELF,
     read: tuple[int, int | None] | None = None,
+    spread: Spread = here,
 ) -> AuditResult:
     """Attack the pooling switches of a model with decoders of its own shape, and say what came through.
 
@@ -66,6 +69,7 @@ def audit(
         origin: for the report.
         shelf: keeps the decoders.
         read: how many files were read for `images` and for `holdout`, for a later audit that goes on.
+        spread: captures the photographs; the workers of an engine load the model that `origin` names.
 
     Raises:
         NoSwitches: the model has no 2-d max pooling.
@@ -85,7 +89,7 @@ def audit(
     seen, held = split(images, holdout, config.seed)
     if speed is None:
         speed = measure_speed(target, seen, config, TRYING * budget.seconds)
-    run = _Run(target, facts, budget, speed, origin, shelf, read or (None, None), on_progress)
+    run = _Run(target, facts, budget, speed, origin, shelf, read or (None, None), on_progress, spread)
     return run(seen, held, metric, metric_seconds)
 
 
@@ -102,7 +106,9 @@ class _Run:
         shelf: Shelf,
         read: tuple[int | None, int | None],
         on_progress: OnProgress,
+        spread: Spread = here,
     ) -> None:
+        self.spread = spread
         self.target, self.facts, self.budget, self.speed = target, facts, budget, speed
         self.origin, self.shelf, self.read, self.on_progress = origin, shelf, read, on_progress
         self.weights = hash_of_weights(target.model)
@@ -146,7 +152,17 @@ class _Run:
         most, most_held = CAPTURE * seconds, HELD_CAPTURE * seconds
         if earlier is not None:
             trained, held, most, most_held = earlier.trained, earlier.held, float("inf"), float("inf")
-        seen = sample(self.target, to_train[:trained], most, on_progress=self.on_progress)
+        origin, again = self.origin, None
+        if self.spread is not here and origin.model:
+            again = Again(origin.model, origin.preprocess or None, self.target.levels, self.weights)
+        seen = sample(
+            self.target,
+            to_train[:trained],
+            most,
+            on_progress=self.on_progress,
+            spread=self.spread,
+            again=again,
+        )
         held_samples = sample(
             self.target,
             to_measure[:held],
@@ -154,6 +170,8 @@ class _Run:
             rms=seen.rms,
             on_progress=self.on_progress,
             phase="capture held-out",
+            spread=self.spread,
+            again=again,
         )
         return Attacker(
             seen, held_samples, mean_image(seen.pixels), config.width, config.seed, config.images,
@@ -200,19 +218,18 @@ class _Run:
     def _announce(self, used: int, there: int) -> None:
         """Say what is to be expected before the time is spent."""
         config, budget, speed = self.budget.config, self.budget, self.speed
-        enough = readable_minutes(budget.enough_minutes(speed))
-        short = config.steps is None and config.minutes < budget.enough_minutes(speed)
         steps = ", ".join(f"of a {kind} decoder {seconds:.2g} s" for kind, seconds in speed.steps.items())
+        photographs = f"{used:,} of {there:,} photographs are trained on"
+        if config.steps is not None:
+            note = f"{config.steps:,} steps for the known switches, fewer for the rest"
+            self.on_progress("plan", 1, 1, f"{note}; a step takes {steps} here; {photographs}")
+            return
+        enough = budget.enough_minutes(speed)
         both = f", for both kinds from {readable_minutes(budget.strong_minutes(speed))} on"
         both = both if len(speed.steps) > 1 else ""
-        less = "; with less, much is left out or withheld" if short else ""
-        self.on_progress(
-            "plan",
-            1,
-            1,
-            f"a step takes {steps} here, so `minutes` makes sense from {enough} on"
-            f"{both}{less}; {used:,} of {there:,} photographs are trained on",
-        )
+        less = "; with less, much is left out or withheld" if config.minutes < enough else ""
+        note = f"a step takes {steps} here, so `minutes` makes sense from {readable_minutes(enough)} on"
+        self.on_progress("plan", 1, 1, f"{note}{both}{less}; {photographs}")
 
     def _result(
         self,

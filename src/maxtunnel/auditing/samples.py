@@ -3,16 +3,20 @@
 import math
 import time
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from maxtunnel.auditing.loading import load_target
+from maxtunnel.auditing.origin import hash_of_weights
 from maxtunnel.auditing.targets import Target
 from maxtunnel.data.batches import PIECE, Pixels
 from maxtunnel.data.images import to_float
 from maxtunnel.models.mirrored import Level, levels_of
 from maxtunnel.support.memory import free_memory
+from maxtunnel.support.parts import Parts, Spread, here, in_order
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.switches.packing import pack, unpack
@@ -91,6 +95,8 @@ def sample(
     rms: Float[Tensor, " c"] | None = None,
     on_progress: OnProgress = silent,
     phase: str = "capture",
+    spread: Spread = here,
+    again: "Again | None" = None,
 ) -> Samples:
     """Capture photographs in their order until all are done, time is up or half of the free memory is full.
 
@@ -102,7 +108,11 @@ def sample(
         rms: divides the features; by default their own.
         on_progress: told how many photographs are captured.
         phase: its name for `on_progress`.
+        spread: captures the photographs after the first few, with the model that `again` loads.
+        again: how workers come by the model; with an engine it must be given.
     """
+    if again is not None and spread is not here:
+        return _sample_apart(target, pixels, seconds, least, rms, on_progress, phase, spread, again)
     began, size = time.monotonic(), target.batch or (PIECE if seconds == math.inf else _FIRST)
     pieces: list[_Piece] = []
     done, most, each = 0, len(pixels), 0.0
@@ -116,6 +126,67 @@ def sample(
         if target.batch is None and seconds < math.inf:
             size = PIECE if each == 0 else max(_FIRST, min(PIECE, int(0.1 * seconds / each)))
         on_progress(phase, done, most, "")
+    return _joined(pixels[:done], pieces, rms)
+
+
+@dataclass(frozen=True)
+class Again:
+    """Captures photographs with a model that every worker loads by its name: a work that can be pickled.
+
+    Attributes:
+        text, preprocess: what `load_target` takes.
+        levels: as of `Target`.
+        weights: hash of the model's weights, which must be the same everywhere.
+    """
+
+    text: str
+    preprocess: str | None
+    levels: tuple[int, ...] | None
+    weights: str
+
+    def __call__(self, pixels: UInt8[Tensor, "n 3 h w"]) -> "_Piece":
+        """The fields of `Samples` for a few photographs."""
+        return _capture(_load_again(self), pixels)
+
+
+@cache
+def _load_again(again: Again) -> Target:
+    """The model, loaded once in each process."""
+    target = load_target(again.text, again.preprocess).observed(again.levels)
+    if hash_of_weights(target.model) != again.weights:
+        raise ValueError(
+            f"{again.text} has other weights in each process: give one that loads its weights from a file, "
+            "or seeds what draws them"
+        )
+    return target
+
+
+def _sample_apart(
+    target: Target,
+    pixels: Pixels,
+    seconds: float,
+    least: int,
+    rms: Float[Tensor, " c"] | None,
+    on_progress: OnProgress,
+    phase: str,
+    spread: Spread,
+    again: Again,
+) -> Samples:
+    """`sample` with all but the first few photographs captured elsewhere, as many at a time as here."""
+    began, size = time.monotonic(), target.batch or PIECE
+    pieces = [_capture(target, pixels[: min(size, len(pixels))])]
+    most, done = min(len(pixels), max(least, _fitting(pieces[0].template))), len(pieces[0].values)
+
+    def cut(number: int) -> UInt8[Tensor, "n 3 h w"]:
+        return pixels[number * size : min((number + 1) * size, most)]
+
+    parts = Parts(range(1, -(-most // size)), cut)
+    for piece in in_order(spread(again, parts)):
+        pieces.append(piece)
+        done += len(piece.values)
+        on_progress(phase, done, most, "")
+        if done >= least and time.monotonic() - began > seconds:
+            break
     return _joined(pixels[:done], pieces, rms)
 
 

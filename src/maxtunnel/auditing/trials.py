@@ -2,12 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import torch
-from torch import nn
 
 from maxtunnel.auditing.attacker import Attacker, CutShort
 from maxtunnel.auditing.budget import Budget, Speed
@@ -18,11 +14,9 @@ from maxtunnel.auditing.outcome import MitigationResult
 from maxtunnel.auditing.readers import Decoder
 from maxtunnel.auditing.rows import Row
 from maxtunnel.auditing.samples import LEAST_CAPTURED
-from maxtunnel.auditing.targets import Target, evaluating
+from maxtunnel.auditing.scores import Metric, score
+from maxtunnel.auditing.targets import Target
 from maxtunnel.support.files import one_line
-
-# A person's function, from a module that is called like the model to a number: how well it does its task.
-Metric = Callable[[nn.Module], Any]
 
 
 def try_mitigations(
@@ -78,14 +72,14 @@ def try_mitigations(
         except Exception as error:  # noqa: BLE001
             left_out.append(f"{mitigation.name} (failed: {type(error).__name__}: {one_line(error)})")
     left_out += [mitigation.name for mitigation in mitigations[count:]]
-    text = f"left out of the mitigations, for which there was not the time: {', '.join(left_out)}"
+    text = f"left out of the mitigations, for which there was not the time: {'; '.join(left_out)}"
     return tuple(results), [text] if left_out else []
 
 
 def check_metric(target: Target, metric: Metric) -> float:
     """Call the metric once, so that one that fails is refused before any training; the seconds it took."""
     began = time.monotonic()
-    _score(target, metric, UNMITIGATED)
+    _value(target, metric, UNMITIGATED)
     return time.monotonic() - began
 
 
@@ -132,8 +126,8 @@ class _Trial:
             name = f"{mitigation.name}, with features"
             given = DecoderInput(name, (mitigation.change,), what=True)
             features = self._attack(self._attacker_of(mitigation), given)
-        score = None if self.metric is None else _score(self.target, self.metric, mitigation)
-        return MitigationResult(mitigation.name, self._bits(mitigation), leak, features, score)
+        value = None if self.metric is None else _value(self.target, self.metric, mitigation)
+        return MitigationResult(mitigation.name, self._bits(mitigation), leak, features, value)
 
     def _attack(self, attacker: Attacker, given: DecoderInput) -> Row:
         return attacker.measure(attacker.train(given, self.steps, start=self.start), given)[0]
@@ -152,12 +146,6 @@ class _Trial:
         return sum(level.codes.numel() * mitigation.bits(level.window, number) for number, level in levels)
 
 
-def _score(target: Target, metric: Metric, mitigation: Mitigation) -> float:
-    try:
-        with evaluating(target.model, target.settings), torch.no_grad():
-            return float(metric(MitigatedModel(target, mitigation.swap)))
-    # A person's function may fail in any way, and a script may exit.
-    except (Exception, SystemExit) as error:
-        raise ValueError(
-            f"`metric` fails with {mitigation.name} in place ({type(error).__name__}: {one_line(error)})"
-        ) from error
+def _value(target: Target, metric: Metric, mitigation: Mitigation) -> float:
+    """What the metric says with a mitigation in place; the mean where it tells of each photograph."""
+    return score(target, metric, MitigatedModel(target, mitigation.swap), mitigation.name).value

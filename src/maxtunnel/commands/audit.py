@@ -7,9 +7,22 @@ from typing import Annotated, Literal
 
 import typer
 
-from maxtunnel.commands.console import finish_with_skipped, progress, say
-from maxtunnel.commands.options import Data, Holdout, Levels, Out, Preprocess, Resize, Size, Target
+from maxtunnel.commands.console import finish_with_skipped, say
+from maxtunnel.commands.measuring import planned_progress, refuse_both
+from maxtunnel.commands.options import (
+    Data,
+    Engine,
+    Holdout,
+    Levels,
+    Out,
+    Preprocess,
+    RayAddress,
+    Resize,
+    Size,
+    Target,
+)
 from maxtunnel.commands.tables import print_audit
+from maxtunnel.scale.cluster import start_engine
 from maxtunnel.support.progress import Stopped
 
 
@@ -20,7 +33,10 @@ def audit(
     size: Size = 128,
     resize: Resize = "bilinear",
     preprocess: Preprocess = None,
-    minutes: Annotated[float, typer.Option(help="For all but the mitigations.", min=0.01)] = 10.0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="For all but the mitigations; by default 10.", min=0.01, show_default=False),
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
@@ -55,24 +71,22 @@ def audit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the decoders of an interrupted audit in --out.")
     ] = False,
+    engine: Engine = "here",
+    ray_address: RayAddress = None,
 ) -> None:
     """Measure what the pooling indices of your model give away; write audit.html and audit.json.
 
     Ctrl-C writes what is known until then.
     """
     from maxtunnel.auditing import AuditConfig, audit_folder
+    from maxtunnel.auditing.config import DEFAULTS
     from maxtunnel.support.numbers import parse_numbers
 
+    refuse_both(minutes, steps)
     numbers = None if levels is None else parse_numbers(levels)
+    minutes = DEFAULTS.minutes if minutes is None else minutes
     config = AuditConfig(minutes, steps, mitigations, numbers, width=width, seed=seed, decoder=decoder)
-    with progress() as show:
-
-        def on_progress(phase: str, done: int, total: int, note: str) -> None:
-            if phase == "plan":
-                print(f"{Path(target).name}: {note}", file=sys.stderr)
-            else:
-                show(phase, done, total, note)
-
+    with planned_progress(target) as on_progress, start_engine(engine, ray_address) as spread:
         result, page, skipped = audit_folder(
             target,
             data,
@@ -84,6 +98,7 @@ def audit(
             preprocess=preprocess,
             metric=metric,
             resume=resume,
+            spread=spread,
             command=shlex.join(["maxtunnel", *sys.argv[1:]]),
             on_progress=on_progress,
         )

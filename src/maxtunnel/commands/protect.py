@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from maxtunnel.commands.console import finish_with_skipped, progress, say
+from maxtunnel.commands.console import finish_with_skipped, say
+from maxtunnel.commands.measuring import planned_progress, refuse_both
 from maxtunnel.commands.options import Data, Holdout, Levels, Out, Preprocess, Resize, Size, Target
 from maxtunnel.commands.tables import print_table
 from maxtunnel.support import choices
@@ -28,7 +29,9 @@ def protect(
             metavar="W,...",
         ),
     ] = "0,0.1,1",
-    minutes: Annotated[float, typer.Option(help="For everything.", min=0.01)] = 30.0,
+    minutes: Annotated[
+        float | None, typer.Option(help="For everything; by default 30.", min=0.01, show_default=False)
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
@@ -63,6 +66,9 @@ def protect(
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws split, readers and order.", min=0)] = 0,
     out: Out = Path("protected"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted protection in --out.")
+    ] = False,
 ) -> None:
     """Fine-tune your model so that its pooling indices give less away; write weights, protect.html and .json.
 
@@ -70,14 +76,15 @@ def protect(
     """
     from maxtunnel.protection import ProtectionConfig, protect_folder
     from maxtunnel.protection.conclusions import verdict, warnings
-    from maxtunnel.protection.config import parse_weights
+    from maxtunnel.protection.config import DEFAULTS, parse_weights
     from maxtunnel.protection.tables import tabulate
     from maxtunnel.protection.weights import how_to_load
     from maxtunnel.support.numbers import parse_numbers
 
+    refuse_both(minutes, steps)
     numbers = None if levels is None else parse_numbers(levels)
     config = ProtectionConfig(
-        minutes,
+        DEFAULTS.minutes if minutes is None else minutes,
         parse_weights(weights),
         steps,
         numbers,
@@ -88,17 +95,11 @@ def protect(
         width=width,
         seed=seed,
     )
-    with progress() as show:
-
-        def on_progress(phase: str, done: int, total: int, note: str) -> None:
-            if phase == "plan":
-                print(f"{Path(target).name}: {note}", file=sys.stderr)
-            else:
-                show(phase, done, total, note)
-
+    with planned_progress(target) as on_progress:
         result, page, skipped = protect_folder(
             target, data, out, config, holdout=holdout, size=size, resize=resize, preprocess=preprocess,
-            metric=metric, command=shlex.join(["maxtunnel", *sys.argv[1:]]), on_progress=on_progress,
+            metric=metric, resume=resume, command=shlex.join(["maxtunnel", *sys.argv[1:]]),
+            on_progress=on_progress,
         )  # fmt: skip
     print_table(tabulate(result))
     for sentence in verdict(result):
@@ -110,4 +111,7 @@ def protect(
     say(f"Report: {page}")
     finish_with_skipped(skipped)
     if result.interrupted:
-        raise Stopped("the report holds what was known when you interrupted, and the weights lie beside it")
+        raise Stopped(
+            "the report holds what was known when you interrupted, and the weights lie beside it; go on with "
+            f"--resume --out {out}"
+        )

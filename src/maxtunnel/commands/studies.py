@@ -47,7 +47,14 @@ def frontier(
 
 
 def triggers(
-    model: Annotated[str, typer.Argument(metavar="M", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Whose switches are asked: shipped name, saved file, run folder or .caffemodel.",
+            metavar="M",
+            show_default=False,
+        ),
+    ],
     data: Data,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The picture.", metavar="FILE.png", show_default=False)

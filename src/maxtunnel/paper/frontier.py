@@ -24,6 +24,7 @@ from maxtunnel.zoo.labels import labels as make_labels
 from maxtunnel.zoo.names import load, shipped
 
 FILE = "frontier.json"
+SIZE = 128  # of Table II's photographs
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,6 @@ class Point:
     rmse: float
     rmse_ci95: Interval
 
-    @property
-    def of_the_paper(self) -> float | None:
-        """RMSE by the lowest that Table II has at as many nominal bits; None where it has none."""
-        if self.nominal is None:
-            return None
-        budget = [row.rmse for row in ROWS if math.isclose(row.bits_per_pixel, self.nominal, rel_tol=0.01)]
-        return self.rmse / min(budget) if budget else None
-
 
 @dataclass(frozen=True)
 class Frontier:
@@ -72,6 +65,18 @@ class Frontier:
     resize: str
     bits_images: int
     points: tuple[Point, ...]
+
+    @property
+    def beside_the_paper(self) -> bool:
+        """Whether Table II is of photographs of this size."""
+        return self.size == SIZE
+
+    def of_the_paper(self, point: Point) -> float | None:
+        """RMSE by the lowest that Table II has at as many nominal bits; None where it has none."""
+        if point.nominal is None or not self.beside_the_paper:
+            return None
+        budget = [row.rmse for row in ROWS if math.isclose(row.bits_per_pixel, point.nominal, rel_tol=0.01)]
+        return point.rmse / min(budget) if budget else None
 
     def save(self, folder: Path) -> Path:
         """Write frontier.json into a folder."""
@@ -164,12 +169,15 @@ def tabulate(frontier: Frontier) -> Table:
     rows = tuple(
         (
             point.name, point.series, point.nominal, point.stored, point.stored_ci95, point.rmse,
-            point.rmse_ci95, point.of_the_paper,
+            point.rmse_ci95, frontier.of_the_paper(point),
         )
         for point in frontier.points
     )  # fmt: skip
     where = f"{frontier.images:,} photographs at {frontier.size}x{frontier.size}"
-    return Table(f"Bits per pixel and colour channel, and RMSE, on {where}", columns, rows)
+    title = f"Bits per pixel and colour channel, and RMSE, on {where}"
+    if not frontier.beside_the_paper:
+        title += f"\nTable II is of {SIZE}x{SIZE} pixels: nothing is put beside it"
+    return Table(title, columns, rows)
 
 
 def _series(network: TunnelNetwork) -> str:

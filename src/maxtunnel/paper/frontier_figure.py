@@ -29,10 +29,11 @@ def draw_frontier(frontier: Frontier) -> "Figure":
         figure = Figure(figsize=(9.6, 4.6))
         left, right = figure.subplots(1, 2, sharey=True)
         _series(left, frontier.points, lambda point: point.nominal)
-        left.plot(
-            [row.bits_per_pixel for row in ROWS], [row.rmse for row in ROWS], "x", color="#aaaaaa", ms=5,
-            label=_PAPER,
-        )  # fmt: skip
+        if frontier.beside_the_paper:
+            left.plot(
+                [row.bits_per_pixel for row in ROWS], [row.rmse for row in ROWS], "x", color="#aaaaaa", ms=5,
+                label=_PAPER,
+            )  # fmt: skip
         _series(right, frontier.points, lambda point: point.stored)
         _frame(left, "nominal: two bits a switch")
         _frame(right, "stored: whole files, headers too")

@@ -17,11 +17,12 @@ from maxtunnel.paper.table import ROWS, Row
 from maxtunnel.paper.trial import seconds_per_image
 from maxtunnel.support.choices import DecoderKind, RecipeName
 from maxtunnel.support.numbers import counted
-from maxtunnel.support.progress import OnProgress
+from maxtunnel.support.parts import Spread, here
+from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.loop import TrainingStopped
 from maxtunnel.training.recipes import PhaseName, Recipe, recipe_of
-from maxtunnel.training.runs import make_config, resume_run, start_run
+from maxtunnel.training.runs import Options, make_config, resume_run, start_run
 from maxtunnel.zoo.names import load, shipped
 
 # The experiment on dull colours: how much stronger the encoder sees chroma, and the row that it is done with.
@@ -154,19 +155,17 @@ class Training:
         return recipe_of(job.phase, self.recipe, job.decoder)
 
     def _config(self, job: Job) -> TrainingConfig:
-        return make_config(
-            job.phase,
-            self.recipe,
-            self.train,
-            # Decoders are measured afterwards, all alike; the accuracy of an encoder only now.
-            self.test if job.phase == "pretrain" else None,
-            steps=job.steps,
-            seed=job.seed,
-            size=self.size,
-            encoder=self._encoder(job),
-            decoder=job.decoder,
-            width=self.width if job.decoder == "strong" else WIDTH,
-        )
+        options: Options = {
+            "seed": job.seed,
+            "size": self.size,
+            "encoder": self._encoder(job),
+            "decoder": job.decoder,
+        }
+        if job.decoder == "strong":
+            options["width"] = self.width
+        # Decoders are measured afterwards, all alike; the accuracy of an encoder only now.
+        val = self.test if job.phase == "pretrain" else None
+        return make_config(job.phase, self.recipe, self.train, val, steps=job.steps, **options)
 
     def _encoder(self, job: Job) -> str:
         """The model whose encoder a run takes, or `random`."""
@@ -262,8 +261,9 @@ def do_all(
     training: Training,
     on_progress: OnProgress,
     announce: Callable[[str], None] = lambda text: None,
+    spread: Spread = here,
 ) -> None:
-    """Do runs one after the other.
+    """Do runs one after the other, or those that need nothing of each other side by side.
 
     Args:
         jobs: the runs.
@@ -271,12 +271,46 @@ def do_all(
         on_progress: told the progress of each run, and of all together the seconds that have passed and those
             that it will be in the end, going by the pace so far.
         announce: told where the end has moved far from what was said before.
+        spread: an engine does as many runs at a time as it has nodes, and tells only of whole ones.
     """
+    if spread is not here:
+        _do_apart(jobs, training, on_progress, spread)
+        return
     pace = Pace([training.seconds(job) for job in jobs], announce)
     for number, job in enumerate(jobs):
         training.run(job, _with_all(on_progress, job, training, pace, number))
         pace.move(number, 1.0)
         on_progress("all runs, seconds", pace.passed, pace.total, "")
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Does runs: a work that can be pickled. A run whose worker is lost goes on elsewhere."""
+
+    training: Training
+
+    def __call__(self, job: Job) -> str:
+        """Do a run, or what is left of it; its name."""
+        self.training.run(job, silent)
+        return job.name
+
+
+def _do_apart(jobs: Sequence[Job], training: Training, on_progress: OnProgress, spread: Spread) -> None:
+    """Do runs side by side, wave by wave: what a run takes from another is there before it begins."""
+    done = 0
+    for wave in _waves(jobs):
+        for _, name in spread(Runner(training), wave, whole_node=True):
+            done += 1
+            on_progress("runs", done, len(jobs), name)
+
+
+def _waves(jobs: Sequence[Job]) -> list[list[Job]]:
+    """What may be done side by side: encoders, then the paper's decoders, then what needs one of these."""
+    waves: list[list[Job]] = [[], [], []]
+    for job in jobs:
+        last = job.decoder == "strong" or job.chroma != 1
+        waves[0 if job.phase == "pretrain" else 2 if last else 1].append(job)
+    return [wave for wave in waves if wave]
 
 
 def _with_all(on_progress: OnProgress, job: Job, training: Training, pace: Pace, number: int) -> OnProgress:

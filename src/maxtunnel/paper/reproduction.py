@@ -38,12 +38,16 @@ from maxtunnel.paper.request import (
 from maxtunnel.paper.results import Result, TableRow, measure_once, tabulate
 from maxtunnel.paper.table import ROWS, Row, select
 from maxtunnel.paper.table_files import write_table
+from maxtunnel.support.parts import Spread, here
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.names import load
 
 
 def reproduce(
-    asked: Reproduction, on_progress: OnProgress = silent, announce: Callable[[str], None] = lambda text: None
+    asked: Reproduction,
+    on_progress: OnProgress = silent,
+    announce: Callable[[str], None] = lambda text: None,
+    spread: Spread = here,
 ) -> tuple[Path, list[TableRow]]:
     """Train what is missing, measure everything, and write table2.csv, table2.json, figures and report.html.
 
@@ -52,6 +56,7 @@ def reproduce(
         on_progress: told often where it is.
         announce: told beforehand what there is to do and about how long each part takes, and again where
             that turns out wrong.
+        spread: does the trainings. The workers of an engine write into `out`, and read the stores.
 
     Returns:
         The report and the table.
@@ -71,7 +76,7 @@ def reproduce(
     there += [(row, None) for row in ROWS if row.name in snapshots]
     announce(estimate(asked, plan, there, test))
     if plan.training is not None:
-        do_all(plan.jobs, plan.training, on_progress, announce)
+        do_all(plan.jobs, plan.training, on_progress, announce, spread)
     networks = _load_all(asked, snapshots, train)
     table = tabulate(_measure_all(networks, test, asked.out / "evaluations", on_progress))
     commands = remember_command(asked)

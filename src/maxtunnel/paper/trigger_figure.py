@@ -30,7 +30,9 @@ def draw_triggers(
     limit: int | None = 200,
     on_progress: OnProgress = silent,
 ) -> Triggers:
-    """Find the triggers of a model on photographs, and write them as one picture: a row a channel.
+    """Find the triggers of a model on photographs, and write them as one picture.
+
+    It has a row for each channel, and a column for each place of the maximum in its window.
 
     Args:
         model: what `load` takes.
@@ -56,7 +58,7 @@ def draw_triggers(
         told = ", ".join(f"{part:.0%}" for part in share)
         rows.append(Row(f"channel {channel + 1}", f"{told}; {bits:.2f} bits", large))
     with replacing(out) as temporary:
-        sheet(rows).save(temporary, "PNG")
+        sheet(rows, _PLACES).save(temporary, "PNG")
     return found
 
 

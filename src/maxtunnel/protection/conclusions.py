@@ -37,7 +37,9 @@ def warnings(result: Protection) -> list[str]:
     """Sentences without an end; what was left out stands among them."""
     falling = [training.name for training in result.readers if training.still_falling]
     partial = [line.name for line in result.models if line.tuning and not line.tuning.complete]
+    beyond = [line.name for line in result.lines if line.lost is not None and line.lost > 1]
     drawn_again = any(line.weight == 0 for line in result.models)
+    given = "time" if result.config.steps is None else "steps"
     control = (
         "; how far the original and the control (weight 0) are apart says what a draw of the reader does"
         if drawn_again
@@ -45,12 +47,14 @@ def warnings(result: Protection) -> list[str]:
     )
     texts = {
         "this was interrupted: the report is partial": result.interrupted,
-        f"fine-tunings that were cut short: {', '.join(partial)}": bool(partial),
-        f"readers of {result.steps:,} steps have hardly begun to learn: give more time": result.steps
+        f"fine-tunings that were cut short: {'; '.join(partial)}": bool(partial),
+        f"readers of {result.steps:,} steps have hardly begun to learn: give more {given}": result.steps
         < _SHORT,
-        f"readers whose error was still falling, which would have read more: {', '.join(falling)}": bool(
+        f"readers whose error was still falling, which would have read more: {'; '.join(falling)}": bool(
             falling
         ),
+        "over 100 % of the outputs lost: further from the original's than if all photographs had their mean "
+        f"output ({'; '.join(beyond)})": bool(beyond),
         "intervals cover the photographs, neither the draw of the readers nor that of the fine-tuning"
         + control: True,
     }

@@ -8,6 +8,7 @@ from maxtunnel.auditing.origin import Origin
 from maxtunnel.auditing.photographs import MOST, Source, refuse_overlap
 from maxtunnel.data.batches import Pixels
 from maxtunnel.protection.config import DEFAULTS, ProtectionConfig
+from maxtunnel.protection.kept import Kept
 from maxtunnel.protection.outcome import Protection
 from maxtunnel.protection.page import write_report
 from maxtunnel.protection.run import protect
@@ -30,6 +31,7 @@ def protect_folder(
     resize: Resize = "bilinear",
     preprocess: str | None = None,
     metric: str | None = None,
+    resume: bool = False,
     command: str = "",
     on_progress: OnProgress = silent,
 ) -> tuple[Protection, Path, Skipped]:
@@ -44,6 +46,7 @@ def protect_folder(
         size, resize: photographs are warped to a square of `size` pixels.
         preprocess: what `load_target` takes.
         metric: `file.py:callable`.
+        resume: go on with the protection in `out` that was interrupted.
         command: the command line, for the report.
         on_progress: told of reading, of every capture and of every training.
 
@@ -52,6 +55,7 @@ def protect_folder(
     """
     began = time.monotonic()
     check_folder(out)
+    earlier = Kept(out, resume).so_far()
     refuse_overlap(data, holdout)
     task = None if metric is None else find(metric)
     model = load_target(target, preprocess)
@@ -59,12 +63,15 @@ def protect_folder(
         raise ValueError(
             f"{target} is a network of ours, made so that its switches can be read: give a model of your own"
         )
-    seconds = _READING * 60 * config.minutes if config.steps is None else None
-    images, skipped = Source(data, size, resize).read(MOST, seconds, on_progress)
+    seconds = _READING * 60 * config.minutes if config.steps is None and earlier is None else None
+    most, most_held = (None, None) if earlier is None else (earlier.read, earlier.read_holdout)
+    images, skipped = Source(data, size, resize).read(most or MOST, seconds, on_progress)
     held: Pixels | None = None
     skipped_held: Skipped = ()
     if holdout is not None:
-        held, skipped_held = Source(holdout, size, resize).read(config.images, seconds, on_progress)
+        held, skipped_held = Source(holdout, size, resize).read(
+            most_held or config.images, seconds, on_progress
+        )
     result = protect(
         model,
         images,
@@ -74,6 +81,8 @@ def protect_folder(
         metric=task,
         on_progress=on_progress,
         began=began,
+        resume=resume,
+        read=(len(images) + len(skipped), None if held is None else len(held) + len(skipped_held)),
         origin=Origin(command, target, str(data), str(holdout or ""), resize, preprocess or ""),
     )
     return result, write_report(result, out), (*skipped, *skipped_held)

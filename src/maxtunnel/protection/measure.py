@@ -13,12 +13,11 @@ from maxtunnel.auditing.ledger import DecoderInput
 from maxtunnel.auditing.mitigations import MitigatedModel, Mitigation
 from maxtunnel.auditing.rows import Row
 from maxtunnel.auditing.samples import Samples
-from maxtunnel.auditing.trials import Metric
+from maxtunnel.auditing.scores import Metric, Score, score
 from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.evaluation.intervals import Interval, bootstrap
 from maxtunnel.protection.outcome import Line
 from maxtunnel.protection.outputs import Distillation
-from maxtunnel.protection.scores import Score, score
 from maxtunnel.protection.student import Student
 from maxtunnel.switches.window import Window
 from maxtunnel.training.loop import TrainingDiverged

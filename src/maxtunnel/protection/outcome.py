@@ -9,10 +9,10 @@ from torch import Tensor
 from maxtunnel.auditing.ledger import Training
 from maxtunnel.auditing.origin import Origin
 from maxtunnel.auditing.rows import Row
+from maxtunnel.auditing.scores import Score
 from maxtunnel.evaluation.intervals import Interval
 from maxtunnel.protection.config import ProtectionConfig
 from maxtunnel.protection.duel import FineTuning
-from maxtunnel.protection.scores import Score
 
 
 @dataclass(frozen=True)

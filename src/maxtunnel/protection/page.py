@@ -95,7 +95,7 @@ def _cells(line: Line, metric: bool) -> list[str | Cell]:
 def _points(result: Protection) -> Html:
     measured = [line for line in result.lines if line.leak and line.lost is not None]
     found = [(line.name, line.lost or 0.0, line.leak.rmse) for line in measured if line.leak]
-    return svg.points(found, "share of the outputs' variance that is lost", "RMSE of switches alone")
+    return _wide(svg.points(found, "share of the outputs' variance that is lost", "RMSE of switches alone"))
 
 
 def _training(result: Protection) -> Html:
@@ -109,7 +109,12 @@ def _training(result: Protection) -> Html:
         charts.append(svg.curves(read, "step of the fine-tuning", "variance that its reader explains"))
     if lost:
         charts.append(svg.curves(lost, "step of the fine-tuning", "share of the outputs that is lost"))
-    return joined(element("h2", "The fine-tunings"), *charts)
+    return joined(element("h2", "The fine-tunings"), *map(_wide, charts))
+
+
+def _wide(chart: Html) -> Html:
+    """On a phone it keeps its size, and moves sideways."""
+    return element("div", chart, class_="mt-wide")
 
 
 def _files(result: Protection, out: Path) -> Html:
@@ -134,7 +139,8 @@ def _files(result: Protection, out: Path) -> Html:
 def _method() -> Html:
     return Html("""<h2>What the numbers mean</h2><ul>
 <li>Outputs lost: the squared error to the original's outputs on held-out photographs, as a share of their
-variance over photographs; a mean over all floating-point tensors that the model returns.</li>
+variance over photographs; a mean over all floating-point tensors that the model returns. At 100 % they are
+as far away as if every photograph had the mean output; what is further away has more.</li>
 <li>Explained: 1 - MSE / MSE of the mean image, of a strong reader that is given the switches alone. Every
 reader has the same photographs and as many steps, and all but that of weight 0 the same initial weights.
 It is a lower bound: another reader, or a longer training, may find more, also where that which was trained

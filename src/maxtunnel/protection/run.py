@@ -22,21 +22,22 @@ from maxtunnel.auditing.origin import NO_ORIGIN, Origin, hash_of_weights
 from maxtunnel.auditing.photographs import LEAST, check_photographs, split
 from maxtunnel.auditing.readers import READERS, Decoder
 from maxtunnel.auditing.samples import LEAST_CAPTURED, Samples, sample
+from maxtunnel.auditing.scores import Metric
 from maxtunnel.auditing.targets import Preprocess, Target
-from maxtunnel.auditing.trials import Metric
 from maxtunnel.data.batches import Pixels
 from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.data.mean import mean_image
 from maxtunnel.protection.adversary import Adversary
 from maxtunnel.protection.config import DEFAULTS, ProtectionConfig
 from maxtunnel.protection.duel import Duel, FineTuning
+from maxtunnel.protection.kept import Kept, SoFar, key_of
 from maxtunnel.protection.levels import check_windows
 from maxtunnel.protection.measure import Measures, bits_of, mitigated
 from maxtunnel.protection.outcome import Line, Protection
 from maxtunnel.protection.outputs import Distillation
 from maxtunnel.protection.plan import LATE, Pace, Plan, share_out
 from maxtunnel.protection.student import Student
-from maxtunnel.protection.weights import save_weights
+from maxtunnel.support.files import FormatError
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.training.loop import interrupts
 
@@ -44,6 +45,8 @@ _TRIED = 3  # steps of a fine-tuning whose pace is measured, the first of which 
 _SPEED = 0.03  # share of the time for measuring how long a reader's step takes
 _CAPTURE = 0.1  # and for capturing photographs
 _READER_STEPS = 6  # whose pace is measured, at most
+_ORIGINAL = DecoderInput("original")
+_TRYING = "a fine-tuning that was tried out"
 _LEARNT = 128  # photographs over which the variance of the outputs is taken
 
 
@@ -59,6 +62,8 @@ def protect(
     on_progress: OnProgress = silent,
     began: float | None = None,
     origin: Origin = NO_ORIGIN,
+    resume: bool = False,
+    read: tuple[int | None, int | None] = (None, None),
 ) -> Protection:
     """Fine-tune a model so that its switches tell a strong reader less; say what that gains and costs.
 
@@ -68,7 +73,7 @@ def protect(
     Args:
         model: any network with 2-d max pooling that can be trained.
         images: photographs to train on, uint8 RGB, all of one size.
-        out: folder for the state dicts.
+        out: folder for the state dicts, and for the readers, with which one that was interrupted goes on.
         holdout: photographs to measure on; by default a tenth of `images`, at most 1,000.
         preprocess: from photographs, float32 in [0, 1], to what the model takes.
         config: the weights of the penalty, time and sizes.
@@ -77,13 +82,18 @@ def protect(
         on_progress: told of every training, and as phase `plan` of what is done with the time.
         began: `time.monotonic()` when the time began to run; by default now.
         origin: for the report.
+        resume: go on with the protection in `out`: of the same model, photographs and settings.
+        read: how many photographs were read of the folders, for one that resumes this.
 
     Raises:
         NoSwitches: the model has no 2-d max pooling.
         ValueError: it cannot be fine-tuned, its outputs cannot be kept, its windows are not 2x2, the
-            photographs do not fit it, the metric fails, or the time is too short.
+            photographs do not fit it, the metric fails, or the time is too short; `out` holds a protection
+            already, or none to resume.
     """
     began = time.monotonic() if began is None else began
+    kept = Kept(Path(out), resume)
+    earlier = kept.so_far()
     for given in (images, holdout):
         if given is not None:
             check_photographs(given)
@@ -94,7 +104,7 @@ def protect(
     try:
         seen, held = split(images, holdout, config.seed)
         measures = _measures(student, seen, held[: config.images], metric)
-        run = _Run(measures, Path(out), config, on_progress, began)
+        run = _Run(measures, kept, earlier, read, config, on_progress, began)
         first = run.try_out(seen)
         attacker, plan = run.prepare(seen)
         with interrupts() as interrupted:
@@ -129,7 +139,9 @@ class _Run:
     """One protection under way; see `protect` for the arguments."""
 
     measures: Measures
-    out: Path
+    kept: Kept
+    earlier: SoFar | None
+    read: tuple[int | None, int | None]
     config: ProtectionConfig
     on_progress: OnProgress
     began: float
@@ -160,12 +172,12 @@ class _Run:
     def try_out(self, seen: Pixels) -> Line:
         """Whatever cannot be protected is refused here; the line of the original, without its leak."""
         before = time.monotonic()
-        score = self.measures.score(UNMITIGATED, "nothing done")
+        score = self.measures.score(UNMITIGATED, "the model as it was")
         self.metric_seconds = time.monotonic() - before
         images = to_float(seen[: self.target.batch or 2])
         check_windows(self.student(images).levels)
         self.student.restrict(self.config.trained, images)
-        return Line("original", None, 0.0, None, 0.0, (0.0, 0.0), score)
+        return Line(_ORIGINAL.name, None, 0.0, None, 0.0, (0.0, 0.0), score)
 
     def prepare(self, seen: Pixels) -> tuple[Attacker, Plan]:
         """The photographs' switches, and what is done with the time."""
@@ -173,18 +185,31 @@ class _Run:
         if config.steps is not None:
             seen = seen[: max(LEAST, config.steps * max(config.batch, READERS["strong"].recipe.batch))]
         bound = _CAPTURE * self.seconds
+        if self.earlier is not None:
+            seen, bound = seen[: self.earlier.captured], math.inf
         samples = sample(self.target, seen, bound, LEAST_CAPTURED, None, self.on_progress)
         held = sample(self.target, self.measures.held, rms=samples.rms)
         attacker = Attacker(
             samples, held, mean_image(samples.pixels), self.width, config.seed, config.images,
-            on_progress=self.on_progress,
+            shelf=self.kept.readers, on_progress=self.on_progress,
         )  # fmt: skip
         pace = self._pace(attacker)
-        plan = share_out(config, pace, self.seconds - self.passed, len(self._readings(attacker)))
+        plan = self._plan(attacker, pace)
         used = plan.steps * max(config.batch, attacker.reader.recipe.batch)
         attacker = replace(attacker, seen=_first(samples, used))
         self._announce(attacker, pace, plan)
         return attacker, plan
+
+    def _plan(self, attacker: Attacker, pace: Pace) -> Plan:
+        """That of the protection that is resumed, or a new one; noted, so that it can be resumed."""
+        if self.earlier is not None:
+            plan = Plan(self.earlier.steps, self.earlier.readings)
+        else:
+            left = self.seconds - self.passed
+            plan = share_out(self.config, pace, left, len(self._readings(attacker)))
+        key = key_of(self.weights, self.config, attacker.seen, attacker.held)
+        self.kept.note(SoFar(*self.read, len(attacker.seen), plan.steps, plan.readings, key))
+        return plan
 
     def _announce(self, attacker: Attacker, pace: Pace, plan: Plan) -> None:
         """Say what is to be expected before the time is spent."""
@@ -201,8 +226,8 @@ class _Run:
     def lines(self, attacker: Attacker, plan: Plan, first: Line) -> Iterator[Line]:
         """Of the original, of each fine-tuned model, of each mitigation."""
         bits = bits_of(attacker.seen, UNMITIGATED.bits)
-        reader = attacker.train(KNOWN, plan.steps, partial=True)
-        row, _ = attacker.measure(reader, KNOWN)
+        reader = attacker.train(_ORIGINAL, plan.steps, partial=True)
+        row, _ = attacker.measure(reader, _ORIGINAL)
         self._picture(attacker, reader)
         yield replace(first, bits=bits, leak=row)
         for weight in self.config.weights:
@@ -215,7 +240,7 @@ class _Run:
 
     def _picture(self, attacker: Attacker, reader: Decoder) -> None:
         shown = torch.arange(min(SHOWN, len(attacker.held)))
-        self.measures.pictures["original"] = to_uint8(attacker.rebuild(reader, KNOWN, shown))
+        self.measures.pictures["original"] = to_uint8(attacker.rebuild(reader, _ORIGINAL, shown))
 
     def _model(
         self, weight: float, attacker: Attacker, reader: Decoder, plan: Plan, first: Line
@@ -224,13 +249,12 @@ class _Run:
         name, file = f"weight {weight:g}", f"weight-{weight:g}.safetensors"
         self.student.restore()
         try:
-            tuning = self._duel(attacker).run(
-                weight, self._adversary(weight, attacker, reader), plan.steps, name
-            )
+            tuning = self._tuned(weight, attacker, reader, plan.steps, name, file)
+        except FormatError:
+            raise
         except ValueError as error:
             self.measures.left_out.append(f"failed: {name} ({error})")
             return
-        save_weights(self.student.state(), self.out / file, self._about(weight, tuning))
         line = Line(name, weight, first.bits, tuning=tuning, file=file)
         if self.over():
             self.measures.left_out.append(f"left out: measuring {name}, whose fine-tuning was cut short")
@@ -246,6 +270,19 @@ class _Run:
             again = replace(again, seed=attacker.seed + 1)
         leak = self.measures.leak(again, DecoderInput(name), plan.steps)
         yield replace(line, leak=leak, lost=lost, lost_ci95=interval, score=score)
+
+    def _tuned(
+        self, weight: float, attacker: Attacker, reader: Decoder, steps: int, name: str, file: str
+    ) -> FineTuning:
+        """Fine-tune and save, or take what is in the folder."""
+        kept = self.kept.take(file)
+        if kept is not None:
+            self.student.take(kept[1])
+            return kept[0]
+        tuning = self._duel(attacker).run(weight, self._adversary(weight, attacker, reader), steps, name)
+        about = {"model": self.target.name, "original_sha256": self.weights, "weight": f"{weight:g}"}
+        self.kept.put(file, self.student.state(), tuning, about)
+        return tuning
 
     def _captured_again(self, attacker: Attacker) -> tuple[Samples, Samples]:
         """The same photographs as the model captures them now."""
@@ -325,20 +362,10 @@ class _Run:
         found, duel = [], replace(self._duel(attacker), on_progress=silent)
         for weight in (1.0, 0.0):
             adversary = self._adversary(weight, attacker, reader)
-            duel.run(weight, adversary, 1, "speed")
-            found.append(duel.run(weight, adversary, _TRIED - 1, "speed").seconds / (_TRIED - 1))
+            duel.run(weight, adversary, 1, _TRYING)
+            found.append(duel.run(weight, adversary, _TRIED - 1, _TRYING).seconds / (_TRIED - 1))
         self.student.restore()
         return found[0], found[1]
-
-    def _about(self, weight: float, tuning: FineTuning) -> dict[str, str]:
-        """The metadata of a file of weights."""
-        return {
-            "model": self.target.name,
-            "original_sha256": self.weights,
-            "weight": f"{weight:g}",
-            "steps": str(tuning.steps),
-            "complete": str(tuning.complete).lower(),
-        }
 
     def result(self, attacker: Attacker, plan: Plan, lines: list[Line], origin: Origin) -> Protection:
         """All that was found."""
@@ -361,10 +388,10 @@ class _Run:
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             origin=origin,
             weights_sha256=self.weights,
-            versions={
-                "maxtunnel": __version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
+            versions=_versions(),
             pictures={"originals": attacker.held.pixels[:SHOWN], **self.measures.pictures},
         )
+
+
+def _versions() -> dict[str, str]:
+    return {"maxtunnel": __version__, "torch": torch.__version__, "python": platform.python_version()}

@@ -1,6 +1,6 @@
 """A model that is fine-tuned, seen from outside: its outputs, and the planes that it pools, with gradient."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -132,6 +132,10 @@ class Student:
             for named in (model.named_parameters(), model.named_buffers()):
                 for name, tensor in named:
                     tensor.copy_(self._original[name])
+
+    def take(self, state: Mapping[str, Tensor]) -> None:
+        """Give the model what `state` copied of it."""
+        self.target.model.load_state_dict(state, strict=False)
 
     def release(self) -> None:
         """Leave the model as it was."""

@@ -15,7 +15,7 @@ from maxtunnel.support.files import check_folder, replacing
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.labels import labels as make_labels
 from maxtunnel.zoo.labels import shorten
-from maxtunnel.zoo.names import load
+from maxtunnel.zoo.names import load_decoder
 
 # The same switches, read by the paper's decoder and by a strong one.
 MODELS = ("16-16-16", "16-16-16-strong")
@@ -42,7 +42,7 @@ def run_demo(
     models = models or MODELS
     names = make_labels(models, labels)
     # Every model is loaded before the first is measured: a wrong name shows at once.
-    networks = [load(model) for model in models]
+    networks = [load_decoder(model) for model in models]
     pixels = torch.stack(list(demo_photographs().values()))
     rows, evaluations = [Row("originals", "8 bits per pixel and colour channel", pixels)], []
     last = b""

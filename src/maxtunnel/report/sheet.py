@@ -1,5 +1,6 @@
 """Pictures row under row on one sheet, each row with its name and a line about it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageFont
 
 INK, FAINT, PAPER = "#1a1a1a", "#666666", "#ffffff"
-MARGIN, GAP, CAPTION = 24, 8, 46
+MARGIN, GAP, CAPTION, HEAD = 24, 8, 46, 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +26,26 @@ class Row:
     images: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]
 
 
-def sheet(rows: list[Row]) -> "Image.Image":
-    """Pictures row under row, pixel for pixel, each row with its name and caption below it."""
+def sheet(rows: list[Row], heads: Sequence[str] = ()) -> "Image.Image":
+    """Pictures row under row, pixel for pixel, each row with its name and caption below it.
+
+    Args:
+        rows: as many pictures each.
+        heads: what stands above each column; none by default.
+    """
     from PIL import Image, ImageDraw
 
     count, _, height, width = rows[0].images.shape
-    size = (2 * MARGIN + count * (width + GAP) - GAP, 2 * MARGIN + len(rows) * (height + CAPTION))
+    first = MARGIN + (HEAD if heads else 0)
+    size = (2 * MARGIN + count * (width + GAP) - GAP, first + MARGIN + len(rows) * (height + CAPTION))
     picture = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(picture)
+    for column, head in enumerate(heads):
+        draw.text(
+            (MARGIN + column * (width + GAP) + width / 2, first - GAP), head, INK, font(18), anchor="ms"
+        )
     for number, row in enumerate(rows):
-        top = MARGIN + number * (height + CAPTION)
+        top = first + number * (height + CAPTION)
         pixels = row.images if row.images.dtype == torch.uint8 else to_uint8(row.images)
         for column, image in enumerate(pixels.cpu()):
             tile = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())

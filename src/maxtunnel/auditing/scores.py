@@ -1,15 +1,20 @@
 """A model's own task, measured by a person's function; with an interval where it tells of each photograph."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
 from maxtunnel.auditing.targets import Target, evaluating
-from maxtunnel.auditing.trials import Metric
 from maxtunnel.evaluation.intervals import Interval, bootstrap
 from maxtunnel.support.files import one_line
+
+# A person's function, from a module that is called like the model to how well it does its task: a number, or
+# a value for each photograph.
+Metric = Callable[[nn.Module], Any]
 
 
 @dataclass(frozen=True)

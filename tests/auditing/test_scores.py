@@ -2,15 +2,16 @@
 
 import pytest
 import torch
-from small_models import build, target
+from specimens import convolutions
 
-from maxtunnel.protection.scores import Score, score
+from maxtunnel.auditing import Target
+from maxtunnel.auditing.scores import Score, score
 
-MODEL = build()
+MODEL = convolutions(2)
 
 
 def of(metric):
-    return score(target(MODEL), metric, MODEL, "nothing done")
+    return score(Target(MODEL, "m"), metric, MODEL, "nothing done")
 
 
 def test_one_number_has_no_interval():
