@@ -13,7 +13,6 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
 import pytest
-from jaxtyping import install_import_hook
 
 # Before PyTorch is imported. Threads of several processes wait for each other without sleeping: on two busy
 # cores the same work took fourteen times the processor time. Tests of threads say how many they want.
@@ -22,7 +21,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Before anything of the package is imported.
 if find_spec("beartype"):
-    install_import_hook("maxtunnel", "beartype.beartype")
+    from checked_types import begin_test, install_checks
+
+    install_checks("maxtunnel")
+else:
+
+    def begin_test() -> None:
+        """Nothing is checked, so nothing is counted."""
+
 
 with warnings.catch_warnings():
     # What libraries of other versions say of each other is no fault of ours.
@@ -72,7 +78,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests of a GPU where there is none."""
+    """Skip tests of a GPU where there is none; shapes are checked anew."""
+    begin_test()
     asked = item.config.getoption("--device")
     if item.get_closest_marker("gpu") and asked == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA GPU is at hand")
