@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu lint clean
+.PHONY: demo test test-gpu lint docs clean
 
 demo: .venv/installed
 	@echo "Rebuilding the photographs in the package from their switches, by both decoders: usually under a minute."
@@ -24,6 +24,11 @@ lint: .venv/developing
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Notebooks of docs/tutorials run: some minutes on a slow core, in one process after the other.
+docs: .venv/documenting
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -b html -W --keep-going -q -d build/doctrees docs build/docs
+	@echo "The site: build/docs/index.html"
+
 .venv/bin/python:
 	@echo "Making a virtual environment in .venv."
 	$(PYTHON) -m venv .venv
@@ -38,5 +43,9 @@ lint: .venv/developing
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ .venv/installed
 
+.venv/documenting: .venv/developing
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv build demo

@@ -13,10 +13,14 @@ import pytest
 import typer
 from typer.main import get_command
 
-from maxtunnel.commands.app import COMMANDS, app
+from maxtunnel.commands.app import COMMANDS, STUDIES, app
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+STUDY = get_command(app).commands["study"].commands
 UsageError = typer.BadParameter.__base__
 
 
@@ -49,28 +53,68 @@ def test_the_wheel_is_whole_and_small(wheel):
     assert wheel.stat().st_size < 45e6
 
 
-def test_the_demo_runs_from_the_wheel(wheel, tmp_path):
-    """In an environment of its own, which borrows this one's libraries but not this checkout."""
-    venv.create(tmp_path / "env", with_pip=False)
-    python = tmp_path / "env" / "bin" / "python"
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Python, and the folder of the packages, of an environment that has the wheel and nothing else."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder / "env", with_pip=False)
+    python = folder / "env" / "bin" / "python"
     site = subprocess.check_output(
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
-    )
+    ).strip()
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, "--target", site.strip(), str(wheel)], check=True)
+    subprocess.run([*pip, "--target", site, str(wheel)], check=True)
+    return python, site
+
+
+def test_types_are_seen_from_outside(installed, tmp_path):
+    python, _ = installed
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import maxtunnel\n"
+        "reveal_type(maxtunnel.Window(2).cells)\n"
+        "reveal_type(maxtunnel.load('8-8-8').identity())\n"
+        "maxtunnel.Window(kernel='three')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--python-executable", str(python), "--ignore-missing-imports",
+         "--no-error-summary", "--config-file", "", "--cache-dir", str(tmp_path / "cache"), str(script)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = re.findall(r"script\.py:(\d+): (?:note|error): (.*)", done.stdout)
+    assert [line for line, _ in said] == ["2", "3", "4"], done.stdout + done.stderr
+    assert said[0][1].endswith('int"')
+    assert said[1][1].endswith('bytes"')
+    assert '"Window" has incompatible type "str"' in said[2][1]
+
+
+def test_links_of_the_readme_on_an_index_lead_into_the_repository(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    header, _, text = archive.read(name).decode().partition("\n\n")
+    assert "Project-URL: Source, https://github.com/" in header
+    assert "https://raw.githubusercontent.com/maxtunnel/maxtunnel/main/docs/images/demo.webp" in text
+    links = re.findall(r"\]\(([^)]+)\)", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    assert len(links) > 10
+    assert not [link for link in links if not link.startswith(("https://", "#"))]
+
+
+def test_the_demo_runs_from_the_wheel(installed, tmp_path):
+    """In an environment of its own, which borrows this one's libraries but not this checkout."""
+    python, site = installed
     # The checkout is installed editable here, by a path file, which a plain folder on the path ignores.
-    libraries = Path(sys.executable).parents[1] / "lib" / Path(site.strip()).parts[-2] / "site-packages"
+    libraries = Path(sys.executable).parents[1] / "lib" / Path(site).parts[-2] / "site-packages"
     code = (
         "import maxtunnel; from maxtunnel.__main__ import main; "
         "print(maxtunnel.__file__); raise SystemExit(main())"
     )
     done = subprocess.run(
         [python, "-c", code, "demo", "-m", "8-8-8", "-m", "16-16-16", "--out", str(tmp_path / "demo")],
-        env={"PYTHONPATH": f"{site.strip()}:{libraries}", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={"PYTHONPATH": f"{site}:{libraries}", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert str(tmp_path) in done.stdout.splitlines()[0]
+    assert site in done.stdout.splitlines()[0]
     assert (tmp_path / "demo" / "demo.png").stat().st_size > 100_000
 
 
@@ -79,6 +123,8 @@ def parse(line):
     program, command, *arguments = shlex.split(line, comments=True)
     assert program == "maxtunnel"
     known = get_command(app).commands
+    if command == "study":
+        known, command, *arguments = STUDY, *arguments
     assert command in known, f"there is no command {command}"
     return known[command].make_context(command, arguments)
 
@@ -109,7 +155,7 @@ def test_the_command_lines_of_the_documents_are_right(document):
 def test_the_options_that_the_documents_mention_exist(document):
     options = {
         option
-        for command in [get_command(app), *get_command(app).commands.values()]
+        for command in [get_command(app), *get_command(app).commands.values(), *STUDY.values()]
         for parameter in command.get_params(typer.Context(command))
         for option in [*parameter.opts, *parameter.secondary_opts]
     }
@@ -124,7 +170,7 @@ def test_the_options_that_the_documents_mention_exist(document):
             assert option in options, words
 
 
-@pytest.mark.parametrize("example", [example for _, example in COMMANDS])
+@pytest.mark.parametrize("example", [example for _, example in (*COMMANDS, *STUDIES)])
 def test_the_examples_of_the_help_are_right(example):
     parse(example)
 
@@ -147,7 +193,7 @@ def test_a_wrong_command_line_would_be_found(line):
 
 def test_the_readme_shows_every_command_that_it_should():
     shown = {line.split()[1] for line in blocks((ROOT / "README.md").read_text())}
-    assert {"demo", "reconstruct", "evaluate", "train", "models", "summary", "import-caffe"} <= shown
+    assert {"demo", "reconstruct", "evaluate", "train", "models", "summary", "import"} <= shown
 
 
 def test_the_targets_of_make_in_the_readme_exist():
@@ -174,6 +220,6 @@ def test_pictures_and_links_of_the_documents_exist():
 def test_one_version_everywhere():
     import maxtunnel
 
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dynamic"] == ["version"]
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dynamic"] == ["version", "readme"]
     assert f"version: {maxtunnel.__version__}" in (ROOT / "CITATION.cff").read_text()
-    assert f"## {maxtunnel.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"## [{maxtunnel.__version__}] - " in (ROOT / "CHANGELOG.md").read_text()
