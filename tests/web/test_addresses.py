@@ -53,7 +53,7 @@ def asked():
 @pytest.fixture(scope="module")
 def page():
     if find_spec("gradio") is None:
-        pytest.skip("no Gradio: pip install 'maxtunnel[web]'")
+        pytest.skip("no Gradio: pip install 'gradio>=6.31,<7'")
     with served(program=[str(SCRIPT)]) as (address, _, lines):
         yield address
         assert "Traceback" not in "".join(lines), "".join(lines)

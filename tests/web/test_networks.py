@@ -140,7 +140,7 @@ json.dump({"parts": parts, "fitted": fitted}, sys.stdout, default=str)
 """
 
 
-@pytest.mark.skipif(find_spec("gradio") is None, reason="no Gradio: pip install 'maxtunnel[web]'")
+@pytest.mark.skipif(find_spec("gradio") is None, reason="no Gradio: pip install 'gradio>=6.31,<7'")
 def test_the_page_has_controls_for_the_deepest_network(tmp_path):
     quiet = os.environ | {"GRADIO_ANALYTICS_ENABLED": "False"}
     done = subprocess.run(

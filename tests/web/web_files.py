@@ -5,13 +5,16 @@ import struct
 import zipfile
 import zlib
 
+import torch
 from PIL import Image
 
 from maxtunnel.codec.format import Header, Part, write_header
 from maxtunnel.data.images import read_image, to_float, to_uint8
+from maxtunnel.models.provenance import Provenance
 from maxtunnel.switches.window import Window
 from maxtunnel.web.page import PHOTOGRAPHS
 from maxtunnel.zoo.names import load
+from maxtunnel.zoo.vgg import INPUTS, vgg_network
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
 
@@ -79,6 +82,19 @@ def archive():
     with zipfile.ZipFile(file, "w") as written:
         written.writestr("cat.jpg", encoded((32, 32), "JPEG"))
     return file.getvalue()
+
+
+def tiny_vgg():
+    """As `maxtunnel import` makes it, of 2x1-4x3."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [[(2, 3)], [(4, 2), (4, 4), (4, 4)]]
+    blocks = [
+        [(torch.randn(*shape, 3, 3, generator=generator) / 4, torch.zeros(shape[0])) for shape in block]
+        for block in shapes
+    ]
+    network = vgg_network(blocks, INPUTS["imagenet"])
+    network.provenance = Provenance(imported="a test")
+    return network
 
 
 def rebuilt(name, data):

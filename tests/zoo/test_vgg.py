@@ -210,6 +210,35 @@ def test_damaged_files_are_refused_in_a_line(tmp_path, name, content):
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        # Terabytes, of which a few bytes lie in the file.
+        torch.zeros(1).expand(1 << 20, 1 << 20, 3, 3),
+        torch.zeros(2, 3, 3, 3, device="meta"),
+        torch.zeros(2, 3, 3, 3).to_sparse(),
+    ],
+    ids=["view", "meta", "sparse"],
+)
+def test_weights_that_are_not_in_the_file_are_none(tmp_path, hostile):
+    state = altered(lambda s: s.update({"features.0.weight": hostile}))
+    torch.save(state, tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").stat().st_size < 100_000
+    with pytest.raises(FormatError, match=r"no features\.0\.weight"):
+        load_vgg(tmp_path / "a.pth")
+
+
+def test_arrays_of_hdf5_that_say_they_are_huge_are_refused(tmp_path):
+    path = keras_file(tmp_path / "a.h5", features(), 2)
+    with h5py.File(path, "a") as file:
+        del file["block1_conv1"]["block1_conv1_W_1:0"]
+        # Of its chunks none is written.
+        file["block1_conv1"].create_dataset("W", (3, 3, 1 << 15, 1 << 15), "f4", chunks=(3, 3, 8, 8))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(FormatError, match="block1_conv1 has an array of more than 256 MB"):
+        load_vgg(path)
+
+
 class Trap:
     def __reduce__(self):
         return pytest.fail, ("a file was unpickled",)

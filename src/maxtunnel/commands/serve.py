@@ -1,5 +1,6 @@
 """The command that opens the page."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,16 @@ from maxtunnel.commands.spelling import Context, spell, spellings
 
 def serve(
     context: Context,
+    networks: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--network",
+            help="Repeatable: a network to offer beside those that ship, such as an imported VGG; its file, "
+            "or the folder of a run.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets others on the network in.")
     ] = "127.0.0.1",
@@ -38,4 +49,4 @@ def serve(
 
     known = spellings(context.command.params)
     limits = Limits(max_megabytes, max_megapixels, max_side)
-    serve_page(host, port, auth, limits, lambda text: say(spell(text, known)))
+    serve_page(host, port, auth, limits, lambda text: say(spell(text, known)), networks or ())

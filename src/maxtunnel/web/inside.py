@@ -11,10 +11,11 @@ from maxtunnel.report.html import Html, element, figure, joined
 from maxtunnel.report.pictures import dots, picture
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.web import markup, triggers
-from maxtunnel.web.bounds import STRONG_SIDE_INSIDE
+from maxtunnel.web.bounds import STRONG_SIDE_INSIDE, side_for
 from maxtunnel.web.inputs import Limits, number
 from maxtunnel.web.nearness import beside_mean, explain, mean_picture, name_levels, nearness
-from maxtunnel.web.networks import reader
+from maxtunnel.web.networks import decoders_of, reader, without_decoder
+from maxtunnel.web.networks import network as find_network
 from maxtunnel.web.uploads import Upload, read_photograph
 
 SIDE = 256  # longest side
@@ -79,21 +80,29 @@ def answer(upload: Upload | None, model: object, decoder: object, channel: objec
     """Everything that the tab shows, as HTML, or what is wrong."""
     if upload is None:
         return markup.hint("Choose a photograph at the top of the page to look inside.")
-    net = reader(model, decoder)
+    net, chosen = find_network(model), str(model)
+    trained = bool(decoders_of(chosen))
+    if trained:
+        net = reader(model, decoder)
     side = SIDE if net.decoder_kind == "mirrored" else STRONG_SIDE_INSIDE
     wanted = int(number(channel, 1, 10_000, "the channel")) - 1
-    return show(net, read_photograph(upload, limits, min(side, limits.max_side)), wanted)
+    pixels = read_photograph(upload, limits, side_for(chosen, min(side, limits.max_side)))
+    if trained:
+        return show(net, pixels, wanted)
+    code = net.encode(to_float(pixels)[None])
+    told = f"No decoder is shown: {without_decoder(chosen)}."
+    return joined(_show_code(net, code, wanted), element("p", told, class_="mt-told"))
 
 
 def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -> Html:
     """Switches, decoder layers and levels of a photograph; `channel` counts from 0 and wraps round."""
     image = to_float(pixels)[None]
     code = network.encode(image)
-    unknown = mean_picture(network, image)
-    mean = rmse(unknown, image)
-    decoded = from_levels(network, code)
-    found = {levels: nearness(output, image) for levels, output in decoded}
-    paper = network.decoder_kind == "mirrored"
+    return joined(_show_code(network, code, channel), _show_decoder(network, code, image, channel))
+
+
+def _show_code(network: TunnelNetwork, code: SwitchCode, channel: int) -> Html:
+    """The switches, and what they say of photographs in general."""
     return joined(
         element("h3", "Switches, level by level"),
         element("p", ABOUT_SWITCHES),
@@ -104,6 +113,19 @@ def show(network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], channel: int) -
         element("h3", "What a switch says"),
         element("p", triggers.ABOUT),
         triggers.show(network, channel),
+    )
+
+
+def _show_decoder(
+    network: TunnelNetwork, code: SwitchCode, image: Float[Tensor, "1 3 h w"], channel: int
+) -> Html:
+    """The decoder's layers, and the picture from several sets of levels."""
+    unknown = mean_picture(network, image)
+    mean = rmse(unknown, image)
+    decoded = from_levels(network, code)
+    found = {levels: nearness(output, image) for levels, output in decoded}
+    paper = network.decoder_kind == "mirrored"
+    return joined(
         element("h3", "The decoder, layer by layer" if paper else "The strong decoder, part by part"),
         element("p", ABOUT_LAYERS if paper else ABOUT_STRONG_LAYERS),
         markup.row((_layer(name, x, channel) for name, x in network.activations(code)), "mt-exact"),

@@ -15,6 +15,7 @@ from maxtunnel.report.pictures import picture
 from maxtunnel.switches.changes import fixed_codes, flipped, random_codes, shuffled
 from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.web import markup
+from maxtunnel.web.bounds import side_for
 from maxtunnel.web.inputs import Limits, choose, number
 from maxtunnel.web.nearness import beside_mean, mean_rmse
 from maxtunnel.web.networks import reader
@@ -190,7 +191,7 @@ def answer(
         return markup.hint("The lab takes two photographs: A at the top of the page, B here.")
     net = reader(model, decoder)
     choices = read_choices(controls, len(net.architecture.widths))
-    side = min(SIDE, limits.max_side)
+    side = side_for(str(model), min(SIDE, limits.max_side))
     pixels = [read_photograph(upload, limits, side) for upload in (first, second)]
     from_second = choose(what, FEATURES, "the decoder's input") == "B"
     wanted = int(number(seed, 0, 1000, "the seed"))

@@ -16,6 +16,7 @@ from maxtunnel.web.networks import (
     favourite,
     level_label,
     most_channels,
+    offered,
     options,
 )
 from maxtunnel.web.results import Results
@@ -131,6 +132,11 @@ def _add_table() -> None:
     with gr.Tab(TABLE):
         _html(table.show())
         _words(table.explanation())
+        if offered():
+            _words(
+                f"Of files, and so not among the networks that ship: {', '.join(offered())}. What such a "
+                "network reaches: `maxtunnel evaluate`."
+            )
         _html(frontier.show())
         _words(frontier.explanation())
 

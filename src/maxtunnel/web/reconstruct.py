@@ -1,7 +1,6 @@
 """The first tab: a photograph, or a switch file, and what both decoders make of the switches alone."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +19,10 @@ from maxtunnel.report.pictures import heat, picture, png
 from maxtunnel.support.choices import DecoderKind
 from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.web import markup
-from maxtunnel.web.bounds import why_not_strong
+from maxtunnel.web.bounds import readers_of, side_for
 from maxtunnel.web.inputs import Limits, number
 from maxtunnel.web.nearness import mean_rmse
+from maxtunnel.web.networks import network as find_network
 from maxtunnel.web.networks import reader
 from maxtunnel.web.uploads import Upload, read_photograph, read_switches
 
@@ -68,7 +68,7 @@ class Rebuilt:
 
     Attributes:
         original: the photograph at the size that was computed on.
-        readings: what each decoder made of the switches, the paper's first.
+        readings: what each decoder made of the switches, the paper's first; none where none was trained.
         mean_rmse: of the network's mean image, for comparison.
         nominal_bits, stored_bits: per pixel and colour channel.
         file: the switch file (.mxt).
@@ -88,13 +88,15 @@ def rebuild(
     """Encode a photograph to switches, decode these, and measure.
 
     Args:
-        network: encodes and decodes.
+        network: encodes, and decodes unless its decoder is untrained.
         pixels: the photograph.
         strong: a network with the same encoder that decodes the same switches too.
     """
     code = encode(network, pixels)
     file = switch_file(code, network)
-    readers = [network] if strong is None else [network, strong]
+    readers = [] if network.untrained else [network]
+    if strong is not None:
+        readers.append(strong)
     return Rebuilt(
         original=pixels,
         readings=tuple(read(each, code, pixels) for each in readers),
@@ -132,16 +134,17 @@ def show_rebuilt(rebuilt: Rebuilt, model: str, name: str, missing: str | None = 
 
     Args:
         rebuilt: what came back.
-        model: the network with the paper's decoder.
+        model: the network that was chosen.
         name: of the photograph.
-        missing: why there is no strong decoder's reading.
+        missing: why there is not the reading of both decoders.
     """
     height, width = rebuilt.original.shape[-2:]
     sliders = [_slider(rebuilt.original, reading) for reading in rebuilt.readings]
     errors = [_error_map(reading) for reading in rebuilt.readings]
     # A decoder's pictures stand under each other, or beside each other if there is one decoder.
     rows = [sliders, errors] if len(sliders) > 1 else [sliders + errors]
-    told = f"{name}, {width}×{height}, through {model}. Drag a line, or use the arrow keys."
+    told = f"{name}, {width}×{height}, through {model}."
+    told += " Drag a line, or use the arrow keys." if sliders else " Its switches can be downloaded."
     stem = f"{Path(name).stem}-{model}"
     return element(
         "div",
@@ -210,14 +213,20 @@ def answer_photograph(upload: Upload | None, model: object, side: object, limits
     if upload is None:
         return markup.hint("Drop a photograph, paste one, use the camera, or take a sample.")
     longest = int(number(side, 1, limits.max_side, "the longest side"))
-    return show_photograph(model, read_photograph(upload, limits, longest), upload.name)
+    find_network(model)
+    bound = side_for(str(model), limits.max_side)
+    shown = show_photograph(model, read_photograph(upload, limits, min(longest, bound)), upload.name)
+    if longest <= bound:
+        return shown
+    told = f"This page computes on up to {bound} pixels a side with {model}: larger ones take maxtunnel."
+    return joined(shown, element("p", told, class_="mt-told"))
 
 
 def show_photograph(model: object, pixels: UInt8[Tensor, "3 h w"], name: str) -> Html:
-    """The result for a photograph as HTML, read by a strong decoder too where the page does that."""
-    net, chosen = reader(model, "mirrored"), str(model)
-    missing = why_not_strong(chosen, (pixels.shape[-2], pixels.shape[-1]))
-    strong = reader(model, "strong") if missing is None else None
+    """The result for a photograph as HTML, read by every decoder that the page gives its switches to."""
+    net, chosen = find_network(model), str(model)
+    kinds, missing = readers_of(chosen, (pixels.shape[-2], pixels.shape[-1]))
+    strong = reader(model, "strong") if "strong" in kinds and net.decoder_kind != "strong" else None
     return show_rebuilt(rebuild(net, pixels, strong), chosen, name, missing)
 
 
@@ -225,8 +234,8 @@ def show_photograph(model: object, pixels: UInt8[Tensor, "3 h w"], name: str) ->
 def answer_switches(upload: Upload, limits: Limits) -> Html:
     """The pictures in a switch file as HTML, or what is wrong with the file."""
     model, code = read_switches(upload, limits)
-    missing = why_not_strong(model, code.image_size)
-    pictures = {kind: decode(reader(model, kind), code) for kind in _kinds(missing)}
+    kinds, _ = readers_of(model, code.image_size)
+    pictures = {kind: decode(reader(model, kind), code) for kind in kinds}
     height, width = code.image_size
     bits = 8 * len(upload.data) / (3 * height * width)
     figures = (
@@ -245,8 +254,3 @@ def answer_switches(upload: Upload, limits: Limits) -> Html:
         "div", markup.row(figures), element("p", told, class_="mt-told"), markup.links(*links),
         class_="mt-result",
     )  # fmt: skip
-
-
-def _kinds(missing: str | None) -> Iterable[DecoderKind]:
-    """The decoders that are asked: both, unless there is a reason against the strong one."""
-    return ("mirrored", "strong") if missing is None else ("mirrored",)

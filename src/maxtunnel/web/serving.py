@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from maxtunnel.web.frame import looks
 from maxtunnel.web.gate import Application, Gate
 from maxtunnel.web.inputs import Limits
+from maxtunnel.web.networks import offer
 from maxtunnel.web.page import PHOTOGRAPHS, build
 from maxtunnel.web.results import KEEP_SECONDS, Results
 
@@ -31,6 +32,7 @@ def serve(
     auth: str | None = None,
     limits: Limits | None = None,
     say: Callable[[str], None] = print,
+    networks: Sequence[str | Path] = (),
 ) -> None:
     """Serve the page until Ctrl-C.
 
@@ -40,14 +42,18 @@ def serve(
         auth: `NAME:PASSWORD` that visitors must give.
         limits: of what is taken in.
         say: is told where the page is, and what to beware of.
+        networks: of files, offered beside those that ship (`networks.offer`).
 
     Raises:
-        ValueError: Gradio is not installed, the port is taken, or `auth` is no name and password.
+        ValueError: Gradio is not installed, the port is taken, `auth` is no name and password, or a network
+            is too large, or called like another.
+        FormatError: a network cannot be read.
     """
     limits = limits or Limits()
     pair = None if auth is None else _split(auth)
     if find_spec("gradio") is None:
-        raise ValueError("the page needs Gradio: pip install 'maxtunnel[web]'")
+        raise ValueError("the page needs Gradio: pip install 'gradio>=6.31,<7'")
+    offer(networks)
     with _listen(host, port) as listener, _folder() as folder:
         application = make(limits, folder, pair)
         shown = f"[{host}]" if ":" in host else host

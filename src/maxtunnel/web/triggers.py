@@ -21,17 +21,32 @@ ABOUT = (
     "channel is blind to."
 )
 _SIDE = 60  # pixels of the page for a patch, at most: four fit a telephone
+_MOST_BYTES = (
+    2**25
+)  # of the patches of a level; the shipped networks' take up to 9 MB, VGG16's 400 at level 5
 
 
 def show(network: TunnelNetwork, channel: int) -> Html:
-    """The patches of one channel of each level; `channel` counts from 0 and wraps round."""
-    levels = range(1, len(network.architecture.widths) + 1)
-    return markup.row((_level(_found(network, level), channel) for level in levels), "mt-exact")
+    """The patches of one channel of each level; `channel` counts from 0 and wraps round.
+
+    Levels whose patches would take much memory are named, and left out.
+    """
+    sizes = {level: _bytes(network, level) for level in range(1, len(network.architecture.widths) + 1)}
+    shown = [level for level, size in sizes.items() if size <= _MOST_BYTES]
+    row = markup.row((_level(_found(network, level), channel) for level in shown), "mt-exact")
+    left = [f"level {level} ({size / 10**6:.0f} MB)" for level, size in sizes.items() if level not in shown]
+    told = f"Left out, as the patches of all channels take too much memory here: {', '.join(left)}."
+    return joined(row, element("p", told, class_="mt-told")) if left else row
+
+
+def _bytes(network: TunnelNetwork, level: int) -> int:
+    """Of the patches of a level: of each channel and cell RGB in float32, four windows wide."""
+    return network.architecture.widths[level - 1] * 4 * 3 * (4 * 2**level) ** 2 * 4
 
 
 @lru_cache(maxsize=128)
 def _found(network: TunnelNetwork, level: int) -> Triggers:
-    """Of a network of the package, of which there are a few."""
+    """Of a network on this page, of which there are a few."""
     return find_triggers(network, to_float(torch.stack([*demo_photographs().values()])), level)
 
 

@@ -10,12 +10,13 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from maxtunnel.codec import loads, read_header
+from maxtunnel.codec.consistency import are_levels_of
 from maxtunnel.data.images import NamedBytes, read_image, resize
 from maxtunnel.support.files import FormatError
 from maxtunnel.switches.codes import SwitchCode
-from maxtunnel.web.bounds import check_photograph, check_switches
+from maxtunnel.web.bounds import check_photograph, check_switches, side_for
 from maxtunnel.web.inputs import Limits, printable
-from maxtunnel.zoo.names import find_shipped
+from maxtunnel.web.networks import decoders_of, find, network, without_decoder
 
 LONGEST_PATH, LONGEST_NAME = 4096, 255  # characters of a path and of its parts, as disks have it
 # Gradio leaves none of these in the name of an upload; a lone surrogate is no text that a disk can hold.
@@ -107,19 +108,24 @@ def shrink(pixels: UInt8[Tensor, "3 _ _"], side: int) -> UInt8[Tensor, "3 _ _"]:
 
 
 def read_switches(upload: Upload, limits: Limits) -> tuple[str, SwitchCode]:
-    """The name of the shipped network that made a switch file, and its code of one image.
+    """The name of the network of this page that made a switch file, and its code of one image.
 
     What the header claims is compared with the network before room is made for it.
 
     Raises:
-        FormatError: no switch file, a damaged one, one of a network that does not ship, or too large.
+        FormatError: no switch file, a damaged one, one of a network that is not on this page or has no
+            trained decoder, or too large.
     """
     header = read_header(upload.data, upload.name)
-    name = find_shipped(header.network)
+    name = find(header.network)
     if name is None:
         raise FormatError(
             f"{upload.name} was made by a network that is not on this page: decode it with maxtunnel decode "
             "--model and the network that made it"
         )
-    check_switches(header, upload.name, limits)
+    if not decoders_of(name):
+        raise FormatError(without_decoder(name))
+    if not are_levels_of(header, network(name).architecture.widths):
+        raise FormatError(f"{upload.name} is damaged: its levels are not those of {name}, which it names")
+    check_switches(header, upload.name, limits, side_for(name, limits.max_side))
     return name, loads(upload.data, name=upload.name)

@@ -7,16 +7,20 @@ read of them:
 | message | as the published files have it | as newer files have it |
 |---|---|---|
 | net | 2: layer | 100: layer |
-| layer | 4: name, 6: blob | 1: name, 7: blob |
+| layer | 4: name, 5: type, 6: blob | 1: name, 2: type, 7: blob |
 | blob | 1-4: num, channels, height, width; 5: data | 7: shape; 5: data, or 8: data in doubles |
 | shape | | 1: dim |
 
-Source: `caffe.proto` of Caffe, and the files themselves.
+A type is a number in the published files, and a name in newer ones.
+
+Source: `caffe.proto` of Caffe and of the forks that DeconvNet and SegNet were trained with, and the files
+themselves.
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -39,7 +43,10 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 # a parser must accept both.
 Fields = Mapping[int, tuple[int, ...]]
 NET: Fields = {2: (LENGTH,), 100: (LENGTH,)}
-LAYER: Mapping[int, tuple[int, int]] = {2: (4, 6), 100: (1, 7)}
+# Fields of a layer: name, type, blob.
+LAYER: Mapping[int, tuple[int, int, int]] = {2: (4, 5, 6), 100: (1, 2, 7)}
+# Of the types that are numbers, those of layers with blobs; 43 is that of DeconvNet's fork.
+TYPES = {4: "Convolution", 14: "InnerProduct", 39: "Deconvolution", 43: "BN"}
 SIDES, DATA, SHAPE, DOUBLE_DATA = (1, 2, 3, 4), 5, 7, 8
 BLOB: Fields = {
     **dict.fromkeys(SIDES, (VARINT,)),
@@ -67,8 +74,27 @@ def read_caffemodel(path: str | Path) -> dict[str, Blobs]:
     Raises:
         FormatError: the file is missing, damaged, hostile or no `.caffemodel`.
     """
-    with _naming(str(path)):
+    with naming(str(path)):
         return _parse(_read(Path(path)))
+
+
+@dataclass(frozen=True, eq=False)
+class CaffeLayer:
+    """A layer of a file.
+
+    Attributes:
+        kind: its type as Caffe names it; the number where none is known for it; "" where the file says none.
+        blobs: its numbers.
+    """
+
+    kind: str
+    blobs: Blobs
+
+
+def read_layers(path: str | Path) -> dict[str, CaffeLayer]:
+    """The layers of a file that have blobs, by name and in their order; FormatError as `read_caffemodel`."""
+    with naming(str(path)):
+        return _layers(_read(Path(path)))
 
 
 def load_caffemodel(path: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> TunnelNetwork:
@@ -85,7 +111,7 @@ def load_caffemodel(path: str | Path, mean: Float[Tensor, "3 h w"] | None = None
             or bias{B+1} has weights, and so would let features pass.
     """
     layers = read_caffemodel(path)
-    with _naming(str(path)):
+    with naming(str(path)):
         return _network(layers, mean)
 
 
@@ -169,26 +195,36 @@ def _read(path: Path) -> bytes:
 
 
 def _parse(data: bytes) -> dict[str, Blobs]:
+    return {name: layer.blobs for name, layer in _layers(data).items()}
+
+
+def _layers(data: bytes) -> dict[str, CaffeLayer]:
     if not data:
         raise FormatError("the file is empty: expected a .caffemodel")
-    layers: dict[str, Blobs] = {}
+    layers: dict[str, CaffeLayer] = {}
     room = MAX_BLOBS
     for number, message in _fields(memoryview(data), NET):
-        name, blobs = _layer(message, *LAYER[number], room)
-        room -= len(blobs)
-        if blobs and name in layers:
+        name, layer = _layer(message, *LAYER[number], room)
+        room -= len(layer.blobs)
+        if layer.blobs and name in layers:
             raise FormatError(f"layer {name[:60]!r} comes twice: expected each name once")
-        if blobs:
-            layers[name] = blobs
+        if layer.blobs:
+            layers[name] = layer
     return layers
 
 
-def _layer(message: memoryview, name_field: int, blob_field: int, room: int) -> tuple[str, Blobs]:
-    raw_name = memoryview(b"")
+def _layer(
+    message: memoryview, name_field: int, kind_field: int, blob_field: int, room: int
+) -> tuple[str, CaffeLayer]:
+    raw_name, raw_kind = memoryview(b""), memoryview(b"")
     blobs: list[memoryview] = []
-    for number, content in _fields(message, {name_field: (LENGTH,), blob_field: (LENGTH,)}):
+    numbered = kind_field == LAYER[2][1]
+    known = {name_field: (LENGTH,), kind_field: (VARINT if numbered else LENGTH,), blob_field: (LENGTH,)}
+    for number, content in _fields(message, known):
         if number == name_field:
             raw_name = content
+        elif number == kind_field:
+            raw_kind = content
         elif len(blobs) < room:
             blobs.append(content)
         else:
@@ -197,8 +233,16 @@ def _layer(message: memoryview, name_field: int, blob_field: int, room: int) -> 
         name = str(raw_name, "utf-8")
     except UnicodeDecodeError:
         raise FormatError(f"a layer name is {bytes(raw_name[:60])!r}: expected UTF-8") from None
-    with _naming(f"layer {name[:60]!r}"):
-        return name, tuple(map(_blob, blobs))
+    with naming(f"layer {name[:60]!r}"):
+        return name, CaffeLayer(_kind(raw_kind, numbered), tuple(map(_blob, blobs)))
+
+
+def _kind(raw: memoryview, numbered: bool) -> str:
+    """The type of a layer by its name; what no layer here is called where the bytes say nothing known."""
+    if not numbered:
+        return str(raw[:60], "utf-8", "replace")
+    number = next(_integers(raw), None)
+    return "" if number is None else TYPES.get(number, str(number))
 
 
 def _blob(message: memoryview) -> NDArray[np.float32]:
@@ -286,7 +330,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 @contextmanager
-def _naming(what: str) -> Iterator[None]:
+def naming(what: str) -> Iterator[None]:
     """Put `what` before the message of a FormatError."""
     try:
         yield

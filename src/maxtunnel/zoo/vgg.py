@@ -44,6 +44,7 @@ _FEATURE = re.compile(
     r"(?P<prefix>(?:.*\.)?)features\.(?P<number>\d{1,4})\.(?P<kind>weight|bias|running_mean|running_var)"
 )
 _NAMED = re.compile(r"(?:conv|block)(?P<block>[1-9]\d?)_(?:conv)?(?P<index>[1-9]\d?)")
+_LARGEST = 1 << 28  # bytes of an array in HDF5
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 # What is known of convolutions beyond their file's name, by the first 16 digits of their `_hash`.
 KNOWN = {
@@ -200,11 +201,14 @@ def _torch(path: Path) -> dict[str, Tensor]:
             found = found[name]
     if not isinstance(found, Mapping):
         raise FormatError(f"{path} holds a {type(found).__name__}: expected a state dict")
-    return {
-        name: value
-        for name, value in found.items()
-        if isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
-    }
+    return {name: value for name, value in found.items() if isinstance(name, str) and _is_whole(value)}
+
+
+def _is_whole(value: object) -> bool:
+    """Whether it is a tensor all of whose values lie in the file; a view may repeat a few without end."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _hdf5(path: Path) -> dict[str, tuple[Tensor, ...]]:
@@ -221,6 +225,9 @@ def _hdf5(path: Path) -> dict[str, tuple[Tensor, ...]]:
         name = str(item.attrs.get("name", path.rpartition("/")[2]))
         arrays = [part for part in item.values() if isinstance(part, h5py.Dataset)]
         if _NAMED.fullmatch(name) and arrays:
+            # A small file may say that an array is large; VGG's largest has 9 MB.
+            if max(part.nbytes for part in arrays) > _LARGEST:
+                raise ValueError(f"{name} has an array of more than {_LARGEST >> 20} MB")
             tensors = sorted((torch.from_numpy(part[()]) for part in arrays), key=lambda t: -t.ndim)
             # Keras has a kernel as (3, 3, in, out).
             found[name] = tuple(t.permute(3, 2, 0, 1) if t.ndim == 4 else t for t in tensors)
