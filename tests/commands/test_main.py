@@ -10,7 +10,7 @@ import pytest
 from typer import rich_utils
 from typer.main import get_command
 
-from maxtunnel.commands.app import COMMANDS, app
+from maxtunnel.commands.app import COMMANDS, STUDIES, app
 from tools.command_line import call, refuse, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
         (["demo", "--out", "/dev/null/x"], "/dev/null is a file: give a folder"),
         (["train", "8-8", "--data", ".", "--out", "r", "--steps", "5", "--minutes", "1"], "one of them"),
         (["summary", "big"], "no architecture"),
-        (["import-caffe", "nowhere.caffemodel", "x.safetensors"], "nowhere.caffemodel"),
+        (["import", "nowhere.caffemodel", "x.safetensors"], "nowhere.caffemodel"),
         (["encode", "nowhere.jpg"], "nowhere.jpg"),
         (["encode", "x.jpg", "--out", "/dev/null"], "/dev/null is a file: give a folder"),
         (["decode", "x.mxt", "--out", "/dev/null"], "/dev/null is a file: give a folder"),
@@ -89,14 +89,15 @@ def test_help_without_a_word_is_help():
 
 def test_help_lists_the_commands_in_their_order():
     commands = list(get_command(app).commands)
-    assert commands == [example.split()[1] for _, example in COMMANDS]
+    assert commands == [*(example.split()[1] for _, example in COMMANDS), "study"]
     lines = [line.strip("│ ").split(" ")[0] for line in call("--help").splitlines()]
     assert [word for word in lines if word in commands] == commands
 
 
-@pytest.mark.parametrize("example", [example for _, example in COMMANDS])
+@pytest.mark.parametrize("example", [example for _, example in (*COMMANDS, *STUDIES)])
 def test_the_help_of_a_command_ends_with_its_example(example):
-    words = call(example.split()[1], "--help").split()
+    names = example.partition(" --")[0].split()[1:]
+    words = call(*names[: 2 if names[0] == "study" else 1], "--help").split()
     assert " ".join(words).endswith(f"Example: {example}")
 
 
@@ -119,11 +120,11 @@ def test_the_library_exports_what_the_readme_uses():
     assert Path(maxtunnel.__file__).parent.joinpath("native", "pooling.cpp").exists()
 
 
-@pytest.mark.parametrize("command", ["", *get_command(app).commands])
+@pytest.mark.parametrize("command", ["", *get_command(app).commands, "study swwae"])
 def test_no_help_is_cut_at_80_columns(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(rich_utils, "MAX_WIDTH", 80)
-    text = call(*([command] if command else []), "--help")
+    text = call(*command.split(), "--help")
     assert "Usage:" in text
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text

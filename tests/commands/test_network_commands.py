@@ -1,4 +1,4 @@
-"""evaluate, models, summary and import-caffe."""
+"""evaluate, models, summary and import."""
 
 import csv
 import json
@@ -37,9 +37,9 @@ def test_models_and_summary():
     assert "128x128" in call("summary", "8-8-8")
 
 
-def test_import_caffe_says_what_a_missing_mean_costs(shared, tmp_path):
+def test_import_of_a_snapshot_says_what_a_missing_mean_costs(shared, tmp_path):
     snapshot = shared / "reference/snapshots/net8_8_8_iter_50000.caffemodel"
-    output, errors = run("import-caffe", snapshot, tmp_path / "net.safetensors")
+    output, errors = run("import", snapshot, tmp_path / "net.safetensors")
     assert "5-9 %" in output + errors
     assert (tmp_path / "net.safetensors").exists()
 
@@ -115,7 +115,7 @@ def test_advice_on_a_snapshot_without_a_mean_image_can_be_followed(
     _, errors = here(command, *photographs, "--model", snapshot, "--out", tmp_path / "out")
     # A process writes warnings on standard error; here pytest has them.
     said = errors + caplog.text
-    assert "maxtunnel import-caffe" in said
+    assert "maxtunnel import FILE" in said
     # Neither has that option, so nobody may be sent to it.
     assert "with --mean" not in said
 

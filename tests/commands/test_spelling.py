@@ -11,15 +11,23 @@ from typer.main import get_command
 import maxtunnel
 from maxtunnel import auditing, data, paper, web
 from maxtunnel.auditing.folders import audit_folder
+from maxtunnel.benchmark.costs import measure_costs
+from maxtunnel.benchmark.plan import make_plan
 from maxtunnel.benchmark.run import run_benchmark
 from maxtunnel.codec import files
+from maxtunnel.codec.dataset import encode_dataset
 from maxtunnel.commands.app import app, spellings_of
 from maxtunnel.commands.spelling import spell
 from maxtunnel.evaluation.comparison import evaluate_models
+from maxtunnel.export.networks import export_file
 from maxtunnel.paper.frontier import measure_frontier
 from maxtunnel.paper.trigger_figure import draw_triggers
 from maxtunnel.protection import ProtectionConfig, protect_folder
 from maxtunnel.report.demo import run_demo
+from maxtunnel.scale.cluster import start_engine
+from maxtunnel.site.build import build_site
+from maxtunnel.studies.recon_dec import study_recon_dec
+from maxtunnel.studies.swwae import study_swwae
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.recipes import Recipe
 from maxtunnel.training.runs import make_config, start_run
@@ -37,34 +45,45 @@ TABLES = {"csv_file", "latex_file"}
 FUNCTIONS = {
     "demo": ([run_demo], set()),
     "reconstruct": ([files.reconstruct_files], set()),
-    "encode": ([files.encode_files], set()),
+    "encode": ([files.encode_files, encode_dataset, start_engine], {"format"}),
     "decode": ([files.decode_files], set()),
     "inspect": ([], {"files"}),
-    "evaluate": ([evaluate_models], TABLES),
+    "evaluate": ([evaluate_models, start_engine], TABLES),
     "train": ([make_config, TrainingConfig, start_run], {"resume"}),
     "pretrain": ([make_config, TrainingConfig, start_run], {"resume"}),
-    "prepare": ([data.prepare], set()),
+    "prepare": ([data.prepare, start_engine], set()),
     "verify": ([], {"store"}),
     "export": ([data.export], set()),
-    "audit": ([audit_folder, auditing.AuditConfig], set()),
+    "audit": ([audit_folder, auditing.AuditConfig, start_engine], set()),
     "protect": ([protect_folder, ProtectionConfig], set()),
-    "import-caffe": ([names.import_snapshot], set()),
-    "reproduce": ([paper.Reproduction], TABLES),
+    "import": ([names.import_network], set()),
+    "export-onnx": ([export_file], set()),
+    "reproduce": ([paper.Reproduction, start_engine], TABLES),
     "frontier": ([measure_frontier], {"out"} | TABLES),
     "triggers": ([draw_triggers], TABLES),
+    "study": ([], set()),
+    "study swwae": ([study_swwae], {"toy", "full"} | TABLES),
+    "study recon-dec": ([study_recon_dec], {"toy", "full"} | TABLES),
     "figure": ([paper.draw_figure], set()),
+    "site": ([build_site], set()),
     "serve": ([web.serve, web.Limits], set()),
     "models": ([], TABLES),
     "summary": ([names.architecture_of], {"size"}),
     "bench": ([run_benchmark], {"markdown"} | TABLES),
+    "plan": ([make_plan, measure_costs], {"measure"} | TABLES),
 }
 
 
-@pytest.mark.parametrize("command", list(get_command(app).commands))
+@pytest.mark.parametrize("command", FUNCTIONS)
 def test_parameters_have_the_names_of_the_librarys_arguments(command):
     functions, own = FUNCTIONS[command]
     arguments = {name for function in functions for name in inspect.signature(function).parameters}
-    assert set(spellings_of([command])) <= arguments | own
+    assert set(spellings_of(command.split())) <= arguments | own
+
+
+def test_all_commands_are_in_the_table():
+    commands = get_command(app).commands
+    assert FUNCTIONS.keys() == {*commands, *(f"study {name}" for name in commands["study"].commands)}
 
 
 def written(default):
@@ -76,7 +95,12 @@ def written(default):
     return None if default in (None, "", "all") else str(default)
 
 
-@pytest.mark.parametrize("command", list(get_command(app).commands))
+def told(option, default):
+    """Whether help alone says the default: where a command has to know if the option was given."""
+    return option.default is None and isinstance(default, float) and f"by default {default:g}" in option.help
+
+
+@pytest.mark.parametrize("command", FUNCTIONS)
 def test_defaults_are_those_of_the_library(command):
     """They are written twice, as the help may not wait for the library."""
     defaults = {
@@ -85,8 +109,11 @@ def test_defaults_are_those_of_the_library(command):
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
-    for parameter in get_command(app).commands[command].params:
-        if parameter.name in defaults:
+    found = get_command(app)
+    for name in command.split():
+        found = found.commands[name]
+    for parameter in found.params:
+        if parameter.name in defaults and not told(parameter, defaults[parameter.name]):
             assert written(parameter.default) == written(defaults[parameter.name]), parameter.name
 
 
@@ -100,8 +127,10 @@ def test_defaults_are_those_of_the_library(command):
         (["reconstruct"], "`side_by_side`", "--side-by-side"),
         (["evaluate"], "`json_file` or `data`", "--json or --data"),
         (["serve"], "`max_megabytes`, `max_side`", "--max-megabytes, --max-side"),
-        (["import-caffe"], "`target` is x.txt", "OUT.safetensors is x.txt"),
+        (["import"], "`target` is x.txt", "OUT.safetensors is x.txt"),
         (["figure", "3"], "`models`, `number`", "--model, number"),
+        (["study", "swwae"], "`l2rec` or `csv_file`", "--l2rec or --csv"),
+        (["study"], "`l2rec`", "`l2rec`"),
         (["demo"], "`bf16` is no `precision`, `steps`", "`bf16` is no `precision`, `steps`"),
         (["train"], "`maxtunnel train --resume RUN`, steps", "`maxtunnel train --resume RUN`, steps"),
         (["--version"], "`steps`", "`steps`"),
@@ -120,7 +149,7 @@ def test_names_of_the_running_command_are_spelled_as_its_options(arguments, text
          "--steps and --minutes both bound the run: give one of them"),
         (["train", "8-8", "--data", ".", "--val", ".", "--out", "r"], "--val is ., which is --data too"),
         (["decode", "x.mxt", "--levels", "deep"], "--levels is 'deep'"),
-        (["import-caffe", "x.caffemodel", "x.txt"], "OUT.safetensors is x.txt"),
+        (["import", "x.caffemodel", "x.txt"], "OUT.safetensors is x.txt"),
         (["figure", "3"], "--data"),
         (["serve", "--auth", "name"], "--auth must be NAME:PASSWORD"),
         (["reproduce", "--test", ".", "--out", "r", "--seeds", "2", "--use-shipped"], "--"),

@@ -35,6 +35,7 @@ VALUES = {
     "precision": "32",
     "devices": "1",
     "nodes": "1",
+    "logger": "tensorboard",
 }
 
 
@@ -69,6 +70,28 @@ def test_an_encoder_learns_and_is_shown_as_a_variant(tmp_path, photographs_folde
     assert "4-4+linear" in here("summary", tmp_path / "run")[0]
     error = refuse("train", "4-4", *arguments, "--rate-weight", 0.001, "--out", tmp_path / "other")
     assert "--rate-weight is what switches cost an encoder that learns: give --encoder learned" in error
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--width", 64), "--width is that of a strong decoder: give --decoder strong too, or leave it out"),
+        (
+            ("--encoder", "learned", "--width", 8),
+            "--width is that of a strong decoder: give --decoder strong too, or leave it out",
+        ),
+        (("--encoder", "learnt"), "--encoder is learnt: expected random, learned, or a model ("),
+        (("--out", "file"), "file cannot be written to, as"),
+    ],
+)
+def test_what_would_be_ignored_or_is_no_choice_is_said(
+    tmp_path, photographs_folder, monkeypatch, given, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("not a folder")
+    quick = ("--data", photographs_folder, "--size", "16", "--steps", 2, "--out", tmp_path / "run")
+    assert message in refuse("train", "4-4", *quick, *given)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from maxtunnel.training.engine import Update, place, start_fabric
 from maxtunnel.training.loop import fit
 from maxtunnel.training.recipes import SWWAE_FAST, SWWAE_PAPER
 from maxtunnel.training.state import State
-from maxtunnel.training.what_where import WhatWhere, WhatWhereFeed, error_rate, standardise
+from maxtunnel.training.what_where import WhatWhere, WhatWhereFeed, standardise, wrong_answers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LAYOUT = "(4)3c-2p-(6)3c-(5)3c-2p"
@@ -174,6 +174,15 @@ def test_batches_are_labelled_images_and_then_unlabelled_ones(channels):
     assert not torch.equal(other[0], passes[13][0])
 
 
+def test_where_all_images_are_labelled_the_streams_are_no_copies_of_each_other():
+    network, given, labels = small(), pixels(30), torch.zeros(30, dtype=torch.long)
+    feed = WhatWhereFeed(network, given, labels, given, replace(SWWAE_FAST, batch=10), seed=0)
+    for step in range(6):
+        labelled, others = feed.at(step)[0].split(10)
+        same = (labelled == others).flatten(1).all(1)
+        assert not bool(same.all())
+
+
 def test_half_of_the_images_are_mirrored_where_the_recipe_says_so():
     network, labels = small(), torch.zeros(40, dtype=torch.long)
     given = pixels(40)
@@ -237,7 +246,7 @@ def trained(steps=60, **weights):
 @pytest.mark.parametrize("weights", [{}, {"l2rec": 1.0}, {"l2m": 1.0}, {"l2rec": 1.0, "l2m": 1.0}])
 def test_it_learns_classes_and_to_rebuild(weights):
     network, done = trained(**weights)
-    wrong = error_rate(network, *digits(300, 1))
+    wrong = wrong_answers(network, *digits(300, 1))
     assert wrong.shape == (300,)
     assert float(wrong.float().mean()) < 0.1
     assert done.curve[-1][1] > 0.9

@@ -11,11 +11,15 @@ from maxtunnel.commands import (
     bench,
     data,
     networks,
+    onnx,
     paper,
     photographs,
+    plan,
     protect,
     serve,
+    site,
     studies,
+    study,
     training,
 )
 from maxtunnel.commands.spelling import Context, spellings
@@ -35,18 +39,24 @@ COMMANDS = (
     (data.export, "maxtunnel export stores/train train-parquet --format parquet"),
     (audit.audit, "maxtunnel audit mymodel.py:build --data photographs --preprocess imagenet --out audit"),
     (protect.protect, "maxtunnel protect mymodel.py:build --data photographs --metric mymodel.py:accuracy"),
-    (
-        networks.import_caffe,
-        "maxtunnel import-caffe net8_8_8.caffemodel 8-8-8.safetensors --mean photographs",
-    ),
+    (networks.import_network, "maxtunnel import vgg16.pth vgg16.safetensors"),
+    (onnx.export_onnx, "maxtunnel export-onnx 16-16-16 16-16-16.onnx"),
     (paper.reproduce, "maxtunnel reproduce --train stores/train --test stores/val --out reproduction"),
     (studies.frontier, "maxtunnel frontier --data stores/val --out frontier"),
     (studies.triggers, "maxtunnel triggers 8-8-8 --data stores/val --out triggers.png"),
     (paper.figure, "maxtunnel figure 3 --data stores/val --out figures"),
     (serve.serve, "maxtunnel serve --port 8000"),
+    (site.site, "maxtunnel site public --onnxruntime-web node_modules/onnxruntime-web"),
     (networks.models, "maxtunnel models"),
     (networks.summary, "maxtunnel summary 48-96-192 --size 128"),
     (bench.bench, "maxtunnel bench --models 8-8-8,16-16-16 --json result.json"),
+    (plan.plan, "maxtunnel plan --images 1e9 --nodes 100"),
+)
+
+# Those of the group `study`.
+STUDIES = (
+    (study.swwae, "maxtunnel study swwae --data mnist --out study"),
+    (study.recon_dec, "maxtunnel study recon-dec --data imagenette/train --val imagenette/val --out study"),
 )
 
 
@@ -70,7 +80,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command, _example in COMMANDS:
-    app.command(epilog=f"Example: `{_example}`")(_command)
+    # By the name that stands in its example: `import` is none that a function can have.
+    app.command(_example.split()[1], epilog=f"Example: `{_example}`")(_command)
+_studies = typer.Typer(no_args_is_help=True)
+for _study, _example in STUDIES:
+    _studies.command(_example.split()[2], epilog=f"Example: `{_example}`")(_study)
+app.add_typer(_studies, name="study", help="Answer a question about a paper by many trainings.")
 
 
 def _version(asked: bool | None) -> None:
@@ -103,6 +118,9 @@ def command_line() -> TyperGroup:
 def spellings_of(arguments: Sequence[str]) -> dict[str, str]:
     """How the command that `arguments` call spells its parameters; nothing where they call none."""
     # Before the name of a command stand options without a value only.
-    name = next((argument for argument in arguments if not argument.startswith("-")), "")
-    command = command_line().commands.get(name)
-    return {} if command is None else spellings(command.params)
+    names = [argument for argument in arguments if not argument.startswith("-")]
+    command: object = command_line()
+    while isinstance(command, TyperGroup) and names:
+        command = command.commands.get(names.pop(0))
+    params = getattr(command, "params", None)
+    return {} if params is None or isinstance(command, TyperGroup) else spellings(params)

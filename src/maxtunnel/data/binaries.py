@@ -15,7 +15,6 @@ from torch import Tensor
 
 from maxtunnel.data.labelled import UNKNOWN, LabelledSet, Split, check_labels, read_names, read_records
 from maxtunnel.support.files import FormatError
-from maxtunnel.support.memory import free_memory
 
 _CIFAR_SIDE, _STL_SIDE = 32, 96
 # Of each set: files of its splits, how many labels a record begins with, the last of which counts, the number
@@ -96,8 +95,6 @@ def read_stl10(folder: str | Path, split: Split = "train") -> LabelledSet:
         raise ValueError(f"`split` is {split!r}: STL-10 has train, test and unlabelled")
     path = Path(folder, f"{part}_X.bin")
     records = read_records(path, 3 * _STL_SIDE**2, "3 channels of 96x96 pixels")
-    if records.nbytes > free_memory():
-        raise ValueError(f"{path} takes {records.nbytes / 1e9:.1f} GB of memory, which is not free here")
     # From channel, column, row to channel, row, column.
     pixels = torch.from_numpy(records.reshape(-1, 3, _STL_SIDE, _STL_SIDE).swapaxes(2, 3).copy())
     names = read_names(Path(folder, "class_names.txt"), _STL_CLASSES)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from maxtunnel.data.labelled import LabelledSet, Split, check_labels
+from maxtunnel.data.labelled import LabelledSet, Split, check_labels, check_memory
 from maxtunnel.support.files import FormatError
 
 _IMAGES, _LABELS = 0x0803, 0x0801
@@ -60,6 +60,7 @@ def read_idx(path: str | Path, magic: int) -> UInt8[np.ndarray, "..."]:
 
     Raises:
         FormatError: the file is missing, begins otherwise, or is longer or shorter than its head says.
+        ValueError: there is no memory for what its head says.
     """
     path, sizes = Path(path), magic & 0xFF
     try:
@@ -74,6 +75,8 @@ def read_idx(path: str | Path, magic: int) -> UInt8[np.ndarray, "..."]:
                     f"{path} begins with {found:#x} and sizes {shape}: expected {magic:#06x}, as MNIST's own "
                     "files do"
                 )
+            # A small file may say that it is large; its values lie here twice meanwhile.
+            check_memory(path, 2 * expected)
             # One byte more than there should be: a file that goes on is never expanded to its end.
             data = file.read(expected + 1)
     except (OSError, EOFError, zlib.error) as error:

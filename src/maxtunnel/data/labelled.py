@@ -10,6 +10,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from maxtunnel.support.files import FormatError
+from maxtunnel.support.memory import free_memory
 
 # `extra` is SVHN's second set to train on, `unlabelled` STL-10's.
 Split = Literal["train", "test", "extra", "unlabelled"]
@@ -94,12 +95,20 @@ def read_records(path: Path, length: int, what: str) -> UInt8[np.ndarray, "n len
 
     Raises:
         FormatError: the file is missing, empty, or its size is no whole number of records.
+        ValueError: there is no memory for what it holds.
     """
     size = path.stat().st_size if path.is_file() else None
     if not size or size % length:
         found = "is missing" if size is None else f"has {size:,} bytes"
         raise FormatError(f"{path} {found}: expected whole records of {length:,} bytes each, {what}")
+    check_memory(path, size)
     return np.memmap(path, np.uint8, "r").reshape(-1, length)
+
+
+def check_memory(path: Path, size: int) -> None:
+    """Refuse what takes more than the free memory, in bytes, before it is taken."""
+    if size > free_memory():
+        raise ValueError(f"{path} takes {size / 1e9:.1f} GB of memory, which is not free here")
 
 
 def check_labels(path: Path, labels: UInt8[np.ndarray, " n"], classes: int, first: int = 0) -> None:

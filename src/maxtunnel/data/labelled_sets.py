@@ -8,7 +8,7 @@ import torch
 from maxtunnel.data.binaries import holds_cifar, holds_stl10, read_cifar, read_stl10
 from maxtunnel.data.folders import folder_name, label_by_folder, read_files
 from maxtunnel.data.idx import holds_mnist, read_mnist
-from maxtunnel.data.labelled import LabelledSet, Split
+from maxtunnel.data.labelled import LabelledSet, Split, check_memory
 from maxtunnel.data.manifest import is_store
 from maxtunnel.data.store import open_store
 from maxtunnel.data.survey import survey
@@ -98,10 +98,11 @@ def read_class_folders(folder: str | Path, split: Split, on_progress: OnProgress
 
     Raises:
         FormatError: it is neither, or one of the files cannot be read.
-        ValueError: two images differ in size.
+        ValueError: two images differ in size, or there is no memory for a store.
     """
     if is_store(folder):
         store = open_store(folder)
+        check_memory(Path(folder), store.pixels.shape.numel())
         pixels, labels, names = store.pixels.load(), store.labels, store.class_names
     else:
         files = survey(folder).images

@@ -3,16 +3,14 @@
 `X` is (row, column, channel, image), `y` the digit, 10 for a 0: http://ufldl.stanford.edu/housenumbers/.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from maxtunnel.data.labelled import LabelledSet, Split, check_labels
-from maxtunnel.support.files import FormatError, one_line
-from maxtunnel.support.memory import free_memory
+from maxtunnel.data.labelled import LabelledSet, Split, check_labels, check_memory
+from maxtunnel.data.matlab import reading_matlab
+from maxtunnel.support.files import FormatError
 
 _SIDE, _CLASSES = 32, 10
 _SPLITS = ("train", "test", "extra")
@@ -51,13 +49,11 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{path} is read by SciPy: pip install scipy") from None
     if not path.is_file():
         raise FormatError(f"{path} is missing: give the folder with SVHN's own files")
-    # The shapes are looked at before anything is expanded.
-    with _reading(path):
-        shapes = {name: shape for name, shape, _ in whosmat(path)}
-    images = _images(path, shapes)
-    if 2 * images * 3 * _SIDE**2 > free_memory():
-        raise ValueError(f"{path} has {images:,} images, for which no memory is free here")
-    with _reading(path):
+    # Shapes and types are looked at before anything is expanded.
+    with reading_matlab(path):
+        held = {name: (shape, kind) for name, shape, kind in whosmat(path)}
+    check_memory(path, 2 * _images(path, held) * 3 * _SIDE**2)
+    with reading_matlab(path):
         found = loadmat(path, variable_names=["X", "y"])
         pixels, labels = found["X"], found["y"].reshape(-1)
     if pixels.dtype != np.uint8 or labels.dtype.kind not in "ui":
@@ -65,23 +61,13 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return pixels, labels.clip(0, 255).astype(np.uint8)
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """SciPy's reader answers damage with nearly any exception."""
-    try:
-        yield
-    except Exception as error:
-        reason = one_line(error) or type(error).__name__
-        raise FormatError(
-            f"{path} is cut short, damaged or of another kind ({reason}): get it again"
-        ) from error
-
-
-def _images(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
-    """How many images a file holds that has variables of these shapes."""
-    pixels, labels = shapes.get("X", ()), shapes.get("y", ())
+def _images(path: Path, held: dict[str, tuple[tuple[int, ...], str]]) -> int:
+    """How many images a file holds that has variables of these shapes and types."""
+    (pixels, kind), (labels, _) = (held.get(name, ((), "nothing")) for name in "Xy")
     if len(pixels) != 4 or pixels[:3] != (_SIDE, _SIDE, 3) or labels not in ((pixels[3], 1), (1, pixels[3])):
         raise FormatError(
             f"{path} holds X {pixels} and y {labels}: expected (32, 32, 3, n) and (n, 1), as SVHN has them"
         )
+    if kind != "uint8":
+        raise FormatError(f"{path} holds X as {kind}: expected uint8, as SVHN has it")
     return pixels[3]

@@ -29,6 +29,7 @@ from maxtunnel.training.phases import Phase
 from maxtunnel.training.recipes import Recipe
 
 _PIECE = 250  # images that are measured at a time
+_OTHER = 500_000  # added to a seed for an order of its own
 Pixels = UInt8[Tensor, "_ _ _ _"]
 
 
@@ -157,6 +158,8 @@ class WhatWhereFeed:
         self._others: Order | None = None
         if unlabelled is not None:
             batch = recipe.batch if unlabelled_batch is None else unlabelled_batch
+            # Of as many images one seed draws one order, and the streams would be each other's copies.
+            seed = seed + _OTHER if len(unlabelled) == len(pixels) else seed
             self._others = Order(len(unlabelled), batch, seed, recipe.reshuffle, recipe.flips)
 
     def at(self, step: int) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -195,7 +198,7 @@ def standardise(network: Swwae, pixels: Pixels) -> None:
         network.deviation[channel] = (share * (levels - mean) ** 2).sum().sqrt().clamp(min=1 / 255)
 
 
-def error_rate(network: Swwae, pixels: Pixels, labels: Int64[Tensor, " n"]) -> Bool[Tensor, " n"]:
+def wrong_answers(network: Swwae, pixels: Pixels, labels: Int64[Tensor, " n"]) -> Bool[Tensor, " n"]:
     """Which images are taken for another class, in eval mode; the mean of it is the error rate.
 
     Args:

@@ -1,0 +1,57 @@
+"""Numbers of the papers that studies stand beside, each with where it is from."""
+
+from dataclasses import dataclass
+
+from maxtunnel.support.choices import LabelledSetName
+
+
+@dataclass(frozen=True)
+class Published:
+    """A classification error that a paper reports.
+
+    Attributes:
+        set: of images.
+        labels: how many of the training images are labelled; None for all.
+        error: share of the test images that are taken for another class.
+        what: which network.
+        source: the paper, and where in it.
+        layout: of the network; None where it is not known.
+        dropout: whether there is any; None where it is not known.
+    """
+
+    set: LabelledSetName
+    labels: int | None
+    error: float
+    what: str
+    source: str
+    layout: str | None = None
+    dropout: bool | None = None
+
+
+_SWWAE = "Zhao, Mathieu, Goroshin, LeCun 2015, arXiv 1506.02351"
+_TABLES = f"{_SWWAE}, as quoted by others; its tables could not be read"
+# The one layout of theirs that is quoted in full.
+SWWAE_STL10 = "(64)3c-4p-(64)3c-3p-(128)3c-(128)3c-2p-(256)3cx3-(512)3cx3-2p-10fc"
+
+SWWAE = (
+    Published("mnist", 100, 0.0871, "SWWAE", _TABLES),
+    Published("mnist", 600, 0.0331, "SWWAE", _TABLES),
+    Published("mnist", 1000, 0.0283, "SWWAE", _TABLES),
+    Published("mnist", 3000, 0.0210, "SWWAE", _TABLES),
+    Published("svhn", 1000, 0.2783, "SWWAE without dropout", _TABLES, dropout=False),
+    Published("svhn", 1000, 0.2356, "SWWAE with dropout", _TABLES, dropout=True),
+    Published("cifar10", None, 0.078, "SWWAE, accuracy 92.2 %", _TABLES),
+    Published("cifar100", None, 0.309, "SWWAE, accuracy 69.1 %", _TABLES),
+    Published("stl10", 1000, 0.257, "SWWAE, accuracy 74.3 %", _TABLES, SWWAE_STL10),
+)
+
+
+def published_for(name: LabelledSetName, labels: int, images: int) -> tuple[Published, ...]:
+    """What was published for a set with so many labels, of so many training images.
+
+    Args:
+        name: of the set.
+        labels: how many images are labelled.
+        images: how many there are to train on.
+    """
+    return tuple(each for each in SWWAE if each.set == name and (each.labels or images) == labels)

@@ -1,0 +1,371 @@
+"""`study recon-dec`: what an encoder's activations and its switches each carry, at every depth.
+
+Zhang, Lee and Lee (2016, arXiv 1606.06582) rebuild images from the activations and switches of a pretrained
+VGG16, and conclude that the activations preserve almost all of the image but local detail. The paper under
+reproduction (section VI) replies that the switches alone are enough for that. Here readers are given either
+and both; and, as there, decoders are trained beside a classifier.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from maxtunnel.data.folders import evenly_spaced
+from maxtunnel.data.image_set import read_photographs
+from maxtunnel.data.labelled import LabelledSet, Split
+from maxtunnel.data.mean import mean_image
+from maxtunnel.models.architecture import Architecture
+from maxtunnel.models.swwae import Swwae
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.report.pictures import png
+from maxtunnel.studies.recon_dec_config import (
+    PARTS,
+    DepthRun,
+    Grid,
+    NetworkRun,
+    Settings,
+    Size,
+    check_size,
+    preset,
+)
+from maxtunnel.studies.recon_dec_depths import DepthRow, capture, mean_errors, run_reader
+from maxtunnel.studies.recon_dec_networks import NetworkRow, as_tunnel, held_of, run_network
+from maxtunnel.studies.rows import Rows
+from maxtunnel.studies.swwae_config import parse_choices
+from maxtunnel.studies.swwae_run import Parts, fingerprint
+from maxtunnel.support.choices import VggInputs
+from maxtunnel.support.files import FormatError, replacing
+from maxtunnel.support.machine import processor, versions
+from maxtunnel.support.numbers import parse_numbers
+from maxtunnel.support.progress import OnProgress, Stopped, silent
+from maxtunnel.support.records import from_json, to_json
+from maxtunnel.training.engine import place, start_fabric
+from maxtunnel.training.loop import interrupts
+from maxtunnel.zoo.foreign import refuse_foreign
+from maxtunnel.zoo.names import load, shipped
+from maxtunnel.zoo.vgg import load_vgg
+
+STUDY = "recon-dec"
+OWN = NetworkRun(None, None, 0)  # whose encoder is read where none is given
+Run = TypeVar("Run", DepthRun, NetworkRun)
+
+
+@dataclass(frozen=True)
+class ReconDecStudy:
+    """All that is known.
+
+    Attributes:
+        settings, grid: what was asked for.
+        depths: of the readers that are done, in the order of the grid.
+        networks: of the networks that are done, in the order of the grid.
+        encoder: architecture of the encoder whose depths are read; empty where it is not there yet.
+        missing: names of the runs that are not done, as another process is at them.
+        of_mean: `mse`, `psnr`, `ssim` and `coarse` of the mean photograph on each that is measured on.
+        classes: how many there are.
+        trained, measured: photographs to train on, and to measure on.
+        left_out: what the size leaves out, in words; empty for none.
+        folder: where the rows and the pictures lie.
+        facts: where and when it was made, by name.
+    """
+
+    settings: Settings
+    grid: Grid
+    depths: tuple[DepthRow, ...]
+    networks: tuple[NetworkRow, ...]
+    encoder: str
+    missing: tuple[str, ...]
+    of_mean: dict[str, tuple[float, ...]]
+    classes: int
+    trained: int
+    measured: int
+    left_out: str
+    folder: Path
+    facts: dict[str, str]
+
+
+def study_recon_dec(
+    data: str | Path,
+    val: str | Path,
+    out: str | Path,
+    *,
+    encoder: str | None = None,
+    inputs: VggInputs | None = None,
+    size: Size = "small",
+    parts: str | None = None,
+    levels: str | None = None,
+    seeds: int | None = None,
+    side: int | None = None,
+    network: str | None = None,
+    steps: int | None = None,
+    reader_steps: int | None = None,
+    l2rec: float | None = None,
+    l2m: float | None = None,
+    seen: int | None = None,
+    held: int | None = None,
+    command: str = "",
+    on_progress: OnProgress = silent,
+) -> ReconDecStudy:
+    """Train and measure the readers and networks of the study that are not in its folder yet.
+
+    Args:
+        data: photographs to train on: a folder of class folders, or a store.
+        val: others to measure on, of the same classes.
+        out: the study's folder.
+        encoder: whose depths are read: a VGG's file (torchvision, timm, Keras' HDF5, Caffe), a network of
+            ours, or an architecture such as `vgg16`, whose weights are drawn; None for that of the first
+            network that is trained on classes here.
+        inputs: what the VGG of a file was trained on, see `load_vgg`.
+        size: `toy`, `small` or `full`; it decides what is not given.
+        parts: some of `Part`, or `all`.
+        levels: depths that are read, such as `1,5`, or `all`.
+        seeds: networks of each kind.
+        side: of the photographs in pixels.
+        network: architecture of the networks that are trained on classes.
+        steps: of each of these.
+        reader_steps: of each reader.
+        l2rec, l2m: weights of the image term and of each plane's.
+        seen, held: photographs that readers are trained on, and that reconstructions are measured on.
+        command: the command line, for the report.
+        on_progress: told of reading, of every training, and as phase `runs` of all.
+
+    Raises:
+        FormatError: the photographs, the encoder or the folder are damaged or of another kind.
+        ValueError: an argument cannot be; or the folder holds a study with other settings.
+        Stopped: interrupted; what is done is kept.
+    """
+    began, base = time.monotonic(), preset(size)
+    grid = _grid(base.grid, parts, levels, seeds)
+    given = {
+        "size": side, "network": network, "steps": steps, "reader_steps": reader_steps, "l2rec": l2rec,
+        "l2m": l2m, "seen": seen, "held": held,
+    }  # fmt: skip
+    changed = {name: value for name, value in given.items() if value is not None}
+    settings = from_json(Settings, to_json(base.settings) | changed)
+    photographs = _read(data, val, settings.size, base.limit, on_progress)
+    read = None if encoder is None else find_encoder(encoder, photographs.trained.pixels, inputs)
+    settings = replace(
+        settings,
+        data=fingerprint(photographs),
+        encoder="trained here" if read is None else f"{Path(encoder or '').name} {read.identity().hex()}",
+    )
+    work = _Work(settings, grid, photographs, read, Path(out), on_progress)
+    work.run()
+    return work.result(base.left_out, _facts(command, data, val, encoder, began))
+
+
+def find_encoder(
+    encoder: str, pixels: UInt8[Tensor, "n 3 s s"], inputs: VggInputs | None = None
+) -> TunnelNetwork:
+    """The network whose encoder is read.
+
+    Args:
+        encoder: a VGG's file, a shipped or saved network of ours, or an architecture with weights to draw.
+        pixels: photographs, whose mean a drawn one subtracts.
+        inputs: what the VGG of a file was trained on.
+
+    Raises:
+        FormatError: the file is missing, damaged or of another kind.
+        ValueError: it is neither a file nor an architecture.
+    """
+    path = Path(encoder)
+    if encoder in shipped() or path.is_dir():
+        return load(encoder)
+    if not path.exists():
+        return TunnelNetwork(Architecture.parse(encoder), mean_image(pixels))
+    return load(path) if _is_ours(path) else load_vgg(path, inputs)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a network of ours by its content; it may be damaged."""
+    try:
+        refuse_foreign(path)
+    except FormatError:
+        return False
+    return path.suffix != ".caffemodel"
+
+
+class _Work:
+    """The runs of one study, and what is known after them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        grid: Grid,
+        photographs: Parts,
+        encoder: TunnelNetwork | None,
+        out: Path,
+        on_progress: OnProgress,
+    ) -> None:
+        self.settings, self.grid, self.photographs, self.encoder = settings, grid, photographs, encoder
+        self.on_progress = on_progress
+        if encoder is not None:
+            self._check(encoder.architecture)
+        self.networks = grid.networks() if "networks" in grid.parts else ()
+        if "depths" in grid.parts and encoder is None:
+            self._check(Architecture.parse(settings.network))
+            self.networks = self.networks or (OWN,)
+        self.depths: tuple[DepthRun, ...] = ()
+        self.depth_rows = Rows(out, STUDY, settings, DepthRow)
+        self.network_rows = Rows(out, STUDY, settings, NetworkRow)
+
+    def _check(self, architecture: Architecture) -> None:
+        """Refuse what cannot be read before anything is trained."""
+        check_size(architecture, self.settings.size)
+        self.grid.depths(architecture)
+
+    def run(self) -> None:
+        """Do every run that is missing, but for those that another process is at."""
+        with interrupts() as interrupted:
+            self._do(self.networks, self.network_rows, self._train, interrupted.is_set)
+            if "depths" not in self.grid.parts:
+                return
+            self.encoder = self.encoder or self._own_encoder()
+            if self.encoder is None:
+                return
+            self.depths = self.grid.depths(self.encoder.architecture)
+            if any(self.depth_rows.get(run.name) is None for run in self.depths):
+                self._capture(self.encoder)
+                self._do(self.depths, self.depth_rows, self._read, interrupted.is_set)
+
+    def _do(
+        self,
+        runs: Sequence[Run],
+        rows: Rows[DepthRow] | Rows[NetworkRow],
+        do: Callable[[Run, Callable[[], bool]], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        for number, run in enumerate(runs):
+            self.on_progress("runs", number, len(runs), run.name)
+            if rows.get(run.name) is None:
+                with rows.claim(run.name) as mine:
+                    if mine:
+                        do(run, stop)
+            if stop():
+                done = sum(rows.get(each.name) is not None for each in runs)
+                raise Stopped(
+                    f"stopped; {done} of {len(runs)} of these runs are kept in {rows.folder}: give the same "
+                    "command again to go on"
+                )
+        self.on_progress("runs", len(runs), len(runs), "")
+
+    def _train(self, run: NetworkRun, stop: Callable[[], bool]) -> None:
+        photographs = self.photographs
+        row, network = run_network(
+            self.settings, run, photographs.trained, photographs.measured, self.on_progress, stop
+        )
+        if not stop():
+            if run == OWN:
+                network.save(self._weights)
+            self.network_rows.keep(run.name, row)
+
+    def _read(self, run: DepthRun, stop: Callable[[], bool]) -> None:
+        assert self.encoder is not None
+        row, picture = run_reader(
+            self.settings, run, self.encoder.architecture, self.seen, self.held, self.on_progress, stop
+        )
+        if not stop():
+            with replacing(self.depth_rows.picture(run.name)) as temporary:
+                temporary.write_bytes(png(picture))
+            self.depth_rows.keep(run.name, row)
+
+    @property
+    def _weights(self) -> Path:
+        """Where the network lies whose encoder is read where none is given."""
+        return self.network_rows.picture(OWN.name).with_suffix(".safetensors")
+
+    def _own_encoder(self) -> TunnelNetwork | None:
+        """The encoder that was trained here; None where another process is at it."""
+        if self.network_rows.get(OWN.name) is None:
+            return None
+        if not self._weights.exists():
+            raise FormatError(
+                f"{self._weights} is missing: delete {self._weights.with_suffix('.json')} to train it again"
+            )
+        return as_tunnel(Swwae.load(self._weights))
+
+    def _capture(self, encoder: TunnelNetwork) -> None:
+        seen, held = self._pixels()
+        place(encoder, start_fabric(self.settings.recipe).device)
+        self.seen = capture(encoder, seen, on_progress=self.on_progress)
+        self.held = capture(encoder, held, self.seen, self.on_progress)
+
+    def _pixels(self) -> tuple[UInt8[Tensor, "n 3 s s"], UInt8[Tensor, "m 3 s s"]]:
+        """Those that readers are trained on, and those that reconstructions are measured on."""
+        pixels = self.photographs.trained.pixels
+        numbers = torch.tensor(evenly_spaced(len(pixels), self.settings.seen))
+        return pixels[numbers], held_of(self.photographs.measured.pixels, self.settings)
+
+    def result(self, left_out: str, facts: dict[str, str]) -> ReconDecStudy:
+        """What is known now."""
+        depths = {run.name: self.depth_rows.get(run.name) for run in self.depths}
+        networks = {run.name: self.network_rows.get(run.name) for run in self.networks}
+        of_mean = mean_errors(*self._pixels())
+        return ReconDecStudy(
+            settings=self.settings,
+            grid=self.grid,
+            depths=tuple(row for row in depths.values() if row is not None),
+            networks=tuple(row for row in networks.values() if row is not None),
+            encoder="" if self.encoder is None else str(self.encoder.architecture),
+            missing=tuple(name for name, row in (networks | depths).items() if row is None),
+            of_mean={name: tuple(values.tolist()) for name, values in of_mean.items()},
+            classes=len(self.photographs.trained.class_names),
+            trained=len(self.photographs.trained),
+            measured=len(self.photographs.measured),
+            left_out=left_out,
+            folder=self.depth_rows.folder,
+            facts=facts,
+        )
+
+
+def _grid(base: Grid, parts: str | None, levels: str | None, seeds: int | None) -> Grid:
+    names = PARTS if parts is None else parse_choices(parts, "parts", PARTS)
+    return Grid(
+        base.levels if levels is None else parse_numbers(levels, "levels"),
+        base.seeds if seeds is None else seeds,
+        tuple(part for part in PARTS if part in names),
+    )
+
+
+def _read(data: str | Path, val: str | Path, side: int, limit: int | None, on_progress: OnProgress) -> Parts:
+    """The photographs, with their classes.
+
+    Raises:
+        ValueError: they have no classes, or other ones to measure on than to train on.
+    """
+    found: list[LabelledSet] = []
+    splits: tuple[Split, Split] = ("train", "test")
+    for source, split in zip((data, val), splits, strict=True):
+        images = read_photographs(source, side, limit=limit, on_progress=on_progress)
+        images.warn_of_skipped()
+        if images.labels is None:
+            raise ValueError(f"{source} has no classes: give a folder with a folder for each class")
+        pixels = images.pixels if isinstance(images.pixels, Tensor) else images.pixels.load()
+        found.append(LabelledSet(pixels, images.labels, images.class_names, split))
+    trained, measured = found
+    if trained.class_names != measured.class_names:
+        raise ValueError(
+            f"`val` has {len(measured.class_names)} classes, other than the {len(trained.class_names)} of "
+            "`data`: give folders of the same classes"
+        )
+    return Parts(trained, measured, trained.pixels)
+
+
+def _facts(
+    command: str, data: str | Path, val: str | Path, encoder: str | None, began: float
+) -> dict[str, str]:
+    return {
+        "command": command,
+        "data": f"{data} to train on, {val} to measure on",
+        "encoder": encoder or "",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds, this time": f"{time.monotonic() - began:,.0f}",
+        "processor": processor(),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }

@@ -1,0 +1,125 @@
+"""What a study keeps: its settings, and a row for each run, written when the run ends.
+
+    DIR/study.json           which study, and its settings
+    DIR/runs/NAME.json       the row of a run
+    DIR/runs/NAME.png        pictures of it, where there are any
+
+A study that was stopped, or is to have more runs, goes on in the same folder. Several processes may work in
+one folder: each run is done by one of them.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from maxtunnel.support.files import FormatError, check_folder, one_line, replacing
+from maxtunnel.support.locks import take
+from maxtunnel.support.records import Json, from_json, to_json
+
+Row = TypeVar("Row")
+_FILE = "study.json"
+
+
+class Rows(Generic[Row]):
+    """The rows in a study's folder.
+
+    Args:
+        out: the folder; missing ones are made.
+        study: name of the study.
+        settings: a dataclass instance with all that decides what a run of a name comes to.
+        kind: the dataclass of a row.
+
+    Raises:
+        ValueError: the folder cannot be written to, or holds another study, or one with other settings.
+        FormatError: its study.json is damaged.
+    """
+
+    def __init__(self, out: str | Path, study: str, settings: object, kind: type[Row]) -> None:
+        check_folder(out)
+        self.folder, self._kind = Path(out), kind
+        wanted: dict[str, Json] = {"study": study, "settings": to_json(settings)}
+        kept = kept_settings(out)
+        if kept is None:
+            with replacing(self.folder / _FILE) as temporary:
+                temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        else:
+            _refuse_others(out, kept, wanted)
+        self._runs = self.folder / "runs"
+        self._runs.mkdir(parents=True, exist_ok=True)
+
+    def get(self, name: str) -> Row | None:
+        """The row of a run; None where it has not ended yet.
+
+        Raises:
+            FormatError: its file is damaged.
+        """
+        path = self._runs / f"{name}.json"
+        if not path.exists():
+            return None
+        try:
+            return from_json(self._kind, json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise FormatError(
+                f"{path} cannot be read ({one_line(error)}): delete it to run it again"
+            ) from None
+
+    def keep(self, name: str, row: Row) -> None:
+        """Write the row of a run that has ended."""
+        with replacing(self._runs / f"{name}.json") as temporary:
+            temporary.write_text(json.dumps(to_json(row), indent=1) + "\n", encoding="utf-8")
+
+    def picture(self, name: str) -> Path:
+        """Where the pictures of a run lie."""
+        return self._runs / f"{name}.png"
+
+    @contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """Whether the run is this process's to do: nobody has done it, and no other process is at it."""
+        if self.get(name) is not None:
+            yield False
+            return
+        path = self._runs / f"{name}.lock"
+        with path.open("w") as file:
+            mine = take(file) and self.get(name) is None
+            try:
+                yield mine
+            finally:
+                if mine:
+                    with suppress(OSError):
+                        path.unlink()
+
+
+def kept_settings(out: str | Path) -> dict[str, Json] | None:
+    """`study` and `settings` of the study in a folder; None where there is none.
+
+    Raises:
+        FormatError: its study.json is damaged.
+    """
+    path = Path(out) / _FILE
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} cannot be read ({one_line(error)}): give another folder") from None
+    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict) or "study" not in found:
+        raise FormatError(f"{path} is no record of a study: give another folder")
+    return found
+
+
+def _refuse_others(out: str | Path, kept: dict[str, Json], wanted: dict[str, Json]) -> None:
+    if kept["study"] != wanted["study"]:
+        raise ValueError(f"{out} holds the study {kept['study']}, not {wanted['study']}: give another folder")
+    before, now = kept["settings"], wanted["settings"]
+    assert isinstance(before, dict)
+    assert isinstance(now, dict)
+    # A tuple has become a list in the file.
+    now = json.loads(json.dumps(now))
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            raise ValueError(
+                f"{out} holds runs with `{name}` {before.get(name)}, not {now.get(name)}: give another "
+                "folder, or the same settings to go on"
+            )

@@ -1,0 +1,258 @@
+"""`study swwae`: what the terms of a what-where autoencoder's loss do to the error with few labels.
+
+The paper under reproduction (section VI) supposes that what Zhao et al. gained came from the intermediate
+terms, as a good reconstruction is possible from the switches of an encoder that has learnt nothing. It asks
+for a training with the intermediate terms alone: here it is, beside all others.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+from maxtunnel.data.labelled import labels_for
+from maxtunnel.data.labelled_sets import read_set
+from maxtunnel.report.pictures import png
+from maxtunnel.studies.rows import Rows, kept_settings
+from maxtunnel.studies.swwae_config import Grid, Method, Run, Settings, Size, parse_choices
+from maxtunnel.studies.swwae_presets import left_out, preset
+from maxtunnel.studies.swwae_run import (
+    NetworkRow,
+    Parts,
+    draw_network,
+    fingerprint,
+    mean_rmse,
+    run_network,
+    split,
+)
+from maxtunnel.support.choices import LabelledSetName, Unpooling
+from maxtunnel.support.files import check_folder, replacing
+from maxtunnel.support.machine import processor, versions
+from maxtunnel.support.numbers import parse_numbers
+from maxtunnel.support.progress import OnProgress, Stopped, silent
+from maxtunnel.support.records import from_json, to_json
+from maxtunnel.training.loop import interrupts
+
+STUDY = "swwae"
+_TRIED, _WARM_UP = 10, 3  # steps whose pace is measured, and how many of them only warm up
+_MEASURING = 0.85  # share of the time for trainings; the rest is for measuring
+
+
+@dataclass(frozen=True)
+class SwwaeStudy:
+    """All that is known.
+
+    Attributes:
+        settings, grid: what was asked for.
+        rows: of the networks that are done, in the order of the grid.
+        missing: names of those that are not, as another process is at them.
+        trained, measured: how many images there are to train on, and to measure on.
+        mean_rmse: of the mean training image, on the images that reconstructions are measured on.
+        left_out: what is not there of the full study, in words; empty for nothing.
+        folder: where the rows and the pictures lie.
+        facts: where and when it was made, by name.
+    """
+
+    settings: Settings
+    grid: Grid
+    rows: tuple[NetworkRow, ...]
+    missing: tuple[str, ...]
+    trained: int
+    measured: int
+    mean_rmse: float
+    left_out: str
+    folder: Path
+    facts: dict[str, str]
+
+    def of(self, labels: int, method: Method, unpooling: Unpooling | None) -> tuple[NetworkRow, ...]:
+        """The networks of one kind, by seed; of untrained ones whatever the number of labels."""
+        return tuple(
+            row
+            for row in self.rows
+            if (row.method, row.unpooling) == (method, unpooling) and row.labels in (labels, 0)
+        )
+
+
+def study_swwae(
+    data: str | Path,
+    out: str | Path,
+    *,
+    set: LabelledSetName = "mnist",
+    size: Size = "small",
+    labels: str | None = None,
+    seeds: int | None = None,
+    methods: str | None = None,
+    unpoolings: str | None = None,
+    layout: str | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    l2rec: float | None = None,
+    l2m: float | None = None,
+    dropout: float | None = None,
+    learning_rate: float | None = None,
+    batch: int | None = None,
+    validate: bool = False,
+    command: str = "",
+    on_progress: OnProgress = silent,
+) -> SwwaeStudy:
+    """Train and measure the networks of the study that are not in its folder yet.
+
+    Args:
+        data: what `read_set` takes.
+        out: the study's folder.
+        set: which set of images `data` is.
+        size: `toy`, `small` or `full`; it decides what is not given.
+        labels: numbers of labelled images, such as `100,1000`.
+        seeds: networks of each kind.
+        methods, unpoolings: some of `Method` and `Unpooling`, or `all`.
+        layout: as `Layout` reads it, of at least two layers.
+        steps: of every training.
+        minutes: for all networks; the steps are chosen so, by the pace of some that are tried out. A study
+            that goes on keeps the steps that it has.
+        l2rec, l2m: weights of the terms.
+        dropout: share that is left out before fully connected layers.
+        learning_rate: at its highest.
+        batch: labelled images a step, and as many of the whole set besides.
+        validate: hold out a sixth of the training images to measure on, and leave the test images alone.
+        command: the command line, for the report.
+        on_progress: told of reading, of every training, and as phase `networks` of all.
+
+    Raises:
+        FormatError: the data or the folder are damaged or of another kind.
+        ValueError: an argument cannot be; or the folder holds a study with other settings.
+        Stopped: interrupted; what is done is kept.
+    """
+    if steps is not None and minutes is not None:
+        raise ValueError("`steps` and `minutes` both bound the study: give one of them")
+    began, base = time.monotonic(), preset(set, size)
+    grid = _grid(base.grid, labels, seeds, methods, unpoolings)
+    check_folder(out)
+    trained = read_set(data, set, "train", on_progress)
+    parts = split(
+        trained,
+        None if validate else read_set(data, set, "test", on_progress),
+        # STL-10 has images of its own for this.
+        read_set(data, set, "unlabelled", on_progress) if set == "stl10" else None,
+    )
+    given = {
+        "layout": layout, "steps": steps, "l2rec": l2rec, "l2m": l2m, "dropout": dropout,
+        "learning_rate": learning_rate, "batch": batch, "unlabelled_batch": batch,
+    }  # fmt: skip
+    changed = {name: value for name, value in given.items() if value is not None}
+    changed |= {"data": fingerprint(parts), "validate": validate}
+    settings = from_json(Settings, to_json(base.settings) | changed)
+    # What cannot be is refused before anything is tried out or written.
+    for count in grid.labels:
+        labels_for(parts.trained.labels, count, seed=0)
+    draw_network(settings, next(grid.runs()), parts.trained)
+    if minutes is not None:
+        settings = replace(settings, steps=_kept_steps(out) or _steps_in(minutes, settings, grid, parts))
+    rows = Rows(out, STUDY, settings, NetworkRow)
+    _run_all(rows, settings, grid, parts, on_progress)
+    return _result(rows, settings, grid, parts, _facts(command, data, began))
+
+
+def _grid(
+    base: Grid, labels: str | None, seeds: int | None, methods: str | None, unpoolings: str | None
+) -> Grid:
+    numbers = base.labels if labels is None else parse_numbers(labels, "labels")
+    if numbers is None:
+        raise ValueError(f"`labels` is {labels!r}: give numbers, such as 100,1000")
+    chosen: tuple[Method, ...] = base.methods
+    kinds: tuple[Unpooling, ...] = base.unpoolings
+    if methods is not None:
+        names = parse_choices(methods, "methods", get_args(Method))
+        chosen = tuple(method for method in get_args(Method) if method in names)
+    if unpoolings is not None:
+        names = parse_choices(unpoolings, "unpoolings", get_args(Unpooling))
+        kinds = tuple(unpooling for unpooling in get_args(Unpooling) if unpooling in names)
+    return Grid(numbers, chosen, kinds, base.seeds if seeds is None else seeds)
+
+
+def _run_all(
+    rows: Rows[NetworkRow], settings: Settings, grid: Grid, parts: Parts, on_progress: OnProgress
+) -> None:
+    """Do every run that is missing, but for those that another process is at."""
+    runs = tuple(grid.runs())
+    with interrupts() as interrupted:
+        for run in _shown(runs, rows, on_progress):
+            with rows.claim(run.name) as mine:
+                if not mine:
+                    continue
+                row, picture = run_network(settings, run, parts, on_progress, interrupted.is_set)
+                if not interrupted.is_set():
+                    with replacing(rows.picture(run.name)) as temporary:
+                        temporary.write_bytes(png(picture))
+                    rows.keep(run.name, row)
+            if interrupted.is_set():
+                done = sum(rows.get(each.name) is not None for each in runs)
+                raise Stopped(
+                    f"stopped; {done} of {len(runs)} networks are kept in {rows.folder}: give the same "
+                    "command again to go on"
+                )
+
+
+def _shown(runs: tuple[Run, ...], rows: Rows[NetworkRow], on_progress: OnProgress) -> Iterator[Run]:
+    """The runs without a row, each told before it begins."""
+    for number, run in enumerate(runs):
+        on_progress("networks", number, len(runs), run.name)
+        if rows.get(run.name) is None:
+            yield run
+    on_progress("networks", len(runs), len(runs), "")
+
+
+def _result(
+    rows: Rows[NetworkRow], settings: Settings, grid: Grid, parts: Parts, facts: dict[str, str]
+) -> SwwaeStudy:
+    found = {run.name: rows.get(run.name) for run in grid.runs()}
+    return SwwaeStudy(
+        settings=settings,
+        grid=grid,
+        rows=tuple(row for row in found.values() if row is not None),
+        missing=tuple(name for name, row in found.items() if row is None),
+        trained=len(parts.trained),
+        measured=len(parts.measured),
+        mean_rmse=mean_rmse(parts, settings.rebuilt),
+        left_out=left_out(settings, grid),
+        folder=rows.folder,
+        facts=facts,
+    )
+
+
+def _facts(command: str, data: str | Path, began: float) -> dict[str, str]:
+    return {
+        "command": command,
+        "data": str(data),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds, this time": f"{time.monotonic() - began:,.0f}",
+        "processor": processor(),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }
+
+
+def _kept_steps(out: str | Path) -> int | None:
+    """Those of the study in a folder."""
+    kept = kept_settings(out)
+    steps = kept["settings"].get("steps") if kept is not None and isinstance(kept["settings"], dict) else None
+    return steps if isinstance(steps, int) else None
+
+
+def _steps_in(minutes: float, settings: Settings, grid: Grid, parts: Parts) -> int:
+    """How many steps every training may have for all networks to take so many minutes.
+
+    One network of each method is tried out; unpoolings take about as long as each other.
+    """
+    seconds, few = 0.0, replace(settings, images=1, rebuilt=1)
+    pace: dict[Method, float] = {}
+    for run in grid.runs():
+        if run.method not in pace:
+            taken = []
+            for steps in (_WARM_UP, _WARM_UP + _TRIED):
+                before = time.monotonic()
+                run_network(replace(few, steps=steps), run, parts)
+                taken.append(time.monotonic() - before)
+            pace[run.method] = max(taken[1] - taken[0], 1e-3) / _TRIED
+        seconds += pace[run.method]
+    return max(1, round(_MEASURING * 60 * minutes / seconds))

@@ -1,0 +1,154 @@
+"""The verdict of `study recon-dec` is made of numbers: with others it comes out otherwise."""
+
+import pytest
+
+from maxtunnel.studies.recon_dec import ReconDecStudy
+from maxtunnel.studies.recon_dec_conclusions import against_classes, depths, less, verdict
+from maxtunnel.studies.recon_dec_config import AUTOENCODERS, MODES, Grid, preset
+from maxtunnel.studies.recon_dec_depths import DepthRow
+from maxtunnel.studies.recon_dec_networks import NetworkRow
+from maxtunnel.studies.recon_dec_page import recon_dec_page
+from maxtunnel.studies.recon_dec_tables import tabulate
+
+OF_MEAN = tuple(0.04 + 0.001 * (number % 5) for number in range(50))
+
+
+def row(given, share, coarse, level=1, reader="strong", noise=0.0):
+    """A reader that explains such shares of every photograph, give or take `noise` of it in turn."""
+
+    def errors(part):
+        return tuple(value * (1 - part + noise * (-1) ** number) for number, value in enumerate(OF_MEAN))
+
+    swapped = {name: errors(share / 2) for name in ("switches", "features") if given in ("both", name)}
+    return DepthRow(
+        level,
+        given,
+        reader,
+        errors(share),
+        (20.0,) * 50,
+        (0.5,) * 50,
+        errors(coarse),
+        swapped,
+        10,
+        0.002,
+        1.0,
+    )
+
+
+def study(tmp_path, depths=(), networks=(), **changed):
+    settings = preset("full").settings
+    values = {"mse": OF_MEAN, "psnr": (10.0,) * 50, "ssim": (0.1,) * 50, "coarse": OF_MEAN}
+    fields = {
+        "settings": settings, "grid": Grid(), "depths": tuple(depths), "networks": tuple(networks),
+        "encoder": "64-128", "missing": (), "of_mean": values, "classes": 10, "trained": 9000,
+        "measured": 3000, "left_out": "", "folder": tmp_path, "facts": {},
+    }  # fmt: skip
+    return ReconDecStudy(**(fields | changed))
+
+
+@pytest.mark.parametrize(
+    ("features", "coarse", "switches", "noise", "expected", "words"),
+    [
+        (0.80, 0.95, 0.90, 0.01, "supported", "as Zhang et al. say"),
+        (0.70, 0.80, 0.50, 0.01, "supported in part", "more than the switches alone"),
+        (0.40, 0.70, 0.60, 0.01, "contradicted", "does not show what the activations preserve"),
+        # The interval of the coarse share lies across 90 %.
+        (0.40, 0.90, 0.60, 0.30, "open", "leave it open"),
+        # Features and switches are not told apart.
+        (0.60, 0.70, 0.60, 0.01, "open", "leave it open"),
+    ],
+)
+def test_the_answer_follows_the_numbers(tmp_path, features, coarse, switches, noise, expected, words):
+    rows = [
+        row("both", 0.92, 0.97),
+        row("features", features, coarse, noise=noise),
+        row("switches", switches, 0.9, noise=-noise if features == switches else 0.0),
+    ]
+    if features == switches:
+        rows[2] = row("switches", switches, 0.9, noise=noise)
+    found = study(tmp_path, rows)
+    (depth,) = depths(found, "strong")
+    assert depth.answer == expected
+    told = verdict(found)
+    assert words in told[1]
+    assert told[0].startswith(
+        f"Read by a strong reader, the share of the variance that is explained is: at pool 1 {features:.0%}"
+    )
+
+
+def test_what_both_explain_is_shared_out(tmp_path):
+    rows = [row("both", 0.9, 0.9), row("features", 0.5, 0.5), row("switches", 0.7, 0.7)]
+    (depth,) = depths(study(tmp_path, rows), "strong")
+    # ((0.7 - 0) + (0.9 - 0.5)) / 2 of 0.9.
+    assert depth.switches.value == pytest.approx(0.55 / 0.9)
+    assert depth.more.value == pytest.approx(0.2)
+    little = [row("both", 0.01, 0.9), row("features", 0.0, 0.5), row("switches", 0.0, 0.7)]
+    (depth,) = depths(study(tmp_path, little), "strong")
+    assert depth.switches is None
+
+
+def test_a_depth_without_all_of_its_rows_is_not_judged(tmp_path):
+    found = study(tmp_path, [row("both", 0.9, 0.9), row("features", 0.5, 0.5)])
+    assert depths(found, "strong") == ()
+    assert verdict(found) == ["Nothing is there yet to conclude from."]
+    recon_dec_page(found)
+
+
+def network(kind, mode, seed, error):
+    return NetworkRow(kind, mode, seed, error, 3000, None if mode is None else 0.1, 0.9, (1.0, 2.0))
+
+
+def networks(gain, noise, seeds=3):
+    """Classes alone, and every autoencoder better by `gain` with a little noise of its own."""
+    shared = (0.0, 0.03, -0.01)
+    found = [network(None, None, seed, 0.4 + shared[seed]) for seed in range(seeds)]
+    for place, (kind, mode) in enumerate((kind, mode) for kind in AUTOENCODERS for mode in MODES):
+        found += [
+            network(kind, mode, seed, 0.4 + shared[seed] - gain + noise * (seed - 1) * (place + 1))
+            for seed in range(seeds)
+        ]
+    return found
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.05, True), (-0.05, False)])
+def test_networks_are_compared_by_seed(tmp_path, gain, expected):
+    found = study(tmp_path, networks=networks(gain, 0.0001))
+    differences = against_classes(found)
+    assert len(differences) == 6
+    for each in differences.values():
+        assert each.mean == pytest.approx(-gain)
+        assert less(each) is expected
+    (sentence,) = verdict(found)
+    assert f"SWWAE layerwise errs by 5.00 points {'less' if expected else 'more'}" in sentence
+
+
+def test_what_could_have_been_seen_is_said(tmp_path):
+    (sentence,) = verdict(study(tmp_path, networks=networks(0.0, 0.01)))
+    assert sentence.startswith("Not told apart from it: SAE first, SAE all")
+    # Three seeds see 5.65 of a mean's own deviations.
+    assert f"{100 * 5.653 * 0.01 / 3**0.5:.2f} to {100 * 5.653 * 0.06 / 3**0.5:.2f} points" in sentence
+    (sentence,) = verdict(study(tmp_path, networks=networks(0.05, 0.0, seeds=1)))
+    assert "with one seed there is no interval" in sentence
+
+
+def test_page_and_tables_have_every_number(tmp_path):
+    rows = [
+        row(given, share, share, level, reader)
+        for level in (1, 2)
+        for reader in ("mirrored", "strong")
+        for given, share in (("both", 0.9), ("features", 0.5), ("switches", 0.7))
+    ]
+    slow = row("both", 0.9, 0.9, 3)
+    whole = study(tmp_path, [*rows, slow], networks(0.05, 0.0001), missing=("pool3-features-strong",))
+    reconstructions, carried, trained = tabulate(whole)
+    assert len(reconstructions.rows) == 13
+    assert [line[0] for line in carried.rows] == [
+        "pool 1, mirrored", "pool 2, mirrored", "pool 1, strong", "pool 2, strong",
+    ]  # fmt: skip
+    assert carried.rows[0][-1] == "contradicted"
+    assert trained.rows[1][0] == "SAE first"
+    assert trained.rows[1][7] == "less"
+    page = recon_dec_page(whole)
+    assert "Not there yet: pool3-features-strong" in page
+    assert "SWWAE layerwise" in page
+    assert "were trained at a lower one: pool 1, both, mirrored" in page

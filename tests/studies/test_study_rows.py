@@ -1,0 +1,93 @@
+"""What a study keeps, and whom its folder refuses."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from maxtunnel.studies.rows import Rows, kept_settings
+from maxtunnel.support.files import FormatError
+
+
+@dataclass(frozen=True)
+class Asked:
+    steps: int
+    sizes: tuple[int, ...] = (3, 4)
+
+
+@dataclass(frozen=True)
+class Found:
+    value: float
+
+
+def rows(folder, steps=5, study="toys"):
+    return Rows(folder / "study", study, Asked(steps), Found)
+
+
+def test_a_row_is_kept(tmp_path):
+    assert rows(tmp_path).get("a") is None
+    rows(tmp_path).keep("a", Found(0.1))
+    assert rows(tmp_path).get("a") == Found(0.1)
+    assert rows(tmp_path).get("b") is None
+
+
+def test_a_folder_of_other_settings_is_refused(tmp_path):
+    rows(tmp_path)
+    with pytest.raises(ValueError, match="holds runs with `steps` 5, not 6: give another folder"):
+        rows(tmp_path, steps=6)
+    with pytest.raises(ValueError, match="holds the study toys, not others"):
+        rows(tmp_path, study="others")
+    # What a newer version decides besides was decided otherwise, or not at all, before.
+    path = tmp_path / "study" / "study.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps(kept | {"settings": {"steps": 5, "sizes": [3, 4], "colour": "red"}}))
+    with pytest.raises(ValueError, match="`colour` red, not None"):
+        rows(tmp_path)
+
+
+def test_what_is_settled_is_told(tmp_path):
+    assert kept_settings(tmp_path / "study") is None
+    rows(tmp_path)
+    assert kept_settings(tmp_path / "study") == {"study": "toys", "settings": {"steps": 5, "sizes": [3, 4]}}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"study": "toys"}', '{"settings": {}}'])
+def test_a_damaged_record_is_refused(tmp_path, text):
+    rows(tmp_path)
+    (tmp_path / "study" / "study.json").write_text(text)
+    with pytest.raises(FormatError, match=r"study\.json"):
+        rows(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"value": "x"}', '{"value": 1, "other": 2}'])
+def test_a_damaged_row_is_named(tmp_path, text):
+    found = rows(tmp_path)
+    found.keep("a", Found(1.0))
+    (tmp_path / "study" / "runs" / "a.json").write_text(text)
+    with pytest.raises(FormatError, match=r"a\.json .* delete it to run it again"):
+        found.get("a")
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "study").write_text("")
+    with pytest.raises(ValueError, match="is a file"):
+        rows(tmp_path)
+
+
+def test_a_run_is_one_process_s_at_a_time(tmp_path):
+    with rows(tmp_path).claim("a") as mine:
+        assert mine
+        # A lock belongs to the open file, so a second one here is as another process's.
+        with rows(tmp_path).claim("a") as also_mine, rows(tmp_path).claim("b") as another:
+            assert (also_mine, another) == (False, True)
+        rows(tmp_path).keep("a", Found(1.0))
+    with rows(tmp_path).claim("a") as again:
+        assert not again
+    assert not list((tmp_path / "study" / "runs").glob("a.lock"))
+
+
+def test_a_run_that_fails_can_be_claimed_again(tmp_path):
+    with pytest.raises(ZeroDivisionError), rows(tmp_path).claim("a"):
+        raise ZeroDivisionError
+    with rows(tmp_path).claim("a") as mine:
+        assert mine
