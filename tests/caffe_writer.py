@@ -63,10 +63,14 @@ def encode_layer(
     style: str = "V1",
     noise: bytes = b"",
     touch: Callable[[bytes], bytes] = untouched,
+    kind: str | int = "",
 ) -> bytes:
+    """A layer; its type is a number in style V1, a name in the others, and left out where it is empty."""
     net, name_field, blob_field, shape, numbers = STYLES[style]
     encoded = [touch(noise + encode_blob(blob, shape, numbers) + noise) for blob in blobs]
     named = message(name_field, name.encode())
+    if kind != "":
+        named += integer(5, kind) if isinstance(kind, int) else message(2, kind.encode())
     content = noise.join((b"", named, *(message(blob_field, blob) for blob in encoded), b""))
     return message(net, touch(content))
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import tarfile
 
 import numpy as np
@@ -208,8 +209,13 @@ def test_rows_are_kept_and_gone_on_with(tmp_path, photographs_folder):
 
     again, _, skipped_again = evaluate_models(*arguments, rows=tmp_path / "rows", spread=nothing)
     assert (again, skipped_again) == (found, skipped)
-    other, _, _ = evaluate_models(arguments[0][:1], photographs_folder, 32, rows=tmp_path / "rows")
-    assert other == found[:1]
+    for other in ({"models": ["8-8-8"]}, {"device": "cpu"}):
+        settings = {"models": arguments[0], "data": photographs_folder, "size": 32} | other
+        with pytest.raises(ValueError, match="name a new folder, or delete it"):
+            evaluate_models(**settings, rows=tmp_path / "rows")
+    assert pq.read_table(tmp_path / "rows").to_pylist() == table
+    os.truncate(tmp_path / "rows" / "part-000000.parquet", 100)
+    assert evaluate_models(*arguments, rows=tmp_path / "rows")[0] == found
 
 
 @pytest.mark.parametrize("kind", ["parquet", "tar"])

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from scipy import stats
 
-from maxtunnel.evaluation.intervals import above, bootstrap, ratio_of_means, span
+from maxtunnel.evaluation.intervals import above, bootstrap, ratio_of_means, span, student
 
 
 def generator(seed):
@@ -45,3 +46,9 @@ def test_an_interval_lies_above_a_value_below_it_or_around_it():
     assert [above(interval, 0.5) for interval in ((0.5, 0.6), (0.4, 0.5), (0.5, 0.5))] == [None] * 3
     assert span((0.12344, 0.2)) == "0.1234 to 0.2000"
     assert span((-1.0, 2.0), "+.1f") == "-1.0 to +2.0"
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 30, 101])
+def test_student_is_scipys(freedom):
+    for share in (0.5, 0.8, 0.95, 0.99):
+        assert student(share, freedom) == pytest.approx(stats.t.ppf(0.5 + share / 2, freedom), rel=1e-9)

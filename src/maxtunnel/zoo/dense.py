@@ -16,8 +16,8 @@
 
   Fully connected layers, of which these networks have none, are left out. A file whose normalisation was
   absorbed in its convolutions loads too.
-- **VGG16's**: `take_vgg` gives them to the convolutions of an encoder, from any file that `zoo.vgg` reads; and
-  `take_connected` those of its fully connected layers fc6 and fc7 to the layers behind the last pooling.
+- **VGG16's**: `take_vgg` gives them to the convolutions of an encoder, from any file that `zoo.vgg` reads.
+  `take_connected` gives those of its layers fc6 and fc7 to what stands behind the last pooling.
 """
 
 from dataclasses import dataclass
