@@ -80,6 +80,13 @@ def test_a_store_is_the_folder_that_it_was_made_of(tmp_path):
     assert stored.class_names == folder.class_names
 
 
+def test_a_store_for_which_no_memory_is_free_is_refused(tmp_path, monkeypatch):
+    prepare(draw_digits(tmp_path / "pictures"), tmp_path / "store", size=28)
+    monkeypatch.setattr("maxtunnel.data.labelled.free_memory", lambda: 20 * 3 * 28 * 28 - 1)
+    with pytest.raises(ValueError, match=r"store takes 0\.0 GB of memory, which is not free here"):
+        read_class_folders(tmp_path / "store", "train")
+
+
 def test_another_set_is_refused(tmp_path):
     draw_digits(tmp_path / "train", side=20)
     with pytest.raises(FormatError, match=r"is no MNIST: it has 1 channels of 20x20 pixels and 10 classes"):

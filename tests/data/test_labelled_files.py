@@ -218,6 +218,27 @@ def test_other_contents_of_svhn_are_refused(tmp_path):
         read_set(tmp_path, "svhn", "test")
 
 
+def test_pixels_of_svhn_that_are_no_bytes_are_refused_unread(tmp_path, monkeypatch):
+    values = {"X": np.zeros((32, 32, 3, 2)), "y": np.ones((2, 1), np.uint8)}
+    savemat(tmp_path / "test_32x32.mat", values)
+    monkeypatch.setattr("scipy.io.loadmat", lambda *_, **__: pytest.fail("it was expanded"))
+    with pytest.raises(FormatError, match="holds X as double: expected uint8"):
+        read_set(tmp_path, "svhn", "test")
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "stl10", "svhn"])
+def test_more_than_the_free_memory_is_refused_before_it_is_taken(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("maxtunnel.data.labelled.free_memory", lambda: 1000)
+    {
+        "mnist": write_mnist,
+        "cifar10": lambda folder: write_cifar(folder, 1, ["test_batch.bin"]),
+        "stl10": lambda folder: write_stl10(folder, "test"),
+        "svhn": write_svhn,
+    }[name](tmp_path)
+    with pytest.raises(ValueError, match="GB of memory, which is not free here"):
+        read_set(tmp_path, name, "test")
+
+
 @pytest.mark.parametrize("compress", [False, True])
 def test_cut_and_altered_files_of_svhn_are_refused(tmp_path, compress):
     write_svhn(tmp_path, compress=compress)

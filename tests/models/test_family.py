@@ -51,12 +51,16 @@ def test_the_first_cell_beside_padding_is_the_first_in_the_plane():
         (Window((2, 3)), (5, 7)),
         (Window(3, 2), (7, 7)),
         (Window(3, 2, 1), (6, 7)),
+        # Its last windows reach beyond the plane.
+        (Window(2, ceil_mode=True), (7, 9)),
     ],
 )
 def test_average_is_the_adjoint_of_average_pooling(window, size):
     values = planes(2, 3, *window.output_size(size))
     x = torch.zeros(2, 3, *size, requires_grad=True)
-    pooled = F.avg_pool2d(x, window.kernel, window.stride, window.padding, count_include_pad=False)
+    pooled = F.avg_pool2d(
+        x, window.kernel, window.stride, window.padding, window.ceil_mode, count_include_pad=False
+    )
     (expected,) = torch.autograd.grad(pooled, x, values)
     found = put_back(values, None, window, size, "average")
     torch.testing.assert_close(found, expected)
@@ -81,6 +85,18 @@ def test_codes_outside_their_windows_are_refused_where_they_are_looked_at():
 def test_dilated_windows_have_no_average():
     with pytest.raises(ValueError, match="give one without dilation"):
         put_back(torch.ones(1, 1, 1, 1), None, Window(2, dilation=2), (3, 3), "average")
+
+
+@pytest.mark.parametrize(
+    "window", [Window(3, 2), Window((2, 3)), Window(2, padding=1), Window(2, dilation=2)]
+)
+def test_windows_that_soft_pooling_is_not_made_for_are_refused(window):
+    x = planes(1, 1, 6, 6)
+    with pytest.raises(ValueError, match="has no soft maximum here: give a square one"):
+        pool_soft(x, window, 100.0)
+    size = window.output_size((6, 6))
+    with pytest.raises(ValueError, match="has no soft maximum here"):
+        put_back(planes(1, 1, *size), planes(1, 1, 2, *size), window, (6, 6))
 
 
 @pytest.mark.parametrize("side", [2, 3])

@@ -111,6 +111,13 @@ def test_no_command_shows_what_it_paints(file, tmp_path, pixels):
         evaluate(file, pixels)
 
 
+def test_its_encoder_alone_is_exported(file, tmp_path):
+    pytest.importorskip("onnx")
+    assert "train one with" in refuse("export-onnx", file, tmp_path / "both.onnx")
+    call("export-onnx", file, tmp_path / "encoder.onnx", "--part", "encoder")
+    assert {path.name for path in tmp_path.glob("*.onnx")} == {"encoder.onnx"}
+
+
 def test_training_makes_it_a_network_like_any_other(file, tmp_path, pixels):
     for name, options in (("2x1-4x3", {"encoder": str(file)}), (file, {})):
         run = tmp_path / f"run-{len(options)}"

@@ -88,14 +88,16 @@ def put_back(
         values: of every window.
         where: its switches; looked at only with `switches`, and None is as `fixed`. A real-valued position
             shares its value among the four cells around it, the nearer the more.
-        window: of the pooling; not dilated where unpooling is `average`.
+        window: of the pooling; not dilated where unpooling is `average`, and as `pool_soft` takes it where
+            positions are real-valued.
         size: (height, width) of the plane that was pooled.
         unpooling: `switches` puts a value where the maximum was, `fixed` in the first cell of its window,
             `average` evenly in all cells of it that lie in the plane.
         check: refuse codes that no pooling gives; without it such a code puts its value nowhere.
 
     Raises:
-        ValueError: shapes disagree, or a code lies outside its window or the plane.
+        ValueError: shapes disagree, a code lies outside its window or the plane, or the window is none that
+            this unpooling takes.
     """
     if unpooling == "average":
         return _spread(values, window, size)
@@ -122,7 +124,11 @@ def pool_soft(
         x: the plane.
         window: square, neither overlapping nor padded.
         beta: how hard the maximum is, above 0.
+
+    Raises:
+        ValueError: the window is another.
     """
+    _refuse_soft(window)
     side, (height, width) = window.kernel[0], window.output_size((x.shape[-2], x.shape[-1]))
     x = x[..., : height * side, : width * side]
     cells = x.unflatten(-1, (width, side)).unflatten(-3, (height, side)).transpose(-3, -2).flatten(-2)
@@ -146,7 +152,7 @@ def _spread(values: Tensor, window: Window, size: Pair) -> Tensor:
     if window.dilation != (1, 1):
         raise ValueError(f"a {window} cannot be unpooled by average: give one without dilation")
     kernel, stride, padding = window.kernel, window.stride, window.padding
-    if kernel == stride and padding == (0, 0):
+    if kernel == stride and padding == (0, 0) and not window.ceil_mode:
         shared = F.interpolate(values / window.cells, scale_factor=kernel)
         below, right = size[0] - shared.shape[-2], size[1] - shared.shape[-1]
         return F.pad(shared, (0, right, 0, below)) if below or right else shared
@@ -157,7 +163,8 @@ def _spread(values: Tensor, window: Window, size: Pair) -> Tensor:
 
 
 def _between(values: Tensor, positions: Tensor, window: Window, size: Pair) -> Tensor:
-    """Each value shared among the cells around its position; windows neither overlap nor are padded."""
+    """Each value shared among the cells around its position."""
+    _refuse_soft(window)
     side = window.kernel[0]
     place = torch.arange(side, device=values.device, dtype=values.dtype)
     # (n, c, oh, ow, side): how near each row, or column, of the window is.
@@ -165,3 +172,11 @@ def _between(values: Tensor, positions: Tensor, window: Window, size: Pair) -> T
     cells = values[..., None, None] * down[..., :, None] * right[..., None, :]
     plane = cells.transpose(-3, -2).flatten(-2).flatten(-3, -2)
     return F.pad(plane, (0, size[1] - plane.shape[-1], 0, size[0] - plane.shape[-2]))
+
+
+def _refuse_soft(window: Window) -> None:
+    """Refuse a window that soft pooling is not made for."""
+    if window != Window(window.kernel[0]):
+        raise ValueError(
+            f"a {window} has no soft maximum here: give a square one, of any side and nothing else"
+        )

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from maxtunnel.evaluation.intervals import Interval, above, bootstrap
+from maxtunnel.evaluation.intervals import CONFIDENCE, Interval, above, bootstrap, student
 from maxtunnel.paper.results import Result, TableRow
-
-# Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom; the last one serves all above.
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ def strong_gain(line: TableRow) -> Gain | None:
 def mean_gain(values: Sequence[float]) -> Gain:
     """Mean and its 95 % interval by Student's t; for the few values that seeds give."""
     mean, count = float(np.mean(values)), len(values)
-    half = _T[min(count - 1, len(_T)) - 1] * float(np.std(values, ddof=1)) / math.sqrt(count)
+    half = student(CONFIDENCE, count - 1) * float(np.std(values, ddof=1)) / math.sqrt(count)
     return Gain(mean, (mean - half, mean + half))
 
 

@@ -107,10 +107,9 @@ class Standing:
         low, high = (end - self.published.error for end in interval)
         if low >= -NEAR and high <= NEAR:
             return f"within {points(NEAR)}"
-        unsure = (
-            "" if low > NEAR or high < -NEAR else f"; these seeds do not tell whether by over {points(NEAR)}"
-        )
-        return off + unsure
+        if low > NEAR or high < -NEAR:
+            return off
+        return f"{off}; these seeds do not tell whether by over {points(NEAR)}"
 
 
 def points(share: float, form: str = ".2f") -> str:
