@@ -3,8 +3,8 @@
 jaxtyping's own decorator has every argument looked at twice, and binds the arguments of functions without
 shapes too: a training of small networks took twice its time. Here beartype's checks stand alone, and where
 there are shapes, in one context of names (`n`, `c`, ...) for each call. A function that is called again and
-again in one test, as in each step of a training, has its shapes checked at the first calls, and at every
-tenth after that.
+again in one test, as in each step of a training, has its shapes checked at the first calls, and after that
+at every tenth and wherever an argument has a type, a shape or a kind of number that none had in its place.
 """
 
 import inspect
@@ -51,18 +51,29 @@ def _checked(thing: Any, typechecker: Any) -> Any:
 
 def _in_one_context(checked: Callable[..., Any], unchecked: Callable[..., Any]) -> Callable[..., Any]:
     context = _whole("context")
-    calls, test = 0, _test
+    calls, test, seen = 0, _test, set[Any]()
 
     @wraps(checked)
     def call(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls, test
-        calls, test = 1 if test != _test else calls + 1, _test
-        if jaxtyping.config.jaxtyping_disable or (calls > FIRST and calls % THEN):
+        nonlocal calls, test, seen
+        if test != _test:
+            calls, test, seen = 0, _test, set()
+        calls += 1
+        kinds = (*map(_kind, args), *((name, _kind(value)) for name, value in kwargs.items()))
+        known = kinds in seen
+        seen.add(kinds)
+        if jaxtyping.config.jaxtyping_disable or (known and calls > FIRST and calls % THEN):
             return unchecked(*args, **kwargs)
         with context:
             return checked(*args, **kwargs)
 
     return call
+
+
+def _kind(value: Any) -> Any:
+    """What of an argument the checks look at, but for what is inside of a list."""
+    what = (str(getattr(value, name, "")) for name in ("shape", "dtype"))
+    return (type(value), *what) if hasattr(value, "dtype") else type(value)
 
 
 def _resolved(hint: Any, function: FunctionType) -> Any:

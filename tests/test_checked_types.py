@@ -12,6 +12,7 @@ MODULE = """
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -133,6 +134,14 @@ def test_what_is_called_again_and_again_is_still_looked_at(checked):
             found.append(error)
     # All of the first fifty, and every tenth of the others; in the next test all again.
     assert len(found) == 54
+
+
+def test_what_differs_from_all_calls_before_is_looked_at_at_once(checked):
+    for _ in range(75):
+        checked.inner(zeros(2))
+    for other in (zeros(2, 3), zeros(2).byte(), [1.0]):
+        with pytest.raises(Exception, match="violates type hint"):
+            checked.inner(other)
 
 
 def test_shapes_can_be_left_unchecked_for_what_is_timed(checked, monkeypatch):

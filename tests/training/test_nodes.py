@@ -185,7 +185,7 @@ def test_each_process_measures_pieces_of_what_one_would(tmp_path):
 
     def squares(rank, ranks):
         session.peers = Alone(rank, ranks)
-        assert not train_module._target(session, val, 1e-9, silent)()
+        train_module._target(session, val, 1e-9, silent)()
         return session.peers.share
 
     alone = squares(0, 1)

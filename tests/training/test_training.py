@@ -332,6 +332,28 @@ def test_a_target_ends_a_run_early(tmp_path):
         )
 
 
+def test_a_run_that_is_killed_as_it_meets_its_target_ends_there_all_the_same(tmp_path, monkeypatch):
+    config, written = TrainingConfig(recipe=short(100), target_rmse=1.0), []
+
+    def killed_at_the_second(write):
+        def call(session, *arguments):
+            written.append(write)
+            if len(written) == 2:
+                raise KeyboardInterrupt
+            write(session, *arguments)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("_save", "_keep"):
+            patch.setattr(loop.Session, name, killed_at_the_second(getattr(loop.Session, name)))
+        with pytest.raises(KeyboardInterrupt):
+            train_decoder(new_network(), pictures(), tmp_path / "run", config, val=pictures())
+    kept = TrainingConfig.load(tmp_path / "run")
+    resumed = train_decoder(new_network(), pictures(), tmp_path / "run", kept, val=pictures(), resume=True)
+    assert resumed.provenance.training.steps == 50
+
+
 def metrics(run):
     return [float(row["loss"]) for row in csv.DictReader((run / "metrics.csv").read_text().splitlines())]
 

@@ -223,11 +223,13 @@ class Session:
                     enough = looks and not ends and self.peers.any(reached())
                     if log.writes and (ends or looks):
                         show(state.step)
+                if enough:
+                    # Before the state: a run that is killed in between goes on to this step, and not past it.
+                    self._keep(replace(self.config, stopped_at=state.step))
                 if log.writes and (ends or stop or enough or time.monotonic() - saved > CHECKPOINT_SECONDS):
                     self._save()
                     saved = time.monotonic()
                 if enough:
-                    self._keep(replace(self.config, stopped_at=state.step))
                     break
                 if stop and not ends:
                     raise TrainingStopped(
@@ -257,9 +259,7 @@ class Session:
         if self.config.minutes is not None:
             per_step = self._seconds_per_step(at)
             left = self.config.minutes * 60 - (time.monotonic() - self.started)
-            # All processes must agree, and each has its own clock.
-            mean = torch.tensor(left / per_step, device=self.fabric.device)
-            steps = max(1, round(float(self.fabric.all_reduce(mean, reduce_op="mean"))))
+            steps = max(1, round(self._agreed(left / per_step)))
             self._ends_at = self.started + self.config.minutes * 60
             self._rows.append((self.state.step, time.monotonic()))
             self.config = replace(self.config, recipe=replace(self.config.recipe, steps=steps), minutes=None)
@@ -300,12 +300,15 @@ class Session:
         step, now = self.state.step, time.monotonic()
         self._rows.append((step, now))
         per_step = (now - self._rows[0][1]) / (step - self._rows[0][0])
-        # All processes must agree, and each has its own clock.
-        mean = torch.tensor((self._ends_at - now) / per_step, device=self.fabric.device)
-        left = float(self.fabric.all_reduce(mean, reduce_op="mean"))
+        left = self._agreed((self._ends_at - now) / per_step)
         planned = self.config.recipe.steps - step
         if planned and not _STEADY[0] < left / planned < _STEADY[1]:
             self._set_steps(step + max(0, round(left)))
+
+    def _agreed(self, steps: float) -> float:
+        """The mean over all processes, which must go by the same number, and each has its own clock."""
+        mean = torch.tensor(steps, device=self.fabric.device)
+        return float(self.fabric.all_reduce(mean, reduce_op="mean"))
 
     def _end_row(self, done: list[Tensor], seconds: float, log: Log, on_progress: OnProgress) -> None:
         """Report the steps of one row, and refuse them where a loss is not finite."""
