@@ -1,12 +1,17 @@
 """Captured photographs, packed and unpacked."""
 
+import pickle
+
 import pytest
 import torch
 from specimens import Pools, photographs
 from torch import nn
 
 from maxtunnel.auditing import Target
-from maxtunnel.auditing.samples import sample
+from maxtunnel.auditing.loading import load_target
+from maxtunnel.auditing.origin import hash_of_weights
+from maxtunnel.auditing.samples import Again, sample
+from maxtunnel.data.batches import PIECE
 from maxtunnel.switches.capture import capture
 from maxtunnel.switches.codes import SwitchCode
 
@@ -62,3 +67,24 @@ def test_the_coarsest_level_need_not_be_the_last():
     # Features are those of the coarsest level.
     assert samples.features.shape == (9, 3, 8, 8)
     assert sample(Target(model, "m", levels=(1, 3)), pixels).features.shape == (9, 4, 16, 16)
+
+
+def test_parts_and_pieces_carry_no_more_than_their_own_photographs(tmp_path):
+    (tmp_path / "model.py").write_text(
+        "from torch import nn\nbuild = lambda: nn.Sequential(nn.MaxPool2d(2), nn.MaxPool2d(2))\n"
+    )
+    name, pixels, sizes = f"{tmp_path / 'model.py'}:build", photographs(100), []
+    target = load_target(name, "imagenet")
+
+    def spread(work, parts, whole_node=False):
+        for number in range(len(parts)):
+            piece = work(parts[number])
+            sizes.append([len(pickle.dumps(parts[number])), len(pickle.dumps(piece.template))])
+            yield number, piece
+
+    again = Again(name, "imagenet", None, hash_of_weights(target.model))
+    samples = sample(target, pixels, spread=spread, again=again)
+    assert samples.packed[0].equal(sample(target, pixels).packed[0])
+    parts, templates = zip(*sizes, strict=True)
+    assert max(parts) < pixels[:PIECE].numel() + 2000
+    assert max(templates) < 2 * pixels[0].numel() // 4 + 4000

@@ -2,12 +2,15 @@
 
 import os
 
-import pyarrow.dataset as ds
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from maxtunnel.codec import loads
 from maxtunnel.codec.dataset import encode_dataset
 from maxtunnel.codec.files import encode_files
+from maxtunnel.codec.rows import name_all
+from maxtunnel.data.finding import find_source
 from maxtunnel.support.files import FormatError
 from tools.command_line import call, refuse
 
@@ -20,7 +23,7 @@ def made(photographs_folder, tmp_path):
 
 def test_rows_hold_the_files_that_encode_writes(made, photographs_folder, tmp_path):
     written, skipped = encode_files(photographs_folder, "8-8-8", tmp_path / "out", "packed")
-    table = ds.dataset(tmp_path / "set", format="parquet", exclude_invalid_files=True).to_table()
+    table = pq.read_table(tmp_path / "set")  # as pandas does
     rows = {row["name"]: row for row in table.to_pylist()}
     assert len(rows) == 12
     for path, bits in written:
@@ -34,7 +37,7 @@ def test_rows_hold_the_files_that_encode_writes(made, photographs_folder, tmp_pa
     assert made.skipped == ((broken["source"], broken["error"]),)
     assert [part.rows for part in made.parts] == [5, 5, 2]
     assert sorted(path.name for path in (tmp_path / "set").iterdir()) == [
-        "manifest.json", "part-000000.parquet", "part-000001.parquet", "part-000002.parquet",
+        "_manifest.json", "part-000000.parquet", "part-000001.parquet", "part-000002.parquet",
     ]  # fmt: skip
 
 
@@ -70,10 +73,32 @@ def test_one_that_was_stopped_goes_on(made, photographs_folder, tmp_path, damage
     if damage == "part":
         os.truncate(tmp_path / "cut" / "part-000000.parquet", 100)
     if damage == "row":
-        (tmp_path / "cut" / "_parts" / "000000.json").unlink()
+        (tmp_path / "cut" / "_parts" / "000000.json").write_text('{"photographs":')
     told = []
     assert encode_dataset(*arguments, on_progress=lambda *words: told.append(words[1])) == made
     assert told == ([12] if damage == "none" else [10, 12])
+
+
+def test_an_unfinished_set_of_other_settings_is_left_alone(photographs_folder, tmp_path):
+    def stop(phase, done, total, note):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_dataset(photographs_folder, "8-8-8", tmp_path / "cut", "packed", 5, on_progress=stop)
+    before = {path: path.read_bytes() for path in (tmp_path / "cut").rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match="name a new folder, or delete it"):
+        encode_dataset(photographs_folder, "8-8-8", tmp_path / "cut", "entropy", 5)
+    assert {path: path.read_bytes() for path in (tmp_path / "cut").rglob("*") if path.is_file()} == before
+
+
+def test_names_of_others_are_made_fit_for_files(tmp_path):
+    paths = ["../../x.png", "..\\..\\x.png", "C:x.png", "a\x1b[2J\0.png", "y/", "", "/", "é" * 300, "é" * 301]
+    rows = [{"bytes": b"1", "path": path} for path in paths]
+    pq.write_table(pa.table({"image": rows}), tmp_path / "x.parquet")
+    (names,) = name_all([find_source(tmp_path / "x.parquet")])
+    assert names == [
+        "x", ".._.._x", "C_x", "a_[2J_", "y", "000000005", "_", "é" * 100, "é" * 100 + "-2",
+    ]  # fmt: skip
 
 
 def test_an_address_takes_and_gives_the_same(made, photographs_folder, tmp_path):
@@ -89,7 +114,7 @@ def test_an_address_takes_and_gives_the_same(made, photographs_folder, tmp_path)
 def test_the_command_says_what_it_made(photographs_folder, tmp_path):
     arguments = "encode", photographs_folder, "-m", "8-8-8", "-o", tmp_path / "set"
     output = call(*arguments, "--format", "parquet")
-    assert "12 switch files in 1 Parquet files" in output
+    assert "12 switch files in 1 Parquet file, " in output
     assert "--part-size is of Parquet files" in refuse(*arguments, "--part-size", 3)
     assert "--force replaces .mxt files" in refuse(*arguments, "--format", "parquet", "--force")
     assert "--ray-address is x:1, and --engine is here" in refuse(*arguments, "--ray-address", "x:1")

@@ -99,6 +99,18 @@ def test_a_folder_of_which_nothing_can_be_read_is_a_failure(tmp_path, command):
     assert "unreadable and skipped (1)" in errors
 
 
+@pytest.mark.parametrize("command", ["encode", "reconstruct"])
+def test_a_photograph_that_was_asked_for_is_missed_however_its_path_is_written(
+    tmp_path, monkeypatch, photographs_folder, command
+):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.jpg").write_text("no picture")
+    _, errors = here(command, "./bad.jpg", "photographs/class0/00.png", "-m", "8-8-8", "-o", "out", status=2)
+    assert "unreadable and skipped (1)" in errors
+    _, errors = here(command, "./bad.jpg", "-m", "8-8-8", "-o", "out", status=2)
+    assert errors.startswith("maxtunnel: bad.jpg is no image")
+
+
 def test_demo_draws_nothing_where_one_model_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "evaluate", lambda *_, **__: pytest.fail("a network was measured"))
     with pytest.raises(ValueError, match="no model 'nope'"):

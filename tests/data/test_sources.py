@@ -123,3 +123,12 @@ def test_an_address_gives_the_same_images_as_a_path(classes, tmp_path, kind):
         find_source(f"file://{tmp_path}/nothing")
     with pytest.raises(FormatError, match=r"nosuch://x cannot be reached"):
         find_source("nosuch://x")
+
+
+def test_a_folder_that_a_machine_does_not_see_is_no_folder_of_broken_photographs(classes):
+    source = find_source(classes)
+    classes.rename(classes.with_name("elsewhere"))
+    with pytest.raises(
+        FormatError, match=r"is not there: expected the folder that was listed, on every machine"
+    ):
+        next(source.images(np.arange(2)))

@@ -4,7 +4,10 @@ The results are those of one process, to the last digit.
 """
 
 import os
+import shlex
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -216,6 +219,20 @@ def test_runs_of_a_reproduction_are_the_same(cluster, spread, folder, tmp_path):
     hashes = {name: [hash_tensors(one.state_dict()) for one in found] for name, found in networks.items()}
     assert hashes["ray"] == hashes["alone"]
     assert len(set(hashes["ray"])) == 2
+
+
+def test_a_command_starts_a_cluster_of_its_own(tmp_path):
+    for number, pixels in enumerate(demo_photographs().values()):
+        Image.fromarray(pixels[:, :48, :64].permute(1, 2, 0).numpy()).save(tmp_path / f"{number}.png")
+    command = shlex.split(f"{sys.executable} -m maxtunnel encode . -m 8-8-8 -o ray --engine ray")
+    # Of a cluster that tests have joined it knows nothing.
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(command, cwd=tmp_path, env=outside, capture_output=True, text=True, timeout=300)
+    # A slow machine is told of progress there.
+    assert (done.returncode, "ray" in done.stderr.lower()) == (0, False), done.stderr
+    assert len(done.stdout.splitlines()) == 4
+    encode_files(tmp_path, "8-8-8", tmp_path / "alone")
+    assert contents(tmp_path / "ray") == contents(tmp_path / "alone")
 
 
 def test_what_a_part_says_is_heard(spread, tmp_path):

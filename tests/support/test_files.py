@@ -23,6 +23,12 @@ def test_a_name_that_looks_like_a_numbered_one_is_not_handed_out_again():
     assert given_out == ["a-2", "a", "a-3", "a-3-2", "a-4", "a-2-2"]
 
 
+def test_names_that_are_one_file_on_some_systems_are_handed_out_once():
+    names = FreeNames()
+    given_out = [names.take(name) for name in ("IMG_1", "img_1", "caf\u00e9", "cafe\u0301")]
+    assert given_out == ["IMG_1", "img_1-2", "caf\u00e9", "cafe\u0301-2"]
+
+
 @given(st.lists(st.sampled_from(["a", "a-2", "a-3", "a-2-2", "b"])))
 def test_no_name_comes_twice_and_each_is_the_first_free_one(asked):
     names, taken = FreeNames(), set()

@@ -29,8 +29,9 @@ def test_a_job_finds_its_own_files_and_no_others(tmp_path):
     for name in ("part-1", "part-2", "notes"):
         (folder / name).write_bytes(b"12345")
     assert open_job(folder, "one", own) == {"part-1": 5, "part-2": 5}
-    assert open_job(folder, "two", own) == {}
-    assert sorted(folder.files()) == ["job.json", "notes"]
+    with pytest.raises(ValueError, match="other settings: name a new folder, or delete it"):
+        open_job(folder, "two", own)
+    assert sorted(folder.files()) == ["_job.json", "notes", "part-1", "part-2"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "part-1").write_bytes(b"")
     with pytest.raises(ValueError, match="nothing can go on from it: name a new folder"):

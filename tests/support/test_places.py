@@ -3,7 +3,7 @@ import os
 import pytest
 
 from maxtunnel.support.files import FormatError
-from maxtunnel.support.places import Place, is_address
+from maxtunnel.support.places import Place, is_address, without_secrets
 
 
 @pytest.fixture(params=["path", "file", "memory"])
@@ -59,3 +59,26 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
         place.write_bytes(b"new")
     assert place.read_bytes() == b"old"
     assert list(place.parent.files()) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("ftp://me:p@ss@host/x.tar", "ftp://me:***@host/x.tar"),
+        ("s3://key:secret@bucket/x", "s3://key:***@bucket/x"),
+        ("https://token@host/x.tar", "https://***@host/x.tar"),
+        ("https://host/x.tar?signature=abc", "https://host/x.tar?***"),
+        ("hf://datasets/a/b@main/x?.tar", "hf://datasets/a/b@main/x?.tar"),
+        ("/a:b@c/x?.jpg", "/a:b@c/x?.jpg"),
+    ],
+)
+def test_addresses_are_shown_without_their_secrets(address, shown):
+    assert str(Place(address)) == shown
+    assert (Place(address) / "y").address == f"{address}/y"
+    assert without_secrets(f"{address} cannot be read") == f"{shown} cannot be read"
+
+
+def test_reasons_of_others_keep_secrets_too():
+    with pytest.raises(FormatError) as error:
+        Place("nosuch://me:secret@host/x").files()
+    assert "secret" not in str(error.value)

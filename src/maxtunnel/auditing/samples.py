@@ -178,7 +178,8 @@ def _sample_apart(
     most, done = min(len(pixels), max(least, _fitting(pieces[0].template))), len(pieces[0].values)
 
     def cut(number: int) -> UInt8[Tensor, "n 3 h w"]:
-        return pixels[number * size : min((number + 1) * size, most)]
+        # A copy: of a view, all photographs would be sent along.
+        return pixels[number * size : min((number + 1) * size, most)].clone()
 
     parts = Parts(range(1, -(-most // size)), cut)
     for piece in in_order(spread(again, parts)):
@@ -205,7 +206,8 @@ def _capture(target: Target, pixels: UInt8[Tensor, "n 3 h w"]) -> _Piece:
     found = target.record(to_float(_filled(pixels, target.batch))).levels
     code = SwitchCode(tuple(level.switches for level in found), (pixels.shape[-2], pixels.shape[-1]))
     return _Piece(
-        code[0].to("cpu"),
+        # A copy: a view would keep the codes of all photographs, not packed.
+        SwitchCode.concatenate([code[0].to("cpu")]),
         tuple(level.number for level in found),
         tuple(
             pack(level.codes[: len(pixels)].cpu().permute(0, 2, 3, 1), bits_each(level))

@@ -11,6 +11,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,8 @@ from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.support.records import Json, from_json, to_json
 from maxtunnel.zoo.names import load as load_network
 
-MANIFEST = "manifest.json"
+# Readers of Parquet pass over what begins with an underscore.
+MANIFEST = "_manifest.json"
 PART = 1000
 _ROWS = "_parts"
 _OWN = re.compile(r"part-\d{6,}\.parquet|_parts/\d{6,}\.json")
@@ -156,7 +158,7 @@ def encode_dataset(
         on_progress: told, as phase `encode`, the photographs done and their total.
 
     Raises:
-        ValueError: `out` holds something else.
+        ValueError: `out` holds something else, or what was made of other photographs or settings.
         FormatError: a source is missing or damaged.
     """
     part_size = PART if part_size is None else part_size
@@ -173,6 +175,8 @@ def encode_dataset(
     total = sum(map(len, names))
     there = _finished(folder, fingerprint)
     if there is not None:
+        # Left by a run that was killed in its last moment.
+        _clean(folder)
         on_progress("encode", total, total, "already there")
         return there
     parts = _go_on(folder, fingerprint)
@@ -189,9 +193,13 @@ def encode_dataset(
 def _finish(folder: Place, result: SwitchSet) -> SwitchSet:
     """Write the manifest, and delete what it makes superfluous."""
     (folder / MANIFEST).write_bytes(json.dumps(to_json(result), indent=1).encode())
+    _clean(folder)
+    return result
+
+
+def _clean(folder: Place) -> None:
     for name in (_ROWS, JOB):
         (folder / name).delete()
-    return result
 
 
 def part_name(number: int) -> str:
@@ -227,15 +235,17 @@ def _finished(folder: Place, fingerprint: str) -> SwitchSet | None:
 
 
 def _go_on(folder: Place, fingerprint: str) -> dict[int, SwitchPart]:
-    """The parts that an earlier run wrote; none where that was another job."""
+    """The parts that an earlier run wrote; those of which a file is cut short are left out."""
     there = open_job(folder, fingerprint, _OWN)
     parts = {}
     for name in there:
         if name.startswith(f"{_ROWS}/"):
             number = int(Place(name).stem)
-            part = from_json(SwitchPart, json.loads((folder / name).read_bytes()))
-            if there.get(part_name(number)) == part.bytes:
-                parts[number] = part
+            data = (folder / name).read_bytes()
+            with suppress(ValueError):
+                part = from_json(SwitchPart, json.loads(data))
+                if there.get(part_name(number)) == part.bytes:
+                    parts[number] = part
     return parts
 
 

@@ -18,14 +18,16 @@ from maxtunnel.codec.format import Header, read_header
 from maxtunnel.codec.replacement import NOTE, check_pictures, check_switch_files, picture_maker
 from maxtunnel.codec.rows import Encoder, SwitchRow, as_list, cut_bunches, name_all
 from maxtunnel.codec.serialisation import check_file, load, loads, read_bytes
-from maxtunnel.data.finding import find_sources
+from maxtunnel.data.finding import Source, find_sources
 from maxtunnel.data.folders import list_images
 from maxtunnel.data.images import read_image, write_png
+from maxtunnel.data.sources import FolderSource
 from maxtunnel.models import tiling
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import Coding
 from maxtunnel.support.files import FormatError, FreeNames, check_folder, replacing
-from maxtunnel.support.parts import Spread, here, in_order
+from maxtunnel.support.parts import Spread, here
+from maxtunnel.support.places import Place, without_secrets
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.names import find_shipped, load_decoder
 from maxtunnel.zoo.names import load as load_network
@@ -33,7 +35,7 @@ from maxtunnel.zoo.names import load as load_network
 Skipped = list[tuple[Path, str]]
 # Pictures that one switch file gives, unless more are asked for: a few bytes can claim millions.
 MOST_PICTURES = 1000
-_BUNCH = 32  # photographs that a worker of an engine encodes at a time
+_BUNCH = 32  # photographs of a part, where it is more than one
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def reconstruct_files(
     notes = {NOTE: picture_maker(network)}
     written: list[tuple[Path, float]] = []
     skipped: Skipped = []
-    for target, pixels in _photographs(targets, len(_paths(images)) == 1, skipped, on_progress):
+    alone = len(targets) == 1 and _paths(images) == [targets[0][0]]
+    for target, pixels in _photographs(targets, alone, skipped, on_progress):
         output, rmse = tiling.reconstruct(network, pixels)
         picture = torch.cat([pixels, output], dim=-1) if side_by_side else output
         write_png(target, picture, notes)
@@ -130,30 +133,38 @@ def encode_files(
     sources = find_sources(given)
     names = name_all(sources)
     check_switch_files((Path(out) / f"{name}.mxt" for each in names for name in each), network, force)
-    alone = str(given[0]) if len(given) == 1 else None
-    written: list[tuple[Path, float]] = []
-    skipped = [report for source in sources for report in source.reports()]
-    bunches = cut_bunches(sources, names, 1 if spread is here else _BUNCH)
+    alone = Path(without_secrets(str(given[0]))) if len(given) == 1 else None
+    bunches = cut_bunches(sources, names, _bunch_size(sources, spread))
     done, total = 0, sum(map(len, names))
-    for rows in in_order(spread(Encoder(network, coding, device), bunches)):
+    kept: dict[int, list[tuple[Path, float | str]]] = {}
+    # In whatever order they come: files that wait for those of a slow worker would fill the memory.
+    for number, rows in spread(Encoder(network, coding, device), bunches):
         for row in rows:
-            if row.error and row.source == alone:
+            if row.error and Path(row.source) == alone:
                 raise FormatError(row.error)
-            _keep(row, Path(out), written, skipped)
+        kept[number] = [_keep(row, Path(out)) for row in rows]
         done += len(rows)
         on_progress("encode", done, total, "")
-    return written, skipped
+    pairs = [pair for number in sorted(kept) for pair in kept[number]]
+    reports = [report for source in sources for report in source.reports()]
+    written = [(path, bits) for path, bits in pairs if isinstance(bits, float)]
+    return written, reports + [(path, reason) for path, reason in pairs if isinstance(reason, str)]
 
 
-def _keep(row: SwitchRow, out: Path, written: list[tuple[Path, float]], skipped: Skipped) -> None:
-    """Write the file of a row, or note why there is none."""
+def _bunch_size(sources: Sequence[Source], spread: Spread) -> int:
+    """One where files are read here one by one, so that progress shows; what a part opens, it opens once."""
+    apart = all(isinstance(source, FolderSource) and not isinstance(source.root, Place) for source in sources)
+    return 1 if spread is here and apart else _BUNCH
+
+
+def _keep(row: SwitchRow, out: Path) -> tuple[Path, float | str]:
+    """Write the file of a row: its path, and the bits; or where there is none and why."""
     if row.error:
-        skipped.append((Path(row.source), row.error))
-        return
+        return Path(row.source), row.error
     target = out / f"{row.name}.mxt"
     with replacing(target) as temporary:
         temporary.write_bytes(row.data)
-    written.append((target, row.bits_per_pixel))
+    return target, row.bits_per_pixel
 
 
 def decode_files(
@@ -220,7 +231,7 @@ def _targets(images: str | Path | Sequence[str | Path], out: Path, label: str) -
 
 
 def _photographs(
-    targets: Sequence[tuple[Path, Path]], one_asked: bool, skipped: Skipped, on_progress: OnProgress
+    targets: Sequence[tuple[Path, Path]], alone: bool, skipped: Skipped, on_progress: OnProgress
 ) -> Iterator[tuple[Path, UInt8[Tensor, "3 h w"]]]:
     """The target and the pixels of each photograph that can be read; the others are added to `skipped`.
 
@@ -231,7 +242,7 @@ def _photographs(
         try:
             pixels = read_image(file)
         except FormatError as error:
-            if one_asked and len(targets) == 1:
+            if alone:
                 raise
             skipped.append((file, str(error)))
         else:

@@ -1,5 +1,6 @@
 """Photographs to rows: of each the whole switch file, or why there is none, wherever that is done."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import Coding
 from maxtunnel.support.files import FormatError, FreeNames
 from maxtunnel.support.parts import Parts
+
+# Of names in archives that others made: what would lead out of a folder on Windows, or steer a terminal.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\\:]")
+_MOST_BYTES = 200  # of a name: file systems take 255, with number and suffix
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +126,7 @@ def cut_bunches(sources: Sequence[Source], names: Sequence[Sequence[str]], size:
 
 
 def _stem(key: str) -> str:
-    """The last part of a path without its suffix."""
-    name = key.rpartition("/")[2]
-    return name.rpartition(".")[0] or name
+    """The last part of a path without its suffix, fit to be the name of a file."""
+    name = key.rstrip("/").rpartition("/")[2]
+    stem = _UNFIT.sub("_", name.rpartition(".")[0] or name)
+    return stem.encode()[:_MOST_BYTES].decode(errors="ignore") or "_"

@@ -33,6 +33,7 @@ from maxtunnel.commands.tables import (
 from maxtunnel.scale.cluster import start_engine
 from maxtunnel.support import choices
 from maxtunnel.support.numbers import counted
+from maxtunnel.support.places import without_secrets
 from maxtunnel.support.tables import write_tables
 
 
@@ -88,8 +89,8 @@ def evaluate(
             spread=spread,
             on_progress=on_progress,
         )
-    photographs = counted(results[0].images, "photograph")
-    tables = [tabulate_evaluations(results, f"{photographs} of {data} at {size}x{size}, {resize}")]
+    photographs, shown = counted(results[0].images, "photograph"), without_secrets(data)
+    tables = [tabulate_evaluations(results, f"{photographs} of {shown} at {size}x{size}, {resize}")]
     if differences:
         tables.append(tabulate_differences(differences, intervals=results[0].images > 1))
     for table in tables:

@@ -8,8 +8,20 @@ from typing import Annotated, Literal
 import typer
 
 from maxtunnel.commands.console import progress, say
-from maxtunnel.commands.options import CsvFile, Labels, LatexFile, Out, Recipe, Resize, Size, Steps
+from maxtunnel.commands.options import (
+    CsvFile,
+    Engine,
+    Labels,
+    LatexFile,
+    Out,
+    RayAddress,
+    Recipe,
+    Resize,
+    Size,
+    Steps,
+)
 from maxtunnel.commands.tables import check_targets, print_table, tabulate_table2
+from maxtunnel.scale.cluster import start_engine
 from maxtunnel.support.tables import write_tables
 
 MOST_SEED = 2**63 - 1  # PyTorch's generators take no larger one
@@ -56,6 +68,8 @@ def reproduce(
     ] = 0,
     csv_file: CsvFile = None,
     latex_file: LatexFile = None,
+    engine: Engine = "here",
+    ray_address: RayAddress = None,
 ) -> None:
     """Re-measure the paper: Table II, figures and claims in one page. Goes on where it was stopped."""
     from maxtunnel.paper import Reproduction
@@ -79,8 +93,8 @@ def reproduce(
         seed=seed,
         command=shlex.join(["maxtunnel", *sys.argv[1:]]),
     )
-    with progress() as on_progress:
-        report, table = reproduce_paper(asked, on_progress, say)
+    with progress() as on_progress, start_engine(engine, ray_address) as spread:
+        report, table = reproduce_paper(asked, on_progress, say, spread)
     printed = tabulate_table2(table)
     print_table(printed)
     write_tables([printed], csv_file, latex_file)

@@ -22,6 +22,8 @@ from maxtunnel.commands.options import (
 from maxtunnel.commands.tables import print_inspection, print_table, tabulate_evaluations
 from maxtunnel.scale.cluster import start_engine
 from maxtunnel.support.choices import Coding, SwitchFormat
+from maxtunnel.support.numbers import counted
+from maxtunnel.support.places import without_secrets
 
 
 def demo(
@@ -115,8 +117,8 @@ def encode(
         else:
             written, skipped = encode_files(images, model, out, coding, force, device, spread, on_progress)
     if format == "parquet":
-        size = sum(part.bytes for part in made.parts)
-        say(f"{out}: {made.photographs:,} switch files in {len(made.parts):,} Parquet files, {size:,} bytes")
+        files, size = counted(len(made.parts), "Parquet file"), sum(part.bytes for part in made.parts)
+        say(f"{without_secrets(out)}: {made.photographs:,} switch files in {files}, {size:,} bytes")
         skipped = [(Path(place), reason) for place, reason in made.skipped]
         _finish(images, skipped, bool(made.photographs))
         return
@@ -127,8 +129,8 @@ def encode(
 
 def _finish(images: Sequence[str | Path], skipped: Skipped, written: bool) -> None:
     """Name what was skipped; a failure where it was asked for by name, or nothing else was there."""
-    asked = {str(image) for image in images}
-    finish_with_skipped(skipped, fail=not written or any(str(path) in asked for path, _ in skipped))
+    asked = {Path(without_secrets(str(image))) for image in images}
+    finish_with_skipped(skipped, fail=not written or any(path in asked for path, _ in skipped))
 
 
 def decode(

@@ -22,6 +22,7 @@ from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import FormatError
 from maxtunnel.support.locks import take
 from maxtunnel.support.parts import Parts, Spread, complete, here
+from maxtunnel.support.places import without_secrets
 from maxtunnel.support.progress import OnProgress, silent
 
 # A shard is held in memory while it is made: 201 MB at 128x128, 268 MB at most.
@@ -89,7 +90,7 @@ def prepare(
         select=select,
         distinct=distinct,
         seed=seed if select else None,
-        source=str(source),
+        source=without_secrets(str(source)),
         fingerprint=hash_of([size, resize, select, distinct, select and seed, step, listing.fingerprint]),
         images=0,
         class_names=names,

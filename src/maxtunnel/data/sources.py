@@ -85,7 +85,16 @@ class FolderSource(Listing):
     root: File | None
 
     def images(self, items: Int64[np.ndarray, " b"]) -> Iterator[tuple[int, Image]]:
-        """Some of the photographs, given by their numbers: for each its position in `items`, and its file."""
+        """Some of the photographs, given by their numbers: for each its position in `items`, and its file.
+
+        Raises:
+            FormatError: the folder is not there, as on a machine that does not share the disk: one photograph
+                after the other would be skipped.
+        """
+        if isinstance(self.root, Path) and not self.root.is_dir():
+            raise FormatError(
+                f"{self.root} is not there: expected the folder that was listed, on every machine"
+            )
         for position, item in enumerate(items.tolist()):
             yield position, self.file(self.keys[item].as_py())
 

@@ -15,6 +15,7 @@ from maxtunnel.evaluation.rows import open_album
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import replacing
 from maxtunnel.support.parts import Spread, here
+from maxtunnel.support.places import without_secrets
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.support.records import Json, to_json
 from maxtunnel.zoo.labels import labels as make_labels
@@ -115,7 +116,7 @@ def evaluate_models(
     differences = [difference for result in results[1:] for difference in compare(result, results[0])]
     if json_file is not None:
         facts: dict[str, Json] = {
-            "data": str(data),
+            "data": without_secrets(str(data)),
             "mean": None if mean is None else str(mean),
             "paths": list(measured.names),
             "skipped": [reason for _, reason in measured.skipped],

@@ -56,14 +56,15 @@ class RowWriter:
 
 
 def open_rows(folder: str | Path, fingerprint: str, models: int) -> tuple[Place, dict[int, HandfulRow]]:
-    """The folder, and the rows that an earlier call of the same job left there, by their numbers.
+    """The folder, and the whole rows that an earlier call of the same job left there, by their numbers.
 
     Raises:
         ValueError: it holds something else.
     """
     place = Place(str(folder) if is_address(folder) else str(Path(folder).absolute()))
     names = open_job(place, fingerprint, _PART)
-    return place, {int(name[5:-8]): _read(place / name, models) for name in names}
+    found = ((int(Place(name).stem[5:]), _read(place / name, models)) for name in names)
+    return place, {number: row for number, row in found if row is not None}
 
 
 def _table(row: HandfulRow, models: tuple[str, ...]) -> ArrowTable:
@@ -90,9 +91,13 @@ def _table(row: HandfulRow, models: tuple[str, ...]) -> ArrowTable:
     return pa.table(arrays, schema=_SCHEMA.with_metadata({"maxtunnel": json.dumps(facts)}))
 
 
-def _read(file: Place, models: int) -> HandfulRow:
-    """What `_table` holds."""
-    table = pq.read_table(io.BytesIO(file.read_bytes()))
+def _read(file: Place, models: int) -> HandfulRow | None:
+    """What `_table` holds; None where the file is damaged."""
+    data = file.read_bytes()
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError):
+        return None
     facts = json.loads(table.schema.metadata[b"maxtunnel"])
     rows = table.to_pylist()
     skipped = tuple((row["source"], row["error"]) for row in rows if row["error"] is not None)

@@ -112,7 +112,7 @@ def _measure(
 def _fingerprint(meter: Meter, models: Sequence[str], album: Album, bits_images: int) -> str:
     """Of all that decides the rows."""
     networks = [f"{hash_tensors(network.state_dict())} {network.scale}" for network in meter.networks]
-    settings = [meter.size, meter.resize, meter.batch, bits_images, len(album)]
+    settings = [meter.size, meter.resize, meter.batch, meter.device, bits_images, len(album)]
     return hash_of([*networks, *models, *settings, album.fingerprint])
 
 

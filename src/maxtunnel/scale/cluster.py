@@ -5,6 +5,7 @@ The only file that knows Ray. What is computed knows nothing of it (`support.par
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
@@ -16,6 +17,7 @@ from maxtunnel.support.parts import Part, Row, Spread, here
 RETRIES = 5
 # Parts that are handed out before they can be done, for each that is being done: no worker waits for one.
 _AHEAD = 2
+_SECONDS = 10  # for the cluster's machine to answer
 
 
 def start_engine(
@@ -31,7 +33,7 @@ def start_engine(
 
     Raises:
         ValueError: an address or GPUs for what is no cluster; Ray is not installed; there is no cluster at
-            the address, or none with GPUs.
+            the address, or none with such GPUs; this process is connected to one already.
     """
     if engine == "ray":
         return _cluster(ray_address, gpus)
@@ -44,9 +46,11 @@ def start_engine(
 @contextmanager
 def _cluster(ray_address: str | None, gpus: float) -> Iterator[Spread]:
     ray = _import()
-    _connect(ray, ray_address)
+    if ray.is_initialized():
+        raise ValueError("`engine` is ray, and this process is connected to a cluster: shut that down before")
     try:
-        if gpus and ray.cluster_resources().get("GPU", 0) < gpus:
+        _connect(ray, ray_address)
+        if gpus and max(_of_nodes(ray, "GPU"), default=0) < gpus:
             raise ValueError(f"`gpus` is {gpus:g}, and the cluster has no node with that: leave it out")
         yield _Cluster(ray, gpus)
     finally:
@@ -67,7 +71,8 @@ class _Cluster:
     def __call__(
         self, work: Callable[[Part], Row], parts: Sequence[Part], whole_node: bool = False
     ) -> Iterator[tuple[int, Row]]:
-        cpus = self._smallest_node() if whole_node else 1.0
+        # Every node can take a part that wants no more than the smallest has.
+        cpus = min(filter(None, _of_nodes(self._ray, "CPU")), default=1.0) if whole_node else 1.0
         options = {"num_cpus": cpus, "num_gpus": self._gpus, "max_retries": RETRIES}
         task = self._ray.remote(**options)(_do).options(name=f"maxtunnel {type(work).__name__}")
         # Kept once a node, and not sent with every part.
@@ -76,15 +81,19 @@ class _Cluster:
         following = 0
         try:
             while running or following < len(parts):
-                while following < len(parts) and len(running) < self._room(cpus):
+                room = self._room(cpus)
+                while following < len(parts) and len(running) < room:
                     running[task.remote(shared, parts[following], os.getcwd(), int(cpus))] = following
                     following += 1
                 done, _ = self._ray.wait(list(running))
                 for reference in done:
                     yield running.pop(reference), self._result(reference)
         finally:
-            for reference in running:
-                self._ray.cancel(reference)
+            # Who stops listening may let go of this only when the cluster is left: asked for anything then,
+            # Ray would start another one.
+            if self._ray.is_initialized():
+                for reference in running:
+                    self._ray.cancel(reference)
 
     def _room(self, cpus: float) -> int:
         """How many parts may be under way: a cluster may grow, or lose a node."""
@@ -93,11 +102,6 @@ class _Cluster:
         if self._gpus:
             slots = min(slots, total.get("GPU", 0) / self._gpus)
         return _AHEAD * max(1, int(slots))
-
-    def _smallest_node(self) -> float:
-        """Processors of the smallest node that has any: every node can take such a part."""
-        nodes = [node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]]
-        return min((cpus for cpus in nodes if cpus), default=1.0)
 
     def _result(self, reference: Any) -> Any:
         """What a task gave; its own exception, without the worker's traceback in the message."""
@@ -117,6 +121,11 @@ class _Cluster:
                 f"a part of the work was lost {RETRIES + 1} times ({first}): see to the nodes' memory, "
                 "and run the same command again, which goes on"
             ) from error
+
+
+def _of_nodes(ray: Any, resource: str) -> list[float]:
+    """How much of something each node has."""
+    return [node["Resources"].get(resource, 0) for node in ray.nodes() if node["Alive"]]
 
 
 def _do(work: Callable[[Part], Row], part: Part, folder: str, threads: int) -> Row:
@@ -145,16 +154,24 @@ def _import() -> Any:
 
 def _connect(ray: Any, address: str | None) -> None:
     options = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+    # It warns that nobody else on this machine may give work to a cluster that it starts: so it should be.
+    logging.getLogger("ray").setLevel(logging.ERROR)
     if address is None:
-        # Nobody else on this machine may give it work. It is what Ray does by itself, with a warning.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
         ray.init(address="local", include_dashboard=False, **options)
         return
     try:
+        _knock(address)
         ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"`ray_address` is {address}, where no cluster answers ({first}): start one with "
-            "ray start --head, or leave it out for one of its own on this machine"
+            f"`ray_address` is {address}, where no cluster answers ({first}): start one there, as "
+            "docs/scale.md says, or leave it out for one of its own on this machine"
         ) from None
+
+
+def _knock(address: str) -> None:
+    """OSError where nobody answers at an address with a port: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS).close()

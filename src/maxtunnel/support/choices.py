@@ -44,11 +44,11 @@ BatchNorm = Literal["frozen", "updated"]
 # The sets that learning with few labels is measured on.
 LabelledSetName = Literal["mnist", "cifar10", "cifar100", "svhn", "stl10"]
 
-# Where unpooling puts a value: where the maximum was, in the first cell of the window, or evenly in all cells.
+# Where unpooling puts a value: where the maximum was, in the window's first cell, or evenly in all cells.
 Unpooling = Literal["switches", "fixed", "average"]
 
 # The same for networks that answer for every pixel; `bilinear` widens planes in unpooling's place.
 DenseUnpooling = Literal["switches", "fixed", "bilinear"]
 
-# What of a network is exported: from images to switches, from switches to images, or both one after the other.
+# What of a network is exported: from images to switches, from switches to images, or one after the other.
 Part = Literal["encoder", "decoder", "both"]

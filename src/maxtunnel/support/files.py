@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,7 +41,11 @@ def _why_not(folder: Path) -> str:
 
 
 class FreeNames:
-    """Hands out names, none of them twice, in constant time each (on average over the calls)."""
+    """Hands out names, none of them twice, in constant time each (on average over the calls).
+
+    Names that differ in case alone, or in how an accent is written, count as one: some systems keep one file
+    for both.
+    """
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -50,12 +55,16 @@ class FreeNames:
     def take(self, name: str) -> str:
         """`name`, or the first of name-2, name-3, ... that was not handed out before."""
         number, free = self._numbers.get(name, 1), name
-        while free in self._taken:
+        while _folded(free) in self._taken:
             number += 1
             free = f"{name}-{number}"
         self._numbers[name] = number
-        self._taken.add(free)
+        self._taken.add(_folded(free))
         return free
+
+
+def _folded(name: str) -> str:
+    return name if name.isascii() and name.islower() else unicodedata.normalize("NFC", name.casefold())
 
 
 @contextmanager

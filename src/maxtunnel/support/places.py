@@ -1,5 +1,6 @@
 """Files and folders at an address: a path, or a URL of any kind that fsspec knows (s3, gs, hf, file, ...)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ def is_address(place: object) -> bool:
     return isinstance(place, str) and "://" in place
 
 
+def without_secrets(text: str) -> str:
+    """A text whose addresses show no passwords, nor what signs an address of the web."""
+    text = re.sub(r"(\w://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
+    text = re.sub(r"(https?://)[^/\s]*@", r"\1***@", text)
+    return re.sub(r"(https?://[^\s?]*\?)[^\s'\")]+", r"\1***", text)
+
+
 @dataclass(frozen=True)
 class Place:
     """A file or a folder.
@@ -25,7 +33,8 @@ class Place:
     address: str
 
     def __str__(self) -> str:
-        return self.address
+        """The address as messages and files may show it."""
+        return without_secrets(self.address)
 
     def __truediv__(self, name: str) -> "Place":
         return Place(f"{self.address.rstrip('/')}/{name}")
@@ -106,7 +115,7 @@ class Place:
             raise FormatError(f"{self} is not there: look at the address") from error
         # The file systems of others answer with nearly any exception.
         except Exception as error:
-            reason = one_line(error) or type(error).__name__
+            reason = without_secrets(one_line(error)) or type(error).__name__
             raise FormatError(f"{self} cannot be reached ({reason}): look at address and rights") from error
 
 
