@@ -22,7 +22,11 @@ REPOSITORY = "https://github.com/maxtunnel/maxtunnel/blob/main"
 # Files of the checkout that pages of the site take in.
 TAKEN_IN = {"README.md": "index", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
 # Rooms that give out names of their own, beside those of `maxtunnel` itself.
-ROOMS = ("maxtunnel.codec", "maxtunnel.data", "maxtunnel.native")
+ROOMS = [
+    f"maxtunnel.{path.parent.name}"
+    for path in sorted((ROOT / "src" / "maxtunnel").glob("*/__init__.py"))
+    if "__all__" in path.read_text(encoding="utf-8")
+]
 
 project = "maxtunnel"
 author = copyright = "The maxtunnel authors"

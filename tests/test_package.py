@@ -7,6 +7,7 @@ import sys
 import tomllib
 import venv
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,26 @@ def test_pictures_and_links_of_the_documents_exist():
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
             assert target.startswith("http") or (document.parent / target).exists(), f"{document}: {target}"
+
+
+def test_the_space_takes_the_wheel_of_a_release():
+    (taken,) = re.findall(
+        r"^COPY (\S+) ", (ROOT / "space" / "serve" / "Dockerfile").read_text(), re.MULTILINE
+    )
+    named = "maxtunnel-0.1.0-py3-none-{}.whl".format
+    assert fnmatch(named("manylinux_2_27_x86_64.manylinux_2_28_x86_64"), taken)
+    assert not [
+        tag
+        for tag in ("manylinux_2_28_aarch64", "macosx_12_0_arm64", "win_amd64")
+        if fnmatch(named(tag), taken)
+    ]
+
+
+def test_every_extra_is_in_the_document_that_lists_them():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    text = (ROOT / "docs" / "howto" / "install.md").read_text()
+    listed = re.findall(r"`([\w-]+)`", " ".join(re.findall(r"^\| (`.*?) \| ", text, re.MULTILINE)))
+    assert extras.keys() - {"dev"} <= set(listed)
 
 
 def test_one_version_everywhere():

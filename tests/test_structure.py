@@ -9,33 +9,46 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "maxtunnel"
 DOCUMENT = Path(__file__).parents[1] / "docs" / "architecture.md"
 ROOMS = {
-    "support": "choices files locks machine markdown memory numbers progress records tables",
-    "native": "arguments build coder convolution planar pooling",
+    "support": (
+        "choices machine markdown numbers parts progress records system files locks memory places jobs tables"
+    ),
+    "native": "arguments shipped build coder contours convolution planar pooling",
     "switches": (
         "guard packing pending window fused indices codes kernels changes operators pooling recording "
         "returned uses recorder capture"
     ),
     "data": (
-        "arrow formats colours images mean photographs survey folders manifest sources selection "
-        "store batches image_set parquet tars preparation"
+        "arrow formats colours images dense camvid labelled binaries idx matlab bsds mean photographs "
+        "survey folders horses manifest sources selection store batches image_set parquet svhn "
+        "labelled_sets tars finding reading shards preparation torch_dataset voc"
     ),
     "models": (
-        "architecture classifier fast layers encoder provenance checkpoint hub surrogate mirrored "
-        "rate strong tunnel tiling"
+        "architecture classifier dense_shape family fast layers encoder layout measuring provenance "
+        "checkpoint hub saved dense_file dense cedn deconvnet segnet surrogate mirrored rate strong "
+        "swwae_file swwae tunnel tiling"
     ),
-    "zoo": "caffe foreign names labels",
-    "codec": "arithmetic contexts format prior consistency plain coders replacement serialisation files",
-    "evaluation": "compression intervals metrics records evaluate comparison triggers",
-    "training": "average batch feeds graph log recipes config engine phases state loop train runs",
+    "zoo": "caffe foreign vgg dense names labels",
+    "export": "graph layers decoders networks unpooling",
+    "codec": (
+        "arithmetic contexts format prior consistency plain coders replacement serialisation rows "
+        "dataset files"
+    ),
+    "evaluation": (
+        "compression contours intervals metrics records rows kept measuring comparison evaluate "
+        "segmentation triggers"
+    ),
+    "training": (
+        "average batch graph peers feeds recipes config engine log phases state loop train runs what_where"
+    ),
     "report": "html pictures sheet demo svg",
     "auditing": (
         "config identification ledger origin photographs readers budget rows controls outcome "
         "conclusions learning page shelf untrained targets exported loading mitigations samples "
-        "attacker contest levels experiments speed trials run folders"
+        "attacker contest levels experiments scores speed trials run folders"
     ),
     "protection": (
-        "config levels adversary outputs plan scores unpooling student duel outcome conclusions "
-        "measure tables weights page run folders"
+        "config levels adversary outputs plan unpooling student duel outcome conclusions measure "
+        "tables weights kept page run folders"
     ),
     "paper": (
         "canvas measurements colours readings schematic table frontier frontier_figure networks "
@@ -43,14 +56,21 @@ ROOMS = {
         "request facts trigger_figure verdicts colour_claims decoder_claims encoder_claims gap_claims "
         "claims reproduction"
     ),
-    "benchmark": "stock turns floors large ways run tables",
+    "studies": (
+        "page published recon_dec_config recon_dec_depths rows seeds swwae_config swwae_presets "
+        "swwae_reading recon_dec_networks swwae_run recon_dec recon_dec_conclusions recon_dec_tables "
+        "recon_dec_page swwae swwae_conclusions swwae_page swwae_tables"
+    ),
+    "benchmark": "stock turns floors large ways costs plan run tables",
     "web": (
         "frontier inputs markup nearness networks bounds results table triggers uploads inside lab "
         "messages gate reconstruct answers frame wiring page serving"
     ),
+    "site": "measured parts runtime build",
+    "scale": "cluster",
     "commands": (
-        "options spelling console serve tables audit bench data networks paper photographs protect "
-        "studies training app"
+        "options spelling console measuring onnx serve site tables audit bench data networks paper "
+        "photographs plan protect studies study training app"
     ),
 }
 # Where an untyped library, or somebody else's code, begins.
@@ -58,12 +78,15 @@ BORDERS = {
     "auditing/exported",
     "auditing/loading",
     "auditing/mitigations",
-    "auditing/trials",
+    "auditing/scores",
     "benchmark/turns",
     "data/arrow",
+    "export/unpooling",
     "models/layers",
     "native/planar",
     "protection/unpooling",
+    "scale/cluster",
+    "support/places",
     "support/records",
     "switches/fused",
     "switches/guard",
@@ -74,12 +97,14 @@ BORDERS = {
     "switches/returned",
     "switches/uses",
     "training/engine",
-    "training/log",
     "web/frame",
     "web/wiring",
 }
 # Imported inside the function that needs them, so that nothing else waits for them.
-HEAVY = ("gradio", "huggingface_hub", "lightning", "matplotlib", "tensorboard", "torchmetrics", "uvicorn")
+HEAVY = (
+    "fsspec", "gradio", "h5py", "huggingface_hub", "lightning", "matplotlib", "mlflow", "onnx", "onnxruntime",
+    "ray", "scipy", "skimage", "tensorboard", "torchmetrics", "uvicorn", "wandb",
+)  # fmt: skip
 
 
 def files(room):

@@ -1,11 +1,14 @@
 """Networks in onnxruntime give what they give here."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from onnx_files import OPERATORS, described, operators, run
+from PIL import Image
 
 from maxtunnel.data.images import to_float
 from maxtunnel.data.photographs import demo_photographs
@@ -101,6 +104,21 @@ def test_the_file_says_what_it_is_and_holds_basic_operators_alone(tmp_path):
     assert told["identity"] == net.identity().hex()
     assert told["provenance"] == json.dumps(net.provenance.to_json(), sort_keys=True)
     assert operators(tmp_path / "n.onnx") <= OPERATORS
+
+
+def test_the_python_of_the_document_runs(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text()
+    program, imports = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    net = load("8-8-8")
+    export_network(net, "16-16-16.onnx")
+    pixels = demo_photographs()["chelsea"][:, :120, :135]
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save("cat.png")
+    exec(compile(program.replace("cat.jpg", "cat.png"), "onnx.md", "exec"), {})
+    rebuilt = torch.from_numpy(np.array(Image.open("rebuilt.png"))).permute(2, 0, 1)
+    assert rebuilt.shape == pixels.shape
+    assert (rebuilt / 255 - net.reconstruct(to_float(pixels)[None])[0].clip(0, 1)).square().mean() < 1e-4
+    exec(compile(imports, "onnx.md", "exec"), {})
 
 
 def test_half_precision_halves_the_file_and_leaves_the_switches(tmp_path):

@@ -25,6 +25,11 @@ ENCODE = """async ({ pixels, width, height }) => {
   const text = ({ codes }) => btoa(Array.from(codes, (each) => String.fromCharCode(each)).join(""));
   return { codes: levels.map(text), hash: await hash(levels) };
 }"""
+DROP = """() => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File(["no picture"], "notes.txt", { type: "text/plain" }));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+}"""
 DECODE = """async ({ kind, levels, pixels, width, height }) => {
   const { decode } = await import("./engine.js");
   const bytes = (text) => Uint8ClampedArray.from(atob(text), (each) => each.charCodeAt(0));
@@ -144,6 +149,14 @@ def test_a_file_is_rebuilt_beside_itself(page):
     assert page.evaluate(sizes) == [[70, 50]] * 2
     page.set_input_files("#file", {"name": "no.png", "mimeType": "image/png", "buffer": b"no"})
     page.get_by_text("no.png is no picture that this browser can open").wait_for()
+    # What was shown before stays chosen, and any file can be chosen again.
+    assert page.locator("#status").inner_text() == "mine.png, 70×50, through 8-8-8."
+    assert page.locator("#file").input_value() == ""
+    page.select_option("#side", "128")
+    page.locator("#notice").wait_for(state="hidden")
+    page.evaluate(DROP)
+    page.get_by_text("notes.txt is no picture that this browser can open").wait_for()
+    page.select_option("#side", "256")
     page.locator(".inputs .samples button").first.click()
     page.wait_for_selector('body[data-shown="astronaut.jpg 8-8-8 256x256"]')
     assert page.locator("#notice").is_hidden()
@@ -175,6 +188,16 @@ def test_the_transplant_takes_levels_of_another(page, network, photographs):
     page.locator("#transplant .told", has_text="RMSE").wait_for()
     changes(page, "#mixed", lambda: page.get_by_role("radiogroup", name="Level 3").get_by_label("B").check())
     changes(page, "#mixed", lambda: page.locator("#others button", has_text="rocket").click())
+    page.set_input_files("#other-file", {"name": "b.png", "mimeType": "image/png", "buffer": b"no"})
+    page.get_by_text("b.png is no picture that this browser can open").wait_for()
+    changes(page, "#mixed", lambda: page.locator("#others button", has_text="chelsea").click())
+    assert page.locator("#notice").is_hidden()
+    assert page.locator("#others [aria-pressed=true]").inner_text() == "chelsea"
+    picture = io.BytesIO()
+    Image.new("RGB", (40, 40), "red").save(picture, "png")
+    file = {"name": "b.png", "mimeType": "image/png", "buffer": picture.getvalue()}
+    changes(page, "#mixed", lambda: page.set_input_files("#other-file", file))
+    assert page.locator("#others [aria-pressed=true]").count() == 0
 
 
 def test_the_table_is_sorted_and_the_page_fits_a_phone(page):
@@ -186,3 +209,5 @@ def test_the_table_is_sorted_and_the_page_fits_a_phone(page):
     for tab in ("Rebuild", "Switch lab", "Transplant", "Table II"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("() => document.scrollingElement.scrollWidth <= innerWidth")
+    # Cut short, Table II would read Table I.
+    assert page.locator("[role=tablist]").evaluate("(tabs) => tabs.scrollWidth <= tabs.clientWidth")

@@ -43,7 +43,12 @@ def test_all_that_the_page_names_is_there(built):
     for name in about["photographs"]:
         assert (built / "photographs" / f"{name}.jpg").is_file()
     assert "onnxruntime-web 1.2.3" in html
-    assert "MIT License" in (built / "licences" / "onnxruntime-web.txt").read_text()
+    licence = (built / "licences" / "onnxruntime-web.txt").read_text()
+    assert "MIT License" in licence
+    assert f"/v{runtime.VERSION}/" in licence
+    assert "musl" in (built / "licences" / "codec.txt").read_text()
+    for file in built.glob("licences/*"):
+        assert f'href="licences/{file.name}"' in html
 
 
 def test_no_address_leads_away_and_no_script_stands_in_the_page(built):
@@ -79,6 +84,23 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, package, monkeypatch):
         build_site(tmp_path / "site", package, ["8-8-8-strong"])
     with pytest.raises(ValueError, match="`models` names none"):
         build_site(tmp_path / "site", package, [])
+    assert not (tmp_path / "site").exists()
+
+
+def test_another_page_is_spared(tmp_path, package, built):
+    mine = tmp_path / "index.html"
+    mine.write_text("<title>My page</title>")
+    with pytest.raises(
+        ValueError, match=r"`out` holds another page, .*index\.html: give a folder of its own"
+    ):
+        build_site(tmp_path, package, ["8-8-8"])
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    # One of ours is written anew, and what lies beside it stays.
+    (built / "CNAME").touch()
+    (built / "app.js").write_text("")
+    build_site(built, package, ["8-8-8"])
+    assert (built / "app.js").stat().st_size
+    assert (built / "CNAME").exists()
 
 
 def test_npm_that_fails_is_said_too(tmp_path, monkeypatch):

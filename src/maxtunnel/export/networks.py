@@ -18,7 +18,7 @@ from maxtunnel.models.strong import StrongDecoder
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import Part
 from maxtunnel.switches.window import Pair
-from maxtunnel.zoo.names import load
+from maxtunnel.zoo.names import load, load_decoder
 
 
 def export_file(
@@ -28,11 +28,12 @@ def export_file(
 
     Raises:
         FormatError: there is no such network.
-        ValueError: `target` does not end in .onnx; or the package onnx is not installed.
+        ValueError: `target` does not end in .onnx, or nobody has trained the decoder; or the package onnx is
+            not installed.
     """
     if target.suffix != ".onnx":
         raise ValueError(f"`target` is {target}: give a name that ends in .onnx")
-    network = load(model)
+    network = load(model) if part == "encoder" else load_decoder(model)
     export_network(network, target, part, half, pieces, Path(model).stem)
     return network
 

@@ -9,11 +9,13 @@ import maxtunnel
 from maxtunnel.data import photographs
 from maxtunnel.data.photographs import DEMO
 from maxtunnel.site.measured import show
-from maxtunnel.site.parts import export_parts, write_squash
+from maxtunnel.site.parts import check_names, export_parts, write_squash
 from maxtunnel.site.runtime import FILES, copy_runtime
 from maxtunnel.support.files import check_folder
 
 MODELS = ("16-16-16", "8-8-8")
+# Stands in every page that was built, and tells it from another's.
+_OURS = "<title>maxtunnel: "
 _PAGE = Path(__file__).with_name("page")
 _PHOTOGRAPHS = Path(photographs.__file__).parent
 
@@ -30,10 +32,12 @@ def build_site(out: Path, onnxruntime_web: Path | None = None, models: Sequence[
         models: names of networks that ship, with the paper's decoder; the first one is shown first.
 
     Raises:
-        ValueError: onnxruntime-web is not to be had, `models` has another name, or the package onnx is not
-            installed.
+        ValueError: onnxruntime-web is not to be had, `models` has another name, the folder holds another
+            page, or the package onnx is not installed.
     """
+    check_names(models)
     check_folder(out)
+    _check_spared(out / "index.html")
     out.mkdir(parents=True, exist_ok=True)
     # First, as this is what may be missing.
     version = copy_runtime(out / "runtime", onnxruntime_web)
@@ -53,6 +57,12 @@ def build_site(out: Path, onnxruntime_web: Path | None = None, models: Sequence[
     # GitHub Pages would leave out what begins with an underscore, and look for templates.
     (out / ".nojekyll").touch()
     return sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+
+
+def _check_spared(page: Path) -> None:
+    """Refuse to write over a page that is not one of these."""
+    if page.exists() and _OURS not in page.read_text(encoding="utf-8", errors="replace"):
+        raise ValueError(f"`out` holds another page, {page}: give a folder of its own")
 
 
 def _copy_photographs(target: Path) -> None:

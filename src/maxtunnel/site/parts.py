@@ -17,13 +17,8 @@ from maxtunnel.zoo.names import list_shipped, load, shipped
 FOLDER = "networks"
 
 
-def export_parts(names: Sequence[str], out: Path) -> list[dict[str, Json]]:
-    """Write the parts of networks that ship into a folder, and say what they are.
-
-    Args:
-        names: of networks with the paper's decoder; where one with a strong decoder ships beside it, that is
-            taken too.
-        out: of the page.
+def check_names(names: Sequence[str]) -> None:
+    """Refuse what are no names of networks that ship with the paper's decoder.
 
     Raises:
         ValueError: a name of none of these, or none at all.
@@ -34,6 +29,16 @@ def export_parts(names: Sequence[str], out: Path) -> list[dict[str, Json]]:
             raise ValueError(f"`models` has {name!r}: expected some of {', '.join(allowed)}")
     if not names:
         raise ValueError("`models` names none: the page needs one network at least")
+
+
+def export_parts(names: Sequence[str], out: Path) -> list[dict[str, Json]]:
+    """Write the parts of networks that ship into a folder, and say what they are.
+
+    Args:
+        names: of networks with the paper's decoder (`check_names`); where one with a strong decoder ships
+            beside it, that is taken too.
+        out: of the page.
+    """
     return [_network(name, out) for name in dict.fromkeys(names)]
 
 

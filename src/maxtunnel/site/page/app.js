@@ -18,14 +18,19 @@ function complain(error) {
   $("#notice").hidden = false;
 }
 
+// Say what is shown.
+function rest() {
+  $("#loading").hidden = true;
+  status(state ? `${state.photograph.name}, ${state.photograph.width}×${state.photograph.height}, through ${state.network.name}.` : "");
+}
+
 // Say what is done meanwhile.
 async function busy(text, work) {
   status(`${text[0].toUpperCase()}${text.slice(1)} …`);
   try {
     return await work();
   } finally {
-    $("#loading").hidden = true;
-    if (state) status(`${state.photograph.name}, ${state.photograph.width}×${state.photograph.height}, through ${state.network.name}.`);
+    rest();
   }
 }
 
@@ -38,7 +43,7 @@ function readers({ decoders: { mirrored, strong } }) {
 // What is chosen, with its switches: { network, photograph, levels, known }. Of a switch file the photograph is
 // not known: what the paper's reader makes of it takes its place.
 async function looked() {
-  const given = await source(Number($("#side").value));
+  const given = await source.make(Number($("#side").value));
   if (given.levels) {
     $("#network").value = given.network;
     const { name, width, height, levels } = given, network = chosenNetwork();
@@ -52,19 +57,21 @@ async function looked() {
 
 const chosenNetwork = () => about.networks.find(({ name }) => name === $("#network").value);
 
-// Show what is chosen in every tab.
+// Show what is chosen in every tab; where it cannot be shown, what was shown before stays chosen.
 const take = latest(async () => {
   $("#notice").hidden = true;
+  const asked = source;
   try {
     const next = await looked(), { network, photograph: { name, width, height } } = next;
-    state = { ...next, busy, complain, current: () => state, readers: () => readers(network) };
+    state = { ...next, source: asked, busy, complain, current: () => state, readers: () => readers(network) };
     await rebuild(state);
     refresh();
     document.body.dataset.shown = `${name} ${network.name} ${width}x${height}`;
     await askAgain(state);
   } catch (error) {
     complain(error);
-    status("");
+    if (state && source === asked) mark(state.source);
+    rest();
   }
 });
 
@@ -77,12 +84,19 @@ function refresh() {
   panel.enter(state);
 }
 
-// Take a photograph: a function of the longest side.
+// Note what is to be shown: `make` gives it by the longest side, `pressed` is its button.
+function mark(chosen) {
+  source = chosen;
+  press($(".inputs .samples"), chosen.pressed);
+}
+
+function press(place, pressed) {
+  for (const button of place.children) button.setAttribute("aria-pressed", button === pressed);
+}
+
+// Take a photograph.
 function choose(make, pressed) {
-  source = make;
-  for (const button of document.querySelectorAll(".inputs .samples button")) {
-    button.setAttribute("aria-pressed", button === pressed);
-  }
+  mark({ make, pressed });
   return take();
 }
 
@@ -99,9 +113,9 @@ async function switchesOf(file) {
 const fromFile = (file) => file && choose(file.name?.endsWith(".mxt")
   ? () => switchesOf(file) : (side) => opened(file, file.name || "the photograph", side));
 
-function samples(place, start, taken) {
+function samples(place, taken) {
   for (const name of about.photographs) {
-    const button = make("button", { type: "button", "aria-pressed": name === start },
+    const button = make("button", { type: "button", "aria-pressed": false },
       make("img", { src: `photographs/${name}.jpg`, alt: "", width: 256, height: 256 }), name);
     button.addEventListener("click", () => taken(name, button));
     place.append(button);
@@ -136,8 +150,9 @@ function openInputs() {
   options($("#network"), about.networks.map(({ name }) => [name, name]));
   $("#network").addEventListener("change", take);
   $("#side").addEventListener("change", take);
-  $("#file").addEventListener("change", ({ target }) => fromFile(target.files[0]));
-  const image = (list) => [...list].find(({ type, name }) => type.startsWith("image/") || name.endsWith(".mxt"));
+  listen("#file", fromFile);
+  // Of none of these kinds, the first, of which is said what is wrong.
+  const image = (list) => [...list].find(({ type, name }) => type.startsWith("image/") || name.endsWith(".mxt")) ?? list[0];
   addEventListener("paste", (event) => fromFile(image(event.clipboardData.files)));
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => { event.preventDefault(); fromFile(image(event.dataTransfer.files)); });
@@ -148,15 +163,28 @@ function openInputs() {
   });
 }
 
-function openDonors() {
-  const give = async (get) => transplant.donate(await get(Number($("#side").value)).catch(complain));
-  samples($("#others"), "coffee", (name, button) => {
-    for (const other of $("#others").children) other.setAttribute("aria-pressed", other === button);
-    give((side) => sample(name, side));
+// Hear of a file that is chosen; the same one may be chosen again.
+function listen(input, taken) {
+  $(input).addEventListener("change", ({ target }) => {
+    const [file] = target.files;
+    target.value = "";
+    if (file) taken(file);
   });
-  $("#other-file").addEventListener("change", ({ target: { files: [file] } }) =>
-    file && give((side) => opened(file, file.name, side)));
-  return give((side) => sample("coffee", side));
+}
+
+function openDonors() {
+  const give = async (get, pressed) => {
+    $("#notice").hidden = true;
+    try {
+      transplant.donate(await get(Number($("#side").value)));
+      press($("#others"), pressed);
+    } catch (error) {
+      complain(error);
+    }
+  };
+  samples($("#others"), (name, button) => give((side) => sample(name, side), button));
+  listen("#other-file", (file) => give((side) => opened(file, file.name, side)));
+  return give((side) => sample("coffee", side), $("#others").lastElementChild);
 }
 
 onProgress(({ file, there, bytes }) => {
@@ -173,7 +201,7 @@ try {
   table.open($("#table"));
   about = await (await fetch("networks.json")).json();
   openInputs();
-  samples($(".inputs .samples"), "chelsea", (name, button) => choose((side) => sample(name, side), button));
+  samples($(".inputs .samples"), (name, button) => choose((side) => sample(name, side), button));
   await openDonors();
   await choose((side) => sample("chelsea", side), $(".samples button:nth-child(3)"));
 } catch (error) {
