@@ -44,7 +44,8 @@ LONG = (
     "test_training", "test_resume", "test_browser", "test_experiments", "test_reproduction", "test_clock",
     "test_strong_reproduction", "test_mirrored", "test_layout", "test_addresses", "test_benchmark",
     "test_strong_runs", "test_audit_page", "test_audited_levels", "test_bounds", "test_operators",
-    "test_pooling", "test_engine", "test_figures", "test_network_commands",
+    "test_pooling", "test_training_engine", "test_figures", "test_network_commands", "test_nodes",
+    "test_cluster", "test_protection", "test_site_browser", "test_photograph_commands",
 )  # fmt: skip
 
 

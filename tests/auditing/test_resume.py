@@ -133,7 +133,9 @@ def test_a_mitigation_that_fails_is_named(monkeypatch):
     )
     # It was tried once before, and then with nothing done.
     (text,) = found.left_out
-    assert "rows only (failed: ValueError: `metric` fails with rows only in place" in text
+    assert (
+        "rows only (failed: ValueError: `metric` fails with rows only (RuntimeError: no memory left" in text
+    )
     assert len(found.mitigations) > 3
 
 

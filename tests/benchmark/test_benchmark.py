@@ -128,7 +128,7 @@ def test_a_run_end_to_end(tmp_path, monkeypatch):
     assert text.count("\n| 2-2-2 ") == 7
     assert "12.5 s" in text
     with pytest.raises(ValueError, match="no architecture"):
-        run_benchmark(["8x8"])
+        run_benchmark(["8/8"])
     with pytest.raises(ValueError, match="`batches` are"):
         run_benchmark(["2-2-2"], batches=[0])
 
