@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu lint docs clean
+.PHONY: demo test test-gpu collect lint docs clean
 
 demo: .venv/installed
 	@echo "Rebuilding the photographs in the package from their switches, by both decoders: usually under a minute."
@@ -14,6 +14,11 @@ test: .venv/developing
 	@echo "Running all tests: some minutes, longer on a busy machine. What needs the reference data says so and"
 	@echo "is skipped, unless it lies in ../shared or where MAXTUNNEL_SHARED points."
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# Compiles the tests and what they import, for the processes that run them: each would do it anew, as all begin
+# at once. What is wrong with a test is for them to say.
+collect: .venv/developing
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --collect-only -qq > /dev/null || true
 
 # Also from a checkout where nothing can be installed, with the PyTorch that is there.
 test-gpu:

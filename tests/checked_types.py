@@ -9,6 +9,7 @@ at every tenth and wherever an argument has a type, a shape or a kind of number 
 
 import inspect
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from functools import wraps
 from types import FunctionType, SimpleNamespace
 from typing import Any, ForwardRef, get_args, get_type_hints
@@ -36,6 +37,12 @@ def begin_test() -> None:
 
 
 def _checked(thing: Any, typechecker: Any) -> Any:
+    if inspect.isclass(thing):
+        made = vars(thing).get("__init__") if is_dataclass(thing) else None
+        # One that is written out has been here before.
+        if made and not hasattr(made, "__wrapped__"):
+            thing.__init__ = _checked(made, typechecker)
+        return thing
     plain = isinstance(thing, FunctionType) and not inspect.isgeneratorfunction(thing)
     if not plain or inspect.iscoroutinefunction(thing) or hasattr(thing, "__no_type_check__"):
         return _whole(thing, typechecker=typechecker)

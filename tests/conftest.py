@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from multiprocessing.context import BaseContext
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,12 +42,26 @@ ROOT = Path(__file__).parents[1]
 # Files that take longest. Two processes take a file each at a time, so what is long comes first: at the end
 # neither waits for long.
 LONG = (
-    "test_training", "test_resume", "test_browser", "test_experiments", "test_reproduction", "test_clock",
-    "test_strong_reproduction", "test_mirrored", "test_layout", "test_addresses", "test_benchmark",
-    "test_strong_runs", "test_audit_page", "test_audited_levels", "test_bounds", "test_operators",
-    "test_pooling", "test_training_engine", "test_figures", "test_network_commands", "test_nodes",
-    "test_cluster", "test_protection", "test_site_browser", "test_photograph_commands",
+    "test_training", "test_browser", "test_experiments", "test_cluster", "test_mirrored", "test_clock",
+    "test_reproduction", "test_resume", "test_strong_reproduction", "test_package", "test_addresses",
+    "test_strong_runs", "test_bounds", "test_operators", "test_pooling", "test_training_engine",
+    "test_figures", "test_network_commands", "test_learned_runs", "test_plan", "test_audit_command",
+    "test_hostile_snapshots", "test_site_browser", "test_photograph_commands", "test_networks",
+    "test_unpooling_models",
 )  # fmt: skip
+
+# Files whose tests share what is made once a process and takes long: a server of processes that have imported
+# what trainings need, a page that is served, one audit.
+TOGETHER = {
+    "trainings": ("test_training", "test_nodes", "test_benchmark"),
+    "pages": (
+        "test_browser", "test_layout", "test_gate", "test_messages", "test_tabs", "test_dense_browser",
+        "test_given_networks", "test_file_bounds",
+    ),
+    "audits": (
+        "test_experiments", "test_audit_page", "test_audited_levels", "test_conclusions", "test_mitigations"
+    ),
+}  # fmt: skip
 
 
 def _only_gpu(config: pytest.Config) -> bool:
@@ -76,6 +91,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is long comes first."""
     rank = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What of several processes takes which file: those of `TOGETHER` are taken by one."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    shared = {file: what for what, files in TOGETHER.items() for file in files}
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return shared.get(Path(file).stem, file)
+
+    return Scheduling(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -147,13 +147,15 @@ class Unrelated(nn.Module):
 #
 # Draws of a mirrored decoder's weights differ by 0.06 (standard deviation), so the mean of two by 0.04. It
 # reads both levels of the attention at 0.50, where squeezed through one another they gave 0.77, no less than
-# one of them. Levels of unrelated sizes only take more steps: all three lay 0.06 above the best two after 150
-# steps, and 0.02 after 400.
+# one of them; those of the branches 0.04 worse than the better one, which now are 0.09 better, and those of
+# the pyramid 0.08 worse, which now are 0.01 worse. Levels of unrelated sizes only take more steps: all three
+# lay 0.07 above the best two after 80 steps, and 0.02 after 400.
 HIDDEN = {
     "mirrored": {
-        GlobalAttention: (250, -0.1), Branches: (250, 0.04), Pyramid: (250, 0.04), Unrelated: (150, 0.08)
+        GlobalAttention: (250, -0.1), Branches: (120, 0.0), Pyramid: (100, 0.04), Unrelated: (100, 0.1)
     },
-    "strong": dict.fromkeys((GlobalAttention, Branches, Pyramid, Unrelated), (100, 0.08)),
+    # That each of its levels reaches the image, whatever the network, is seen without a training below.
+    "strong": {GlobalAttention: (100, 0.08)},
 }  # fmt: skip
 RATES = {"mirrored": 0.015, "strong": 0.006}
 
@@ -213,11 +215,11 @@ def test_more_switches_never_read_as_less(kind, network, steps, more):
     assert whole < min(errors.values()) + more, (whole, errors)
 
 
-def changes_of(network, moved):
+def changes_of(kind, network, moved):
     """For each window of a level, how the image changes with it: one row each, as 64-bit numbers."""
     torch.manual_seed(0)
     code = capture(network(), pictures(1))
-    decoder = mirror(levels_of(code), code.image_size, width=12).double()
+    decoder = new_decoder(kind, code).double()
     codes = [level.codes for level in code.levels]
     level = code.levels[moved - 1]
     rows = []
@@ -230,6 +232,7 @@ def changes_of(network, moved):
     return torch.cat(rows).flatten(1)
 
 
+@pytest.mark.parametrize("kind", RATES)
 @pytest.mark.parametrize(
     ("network", "level"),
     [
@@ -238,12 +241,12 @@ def changes_of(network, moved):
         for level in range(1, count + 1)
     ],
 )
-def test_every_window_of_every_level_reaches_the_image_in_its_own_way(network, level):
-    changes = changes_of(network, level)
-    changes = changes[changes.norm(dim=1) > 0]
-    # Squeezed through the pooled planes of another level, they had the rank of that one's channels or so.
-    # Neighbouring windows of stride 1 may change the image alike, as they share their cells.
-    assert torch.linalg.matrix_rank(changes, rtol=1e-3) >= 0.9 * len(changes)
+def test_every_window_of_every_level_reaches_the_image_in_its_own_way(kind, network, level):
+    changes = changes_of(kind, network, level)
+    assert (changes.norm(dim=1) > 0).all()
+    # Squeezed through the pooled planes of another level, they had the rank of that one's channels or so, 8
+    # and 10 of 36. Neighbouring windows of stride 1 may change the image alike, as they share their cells.
+    assert torch.linalg.matrix_rank(changes, rtol=1e-3) >= 0.8 * len(changes)
 
 
 def test_marks_belong_to_the_levels_beside_another():

@@ -207,7 +207,7 @@ def mirrored_decoder(architecture: Architecture, generator: torch.Generator | No
             thirteen layers give is a thousandth of what they are given, and training hardly begins.
     """
     deepest = architecture.widths[-1]
-    bias_code = torch.empty(deepest).uniform_(-1, 1, generator=generator) * math.sqrt(3 / deepest)
+    bias_code = torch.empty(deepest).uniform_(-1, 1, generator=generator).mul_(math.sqrt(3 / deepest))
     channels = architecture.decoder_channels()
     pairs = [pair for block in channels for pair in block]
     # Caffe keeps a deconvolution's weights as (in, out, 3, 3), so its fan-in counts outputs.
@@ -230,7 +230,7 @@ def mirrored_decoder(architecture: Architecture, generator: torch.Generator | No
 
 
 def new_decoder(architecture: Architecture) -> MirroredDecoder:
-    """The decoder that an imported encoder comes with: always the same draw, so that no file need hold it."""
+    """The decoder of an encoder that came alone: always the same draw, so that no file need hold it."""
     return mirrored_decoder(architecture, torch.Generator().manual_seed(0))
 
 

@@ -280,10 +280,10 @@ def _blocks(width: int, count: int, generator: torch.Generator) -> nn.Sequential
 def _layer(inputs: int, outputs: int, kernel: int, fan: int, generator: torch.Generator) -> nn.Conv2d:
     """A convolution of kernels beside each other, with weights in +-sqrt(3 / fan) and biases 0."""
     # A layer of PyTorch's own would draw from the random numbers of whoever makes the decoder.
-    layer = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, kernel)
+    layer = nn.Conv2d(inputs, outputs, kernel, kernel, device="meta")
     bound = math.sqrt(3 / fan)
-    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.zeros_(layer.bias)
+    weight = torch.empty(layer.weight.shape).uniform_(-bound, bound, generator=generator)
+    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(torch.zeros(outputs))
     return layer
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 Pair = tuple[int, int]
+# Kernel, stride, padding and dilation of the paper's window.
+_HALVING = ((2, 2), (2, 2), (0, 0), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ class Window:
 
     def tiles(self, size: Sequence[int]) -> bool:
         """Whether this is the paper's 2x2 window with stride 2 and covers a plane of (..., h, w) exactly."""
-        return self in (Window(), Window(ceil_mode=True)) and size[-2] % 2 == 0 and size[-1] % 2 == 0
+        window = self.kernel, self.stride, self.padding, self.dilation
+        return window == _HALVING and size[-2] % 2 == 0 and size[-1] % 2 == 0
 
     def output_size(self, size: Pair) -> Pair:
         """(height, width) of the pooled plane for a plane of `size`.
