@@ -21,7 +21,8 @@ from safetensors.numpy import save_file
 
 from maxtunnel.codec.prior import FORMAT, HIDDEN, MIDDLE, OWN
 from maxtunnel.data import read_photographs
-from maxtunnel.data.images import to_float
+from maxtunnel.data.batches import PIECE, Pixels, cut
+from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import replacing
 from maxtunnel.zoo.names import load
 
@@ -163,6 +164,16 @@ def pad(codes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.pad(codes, edges, constant_values=4))
 
 
+def capture(network: TunnelNetwork, pixels: Pixels, drawn: np.ndarray) -> list[np.ndarray]:
+    """The codes of every level of some photographs, finest first, and of the one above the deepest: none."""
+    codes = []
+    for some in torch.from_numpy(drawn).split(PIECE):
+        images = cut(pixels, some, torch.zeros(len(some), dtype=torch.bool), network.device)
+        codes.append([level.codes.numpy() for level in network.encode(images).levels])
+    levels = [np.concatenate(each) for each in zip(*codes, strict=True)]
+    return [*levels, np.zeros((len(drawn), 0, 0, 0), np.uint8)]
+
+
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -182,12 +193,7 @@ def main() -> None:
     network = load(arguments.model)
     pixels = read_photographs(arguments.data, 128).pixels
     drawn = np.sort(np.random.default_rng(1).permutation(len(pixels))[: arguments.images])
-    batches = [
-        torch.stack([pixels[int(i) : int(i) + 1][0] for i in some]) for some in np.array_split(drawn, 100)
-    ]
-    codes = [[level.codes.numpy() for level in network.encode(to_float(batch)).levels] for batch in batches]
-    levels = [np.concatenate(each) for each in zip(*codes, strict=True)]
-    levels.append(np.zeros((len(drawn), 0, 0, 0), np.uint8))
+    levels = capture(network, pixels, drawn)
     arrays = {}
     for number, rounds in enumerate(arguments.rounds.split(",")):
         learner = Learner(levels[number], levels[number + 1], (arguments.reach, arguments.above))

@@ -124,6 +124,25 @@ def test_what_is_broken_gets_one_line(models, photographs_folder, capsys, target
     assert not (models.parent / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("decoders/audit-so-far.json", "holds an audit: go on with it (--resume), or name another --out"),
+        ("audit.json", "out holds the report of an audit: name another --out"),
+    ],
+)
+def test_a_folder_that_holds_an_audit_is_refused(models, photographs_folder, capsys, file, message):
+    path = models.parent / "out" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    arguments = ("audit", "models.py:build", "--data", photographs_folder, "--size", 16, "--steps", 2)
+    assert call(*arguments, "--out", "out")[0] == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert [each.read_text() for each in (models.parent / "out").rglob("*.*")] == ["{}"]
+
+
 def many(folder, tmp_path, times=8):
     """More photographs than the fixture has: the same ones under other names."""
     target = tmp_path / "many"

@@ -77,7 +77,7 @@ def test_a_finished_audit_is_not_trained_again(finished):
 
 def test_only_the_same_audit_goes_on(tmp_path):
     run(Shelf(tmp_path), KNOWN)
-    with pytest.raises(ValueError, match=r"another model, other photographs.*leave `resume` out"):
+    with pytest.raises(ValueError, match=r"another model, other photographs.*name another `out`"):
         run(Shelf(tmp_path, resume=True), seed=5)
     with pytest.raises(ValueError, match="holds no audit to go on with"):
         run(Shelf(tmp_path / "nowhere", resume=True))
@@ -85,8 +85,14 @@ def test_only_the_same_audit_goes_on(tmp_path):
     path.write_bytes(b"short")
     with pytest.raises(FormatError, match="is damaged"):
         run(Shelf(tmp_path, resume=True))
-    # An audit that begins anew needs none of it.
-    assert run(Shelf(tmp_path), KNOWN).interrupted
+
+
+def test_an_audit_is_not_overwritten_by_a_new_one(finished):
+    _, folder = finished
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match=r"holds an audit: go on with it \(`resume`\), or name another"):
+        run(Shelf(folder))
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def broken(*_, **__):

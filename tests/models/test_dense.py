@@ -14,6 +14,7 @@ from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.models.dense_shape import DenseLayer, DenseShape
 from maxtunnel.models.segnet import segnet, segnet_basic
 from maxtunnel.support.files import FormatError
+from plain_dense import through
 
 UNPOOLINGS = ["switches", "fixed", "bilinear"]
 # Each with an odd side somewhere on the way, where the last window lies half outside.
@@ -55,7 +56,7 @@ def stir(network):
 
 def plain(network, x):
     """The answers by PyTorch's own layers, a deconvolution where DeconvNet has one."""
-    shape, layers, pooled = network.shape, iter(network.layers), []
+    layers = iter(network.layers)
 
     def stage(x, kinds):
         for kind in kinds:
@@ -71,21 +72,7 @@ def plain(network, x):
             x = F.relu(x) if kind.relu else x
         return x
 
-    x = (x - network.mean[:, None, None]) / network.deviation[:, None, None]
-    if shape.response_norm:
-        x = x / (1 + 1e-4 / 5 * x.square().sum(1, keepdim=True)) ** 0.75
-    for number, kinds in enumerate(shape.encoder):
-        x = stage(x, kinds)
-        if number < shape.pooled:
-            size = x.shape[-2:]
-            x, indices = F.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
-            pooled.append((indices, size))
-    for number, kinds in enumerate(shape.decoder):
-        if number >= len(shape.decoder) - shape.pooled:
-            indices, size = pooled.pop()
-            x = F.max_unpool2d(x, indices, 2, output_size=size)
-        x = stage(x, kinds)
-    return x
+    return through(network.shape, (x - network.mean[:, None, None]) / network.deviation[:, None, None], stage)
 
 
 @pytest.mark.parametrize(
@@ -220,12 +207,18 @@ def test_the_constant_follows_the_mean_of_the_features():
     torch.testing.assert_close(network.decoder.constant.detach(), what.mean((0, 2, 3)), atol=1e-4, rtol=0)
 
 
-def test_dropout_leaves_values_out_in_training_alone():
-    network = cedn(2, side=3)
-    x = images(size=(33, 40))
-    assert torch.equal(network.eval()(x), network(x))
-    assert not torch.equal(network.train()(x), network(x))
-    assert torch.equal(network.answer(x), network.eval()(x))
+def test_dropout_leaves_out_what_it_is_told_and_draws_nothing_itself():
+    network, x = cedn(2, side=3), images(size=(33, 40))
+    before = torch.get_rng_state()
+    assert torch.equal(network.eval()(x), network.train()(x))
+    assert torch.equal(network.answer(x), network(x))
+    kept = network.draw_kept(2, (33, 40), torch.Generator().manual_seed(0))
+    # CEDN's layer that no pooling follows, and all of the decoder's but the last.
+    assert len(kept) == 7
+    assert torch.equal(network(x, kept), network.eval()(x, kept))
+    assert not torch.equal(network(x, kept), network(x))
+    torch.testing.assert_close(network(x, [torch.ones_like(each) for each in kept]), network(x))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_measuring_changes_no_statistics_and_puts_modes_back():
@@ -291,6 +284,21 @@ def test_a_saved_network_is_the_same_again(tmp_path, unpooling):
     assert (again.shape, again.unpooling) == (SHAPE, unpooling)
     assert all(parameter.requires_grad for parameter in again.parameters())
     assert torch.equal(again.answer(images()), network.answer(images()))
+
+
+def test_a_network_in_half_precision_is_half_as_large_and_nearly_the_same(tmp_path):
+    network = stir(segnet(3, 8)).with_inputs((122.7, 116.7, 104.0), 58.0)
+    for half in (False, True):
+        network.save(tmp_path / f"{half}", half=half)
+    whole, halved = ((tmp_path / f"{half}").stat().st_size for half in (False, True))
+    assert halved < 0.6 * whole
+    again = DenseNetwork.load(tmp_path / "True")
+    assert {p.dtype for p in again.parameters()} == {torch.float32}
+    assert torch.equal(again.mean, network.mean)
+    first = images(size=(40, 50))
+    expected, found = network.answer(first), again.answer(first)
+    # Where two values were nearly equal another switch may be found.
+    assert 0 < (found - expected).abs().mean() < 0.05 * expected.std()
 
 
 def damage(path, change_settings=None, change_tensors=None, kind=None):

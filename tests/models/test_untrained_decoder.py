@@ -1,4 +1,6 @@
-"""A network with an imported encoder: its decoder is not in its file, and no command shows what it paints."""
+"""A network with an encoder alone: its decoder is not in its file, and no command shows what it paints."""
+
+import json
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
 from maxtunnel.zoo.vgg import INPUTS, vgg_network
+from reference import record
 from tools.command_line import call, refuse
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -67,6 +70,9 @@ def test_a_decoder_that_anybody_changed_is_kept(tmp_path, half):
     assert not TunnelNetwork(Architecture((2, 4)), torch.full((3, 1, 1), 0.5)).untrained
 
 
+TRAINED = json.dumps(Provenance(training=record()).to_json())
+
+
 def altered(source, target, metadata=None, without=()):
     """The file with other metadata, or without some tensors."""
     with safe_open(source, framework="pt") as opened:
@@ -83,7 +89,8 @@ def altered(source, target, metadata=None, without=()):
         ({"architecture": "99999x1-99999x1"}, ()),
         ({"architecture": "2x1-4x2"}, ()),
         ({"decoder": "strong 4"}, ()),
-        ({"info": "{}"}, ()),
+        # One that was trained, and is missing.
+        ({"info": TRAINED}, ()),
         ({}, ("encoder.convs.0",)),
     ],
 )
@@ -96,9 +103,7 @@ def test_no_command_shows_what_it_paints(file, tmp_path, pixels):
     photograph = tmp_path / "a.png"
     write_png(photograph, pixels[0])
     call("encode", photograph, "--model", file, "--out", tmp_path)
-    told = (
-        f"is untrained, as its encoder was imported: train one with maxtunnel train 2x1-4x3 --encoder {file}"
-    )
+    told = f"is untrained, as its encoder came alone: train one with maxtunnel train 2x1-4x3 --encoder {file}"
     for command in (
         ["decode", tmp_path / "a.mxt", "--model", file],
         ["reconstruct", photograph, "--model", file],
@@ -109,6 +114,27 @@ def test_no_command_shows_what_it_paints(file, tmp_path, pixels):
     assert not list(tmp_path.rglob("*rebuilt*"))
     with pytest.raises(ValueError, match="is untrained"):
         evaluate(file, pixels)
+
+
+def test_what_only_pretraining_made_is_refused_too(tmp_path, pixels):
+    photographs = tmp_path / "photographs"
+    for number, photograph in enumerate(pixels):
+        write_png(photographs / f"class{number % 2}" / f"{number}.png", photograph)
+    run = tmp_path / "encoder"
+    call("pretrain", "2-4", "--data", photographs, "--out", run, "--size", 16, "--steps", 1, "--seed", 3)
+    network = TunnelNetwork.load(run / "model.safetensors")
+    assert network.untrained
+    assert network.provenance.encoder == "pretrained"
+    assert not any(name.startswith("decoder.") for name in load_file(run / "model.safetensors"))
+    photograph = photographs / "class0" / "0.png"
+    call("encode", photograph, "--model", run, "--out", tmp_path)
+    told = f"is untrained, as its encoder came alone: train one with maxtunnel train 2-4 --encoder {run}"
+    assert told in refuse("evaluate", run, "--data", photographs)
+    assert told in refuse("decode", tmp_path / "0.mxt", "--model", run, "--out", tmp_path / "out")
+    # What the line says to do makes it a network like any other.
+    trained = train("2-4", pixels, tmp_path / "run", encoder=str(run), steps=1, batch=4)
+    assert not trained.untrained
+    assert trained.provenance.encoder == "pretrained"
 
 
 def test_its_encoder_alone_is_exported(file, tmp_path):

@@ -74,7 +74,8 @@ def test_the_command_trains_reads_and_reports(tmp_path, photographs):
     row.write_text(json.dumps(json.loads(row.read_text()) | {"error": 0.123}))
     text = call("study", "recon-dec", *given(photographs, out), "--seeds", 1, "--levels", 2)
     assert "87.70%" in text
-    assert "pool 1" not in text
+    assert "pool 1," not in text
+    assert "; pool 1; " in text.partition("Left out:")[2]
     # Without its weights the encoder cannot be read any further.
     (out / "runs" / "classes-0.safetensors").unlink()
     assert "delete" in refuse("study", "recon-dec", *map(str, given(photographs, out)))

@@ -1,13 +1,16 @@
 """The verdict of `study recon-dec` is made of numbers: with others it comes out otherwise."""
 
+from dataclasses import replace
+
 import pytest
 
+from maxtunnel.models.architecture import Architecture
 from maxtunnel.studies.recon_dec import ReconDecStudy
 from maxtunnel.studies.recon_dec_conclusions import against_classes, depths, less, verdict
-from maxtunnel.studies.recon_dec_config import AUTOENCODERS, MODES, Grid, preset
+from maxtunnel.studies.recon_dec_config import AUTOENCODERS, MODES, Grid, left_out, preset
 from maxtunnel.studies.recon_dec_depths import DepthRow
 from maxtunnel.studies.recon_dec_networks import NetworkRow
-from maxtunnel.studies.recon_dec_page import recon_dec_page
+from maxtunnel.studies.recon_dec_page import report_of
 from maxtunnel.studies.recon_dec_tables import tabulate
 
 OF_MEAN = tuple(0.04 + 0.001 * (number % 5) for number in range(50))
@@ -91,7 +94,7 @@ def test_a_depth_without_all_of_its_rows_is_not_judged(tmp_path):
     found = study(tmp_path, [row("both", 0.9, 0.9), row("features", 0.5, 0.5)])
     assert depths(found, "strong") == ()
     assert verdict(found) == ["Nothing is there yet to conclude from."]
-    recon_dec_page(found)
+    assert "How much each carries" not in report_of(found).page
 
 
 def network(kind, mode, seed, error):
@@ -148,7 +151,34 @@ def test_page_and_tables_have_every_number(tmp_path):
     assert carried.rows[0][-1] == "contradicted"
     assert trained.rows[1][0] == "SAE first"
     assert trained.rows[1][7] == "less"
-    page = recon_dec_page(whole)
-    assert "Not there yet: pool3-features-strong" in page
+    page = report_of(whole).page
+    assert "Not there yet, as another process is at them: pool3-features-strong." in page
     assert "SWWAE layerwise" in page
     assert "were trained at a lower one: pool 1, both, mirrored" in page
+
+
+def test_what_is_left_out_follows_what_is_asked_for():
+    full, small, vgg = preset("full"), preset("small"), Architecture.parse("vgg16")
+    assert left_out(full.settings, full.grid, vgg) == ""
+    told = left_out(small.settings, small.grid, vgg, small.limit)
+    for words in (
+        "photographs of a folder beyond 2,000",
+        "1 of 3 seeds",
+        "the layers 16-32-64-64",
+        "readers' steps after the first 150 of 1,000",
+        "the networks' steps after the first 150 of 1,500",
+        "16 of a strong reader's 32 channels",
+        "photographs to rebuild beyond 200 of 500",
+    ):
+        assert words in told
+    assert "pool" not in told
+    # As much as the full study has, asked for by hand, is not left out.
+    assert left_out(replace(small.settings, steps=1500), Grid(), vgg).count("steps") == 1
+    assert left_out(full.settings, Grid(levels=(1, 2, 3, 4, 5)), vgg) == ""
+    assert left_out(full.settings, Grid(levels=(1, 5)), vgg) == "pool 2, 3, 4"
+    assert left_out(full.settings, Grid(parts=("depths",)), vgg) == (
+        "networks with a decoder beside the classes"
+    )
+    # What a part that is not asked for would have left out is not listed.
+    assert "layers" not in left_out(small.settings, Grid(parts=("depths",)), vgg)
+    assert "readers" not in left_out(small.settings, Grid(parts=("networks",)), vgg)

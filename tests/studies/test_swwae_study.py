@@ -55,7 +55,7 @@ def test_the_command_trains_measures_and_reports(tmp_path, digits):
     assert sorted(path.stem for path in (out / "runs").glob("*.json")) == sorted(names)
     assert sorted(path.stem for path in (out / "runs").glob("*.png")) == sorted(names)
     assert "With 10 labels and known switches" in text
-    assert "Left out of the full study: 100 labels; 1,000 labels; untrained; + L2rec, the image term" in text
+    assert "Left out: 100 labels; 1,000 labels; untrained; + L2rec, the image term" in text
     lines = (tmp_path / "table.csv").read_text().splitlines()
     assert lines[0].startswith("network,labels,seeds,error,error_low,error_high,rmse_both,rmse_switches")
     page = (out / "swwae.html").read_text()

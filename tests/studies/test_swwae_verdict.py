@@ -17,7 +17,7 @@ from maxtunnel.studies.swwae_conclusions import (
     verdict,
 )
 from maxtunnel.studies.swwae_config import Grid, Settings
-from maxtunnel.studies.swwae_page import swwae_page
+from maxtunnel.studies.swwae_page import report_of
 from maxtunnel.studies.swwae_presets import left_out, preset
 from maxtunnel.studies.swwae_reading import GIVEN
 from maxtunnel.studies.swwae_run import NetworkRow
@@ -215,8 +215,12 @@ def test_where_nothing_was_published_nothing_stands(tmp_path):
 
 
 def test_page_and_tables_say_the_same(tmp_path):
-    found = study(tmp_path, {"untrained": 0.9, "supervised": 0.06, "intermediate": 0.04, "both": 0.03})
-    page = swwae_page(found)
+    found = study(
+        tmp_path,
+        {"untrained": 0.9, "supervised": 0.06, "intermediate": 0.04, "both": 0.03},
+        layout="(4)3c-2p-(4)3c",
+    )
+    page = report_of(found).page
     for sentence in (*verdict(found), *learnt(found, 1000)):
         assert sentence in page
     networks, differences = tabulate(found)
@@ -227,4 +231,8 @@ def test_page_and_tables_say_the_same(tmp_path):
         assert cells[3] in page
     assert len(differences.rows) == 3
     assert "published" in page
+    # Words wrap beside numbers, which do not.
+    assert ".mt-table .mt-words { white-space: normal;" in page
+    assert '<td class="mt-words">no<small>layout' in page
+    assert '<td class="mt-number" data-key="0.0283">2.83%</td>' in page
     assert "<script" not in page

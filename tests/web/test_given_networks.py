@@ -20,7 +20,7 @@ from tools.load_page import photograph
 pytestmark = pytest.mark.usefixtures("one_thread")
 LIMITS = Limits()
 UNTRAINED = (
-    r"he decoder of vgg is untrained, as its encoder was imported: train one with maxtunnel train 2x1-4x3"
+    r"he decoder of vgg is untrained, as its encoder came alone: train one with maxtunnel train 2x1-4x3"
 )
 
 

@@ -17,6 +17,7 @@ from maxtunnel.models.segnet import segnet, segnet_basic
 from maxtunnel.support.files import FormatError
 from maxtunnel.zoo.caffe import read_layers
 from maxtunnel.zoo.dense import read_convolutions, take_caffemodel, take_connected, take_vgg
+from plain_dense import through
 
 NUMBERS = {"Convolution": 4, "Deconvolution": 39, "BN": 43, "InnerProduct": 14}
 TINY = DenseShape(((DenseLayer(2),),), ((DenseLayer(2, norm=False, relu=False),),), pooled=1)
@@ -69,7 +70,7 @@ def caffe(network, layers, x):
             convolutions.append([(kind, blobs)])
         else:
             convolutions[-1].append((kind, [blob.flatten()[:, None, None] for blob in blobs]))
-    groups, masks, shape = iter(convolutions), [], network.shape
+    groups = iter(convolutions)
 
     def stage(x, kinds):
         for layer in kinds:
@@ -89,20 +90,7 @@ def caffe(network, layers, x):
             x = F.relu(x) if layer.relu else x
         return x
 
-    if shape.response_norm:
-        x = x / (1 + 1e-4 / 5 * x.square().sum(1, keepdim=True)) ** 0.75
-    for number, kinds in enumerate(shape.encoder):
-        x = stage(x, kinds)
-        if number < shape.pooled:
-            size = x.shape[-2:]
-            x, mask = F.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
-            masks.append((mask, size))
-    for number, kinds in enumerate(shape.decoder):
-        if number >= len(shape.decoder) - shape.pooled:
-            mask, size = masks.pop()
-            x = F.max_unpool2d(x, mask, 2, output_size=size)
-        x = stage(x, kinds)
-    return x
+    return through(network.shape, x, stage)
 
 
 @pytest.mark.parametrize(

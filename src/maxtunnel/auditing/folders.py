@@ -8,7 +8,7 @@ from maxtunnel.auditing.config import DEFAULTS, SEARCHED, AuditConfig
 from maxtunnel.auditing.loading import find, load_target
 from maxtunnel.auditing.origin import Origin
 from maxtunnel.auditing.outcome import AuditResult
-from maxtunnel.auditing.page import write_report
+from maxtunnel.auditing.page import RESULT, write_report
 from maxtunnel.auditing.photographs import LEAST_READ, MOST, Source, refuse_overlap
 from maxtunnel.auditing.run import audit
 from maxtunnel.auditing.shelf import Counts, Shelf
@@ -60,6 +60,9 @@ def audit_folder(
 
     Returns:
         The result, the page, and the files that could not be read.
+
+    Raises:
+        As `audit`; and ValueError: without `resume`, `out` holds an audit already.
     """
     began = time.monotonic()
     check_folder(out)
@@ -68,6 +71,9 @@ def audit_folder(
         raise ValueError("`metric` is measured under each mitigation: give `mitigations` some minutes too")
     shelf = Shelf(out / "decoders", resume)
     earlier = shelf.counts()
+    # Its decoders may have been removed, to save their place.
+    if not resume and (out / RESULT).exists():
+        raise ValueError(f"{out} holds the report of an audit: name another `out`")
     task = None if metric is None else find(metric)
     model = load_target(target, preprocess).observed(config.levels)
     source = Source(data, size, resize)

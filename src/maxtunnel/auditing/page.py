@@ -17,6 +17,8 @@ from maxtunnel.support.files import replacing
 from maxtunnel.support.records import to_json
 from maxtunnel.switches.recording import Evidence
 
+RESULT = "audit.json"  # the same in numbers
+
 
 def write_report(result: AuditResult, out: str | Path) -> Path:
     """Write OUT/audit.html, OUT/audit.json and the pictures; the page's path.
@@ -26,7 +28,7 @@ def write_report(result: AuditResult, out: str | Path) -> Path:
     out = Path(out)
     for key, images in result.pictures.items():
         write_png(out / "pictures" / f"{key.replace(' ', '-')}.png", strip(images))
-    Conclusions(result).save(out / "audit.json")
+    Conclusions(result).save(out / RESULT)
     with replacing(out / "audit.html") as temporary:
         temporary.write_text(audit_page(result), encoding="utf-8")
     return out / "audit.html"

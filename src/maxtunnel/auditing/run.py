@@ -204,7 +204,7 @@ class _Run:
         if earlier is not None and earlier.key != key:
             raise ValueError(
                 "the audit to go on with was of another model, other photographs, `levels`, `seed`, "
-                "`decoder`, `width` or `steps`: give the same, or leave `resume` out"
+                "`decoder`, `width` or `steps`: give the same, or name another `out`"
             )
         return key
 

@@ -69,14 +69,21 @@ class Shelf:
     resume: bool = False
 
     def counts(self) -> Counts | None:
-        """Those of the audit that is resumed.
+        """Those of the audit that is resumed; None of a new one.
 
         Raises:
-            ValueError: there is no such audit, or its record is damaged.
+            ValueError: the folder of a new one holds one already, there is none to resume, or its record is
+                damaged.
         """
-        if self.folder is None or not self.resume:
+        if self.folder is None:
             return None
         path = self.folder / _COUNTS
+        if not self.resume:
+            if path.exists():
+                raise ValueError(
+                    f"{self.folder} holds an audit: go on with it (`resume`), or name another `out`"
+                )
+            return None
         try:
             return from_json(Counts, json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -85,15 +92,12 @@ class Shelf:
                 "that trained a decoder"
             ) from None
         except ValueError as error:
-            raise FormatError(f"{path} is damaged ({one_line(error)}): leave `resume` out") from None
+            raise FormatError(f"{path} is damaged ({one_line(error)}): name another `out`") from None
 
     def note(self, counts: Counts) -> None:
-        """Write the counts; an audit that begins anew removes the decoders of an older one."""
+        """Write the counts."""
         if self.folder is None:
             return
-        if not self.resume and counts.beside is None:
-            for path in self.folder.glob("*.safetensors"):
-                path.unlink()
         with replacing(self.folder / _COUNTS) as temporary:
             temporary.write_text(json.dumps(to_json(counts), indent=1) + "\n", encoding="utf-8")
 
@@ -122,7 +126,7 @@ class Shelf:
             return Kept(load_file(path), training, metadata["complete"] == "1")
         except (SafetensorError, ValueError, KeyError, OSError) as error:
             raise FormatError(
-                f"{path} is damaged ({one_line(error)}): remove it, or leave `resume` out"
+                f"{path} is damaged ({one_line(error)}): remove it, or name another `out`"
             ) from None
 
     def _path(self, name: str) -> Path:

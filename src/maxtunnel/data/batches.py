@@ -1,5 +1,6 @@
 """Which photographs make up each training batch, and how they are read."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,15 +58,24 @@ def _epoch(images: int, seed: int | None, epoch: int) -> tuple[Tensor, Tensor]:
 
 
 def cut(
-    pixels: Pixels,
+    pixels: UInt8[Tensor, "_ c h w"] | MappedPixels,
     numbers: Int64[Tensor, " b"],
     mirrored: Bool[Tensor, " b"],
     device: torch.device,
-) -> Float[Tensor, "b 3 h w"]:
-    """Some photographs as images in [0, 1] on a device, those of `mirrored` flipped left to right."""
+) -> Float[Tensor, "b c h w"]:
+    """Some pictures as images in [0, 1] on a device, those of `mirrored` flipped left to right."""
     if isinstance(pixels, Tensor):
         numbers = numbers.to(pixels.device, non_blocking=True)
     images = to_float(pixels[numbers].to(device, non_blocking=True))
     if not bool(mirrored.any()):
         return images
     return torch.where(mirrored.to(device, non_blocking=True)[:, None, None, None], images.flip(-1), images)
+
+
+def resident(
+    pixels: UInt8[Tensor, "n c h w"] | MappedPixels, device: torch.device
+) -> UInt8[Tensor, "n c h w"] | MappedPixels:
+    """The pictures on a GPU where they take at most a quarter of its free memory; else as they are."""
+    if device.type != "cuda" or math.prod(pixels.shape) > torch.cuda.mem_get_info(device)[0] / 4:
+        return pixels
+    return pixels[:].to(device)

@@ -118,7 +118,7 @@ class Missing:
     reason: str
 
 
-def to_float(pixels: UInt8[Tensor, "*n 3 h w"]) -> Float32[Tensor, "*n 3 h w"]:
+def to_float(pixels: UInt8[Tensor, "*n c h w"]) -> Float32[Tensor, "*n c h w"]:
     """0..255 as 0..1."""
     return pixels.to(torch.float32) / 255
 

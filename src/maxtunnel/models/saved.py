@@ -1,7 +1,7 @@
 """A network's file of settings: safetensors with its weights, and what they are of as metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -9,12 +9,13 @@ from typing import Generic, TypeVar
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from maxtunnel.support.files import FormatError, one_line, replacing
 from maxtunnel.support.records import from_json, to_json
 
 Settings = TypeVar("Settings")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,22 @@ class Kind(Generic[Settings]):
     format: str
     settings: type[Settings]
 
-    def write(self, path: str | Path, settings: Settings, tensors: Mapping[str, Tensor]) -> None:
-        """Write the file in one step; `tensors` are the network's state dict."""
+    def write(
+        self, path: str | Path, settings: Settings, tensors: Mapping[str, Tensor], half: bool = False
+    ) -> None:
+        """Write the file in one step.
+
+        Args:
+            path: of the file.
+            settings: what the weights are of.
+            tensors: the network's state dict.
+            half: of what has several axes, keep half precision: half the size, and answers that differ a bit.
+        """
         with replacing(path) as temporary:
-            ordered = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            ordered = {
+                name: (tensor.half() if half and tensor.ndim > 1 else tensor).contiguous()
+                for name, tensor in tensors.items()
+            }
             save_file(ordered, temporary, {"format": self.format, "settings": json.dumps(to_json(settings))})
 
     def read(self, path: str | Path) -> tuple[Settings, dict[str, Tensor]]:
@@ -50,9 +63,38 @@ class Kind(Generic[Settings]):
             raise FormatError(f"{path} cannot be read as a safetensors file: {one_line(error)}") from None
         try:
             _check(tensors)
-            return from_json(self.settings, json.loads(metadata["settings"])), tensors
+            whole = {
+                name: tensor.float() if tensor.dtype == torch.float16 else tensor
+                for name, tensor in tensors.items()
+            }
+            return from_json(self.settings, json.loads(metadata["settings"])), whole
         except (ValueError, KeyError, RecursionError) as error:
             raise self.damaged(path, error) from None
+
+    def load(self, path: str | Path, make: Callable[[Settings], Network]) -> Network:
+        """The network of a file that `write` wrote, to be trained on; FormatError for any other.
+
+        Args:
+            path: of the file.
+            make: gives the network of such settings, with whatever weights; called on the meta device.
+        """
+        settings, tensors = self.read(path)
+        try:
+            # Nothing is allocated for what the settings claim: shapes are compared on the meta device.
+            with torch.device("meta"):
+                network = make(settings)
+            network.load_state_dict(tensors, assign=True)
+        except (ValueError, RuntimeError) as error:
+            raise self.damaged(path, error) from None
+        return network.requires_grad_(True)
+
+    def holds(self, path: str | Path) -> bool:
+        """Whether a file says that it is of this kind; no other file is looked at any further."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                return (file.metadata() or {}).get("format") == self.format
+        except (SafetensorError, OSError):
+            return False
 
     def damaged(self, path: str | Path, error: Exception) -> FormatError:
         """What to raise where a file is of this kind but does not hold together."""
@@ -62,7 +104,8 @@ class Kind(Generic[Settings]):
 def _check(tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         expected = torch.int64 if name.endswith("num_batches_tracked") else torch.float32
-        if tensor.dtype != expected or not bool(tensor.isfinite().all()):
+        halved = expected == torch.float32 and tensor.dtype == torch.float16 and tensor.ndim > 1
+        if (tensor.dtype != expected and not halved) or not bool(tensor.isfinite().all()):
             raise ValueError(f"{name[:80]} holds {tensor.dtype}, or values that are not finite")
         if name == "deviation" and not bool((tensor > 0).all()):
             raise ValueError("a deviation is not above 0")

@@ -321,18 +321,13 @@ class Swwae(nn.Module):
     @classmethod
     def load(cls, path: str | Path) -> "Swwae":
         """Read a file that `save` wrote; FormatError for any other."""
-        found, tensors = SWWAE.read(path)
-        try:
-            # Nothing is allocated for what the settings claim: shapes are compared on the meta device.
-            with torch.device("meta"):
-                network = cls(
-                    Layout.parse(found.layout), found.channels, found.size, found.classes, found.unpooling,
-                    found.batch_norm, found.dropout, beta=found.beta,
-                )  # fmt: skip
-            network.load_state_dict(tensors, assign=True)
-        except (ValueError, RuntimeError) as error:
-            raise SWWAE.damaged(path, error) from None
-        return network.requires_grad_(True)
+        return SWWAE.load(
+            path,
+            lambda found: cls(
+                Layout.parse(found.layout), found.channels, found.size, found.classes, found.unpooling,
+                found.batch_norm, found.dropout, beta=found.beta,
+            ),
+        )  # fmt: skip
 
 
 class _Layer(nn.Module):

@@ -104,11 +104,18 @@ class TunnelNetwork(nn.Module):
 
     @property
     def untrained(self) -> bool:
-        """Whether the decoder is still the one that comes with an imported encoder, and paints noise."""
-        if self.provenance.imported is None or self.strong_width is not None:
+        """Whether the decoder is still the one that comes with an encoder alone, and paints noise.
+
+        Such encoders are those that were imported, and those that were pretrained.
+        """
+        decoder = self.decoder
+        if not isinstance(decoder, MirroredDecoder) or self.provenance.training is not None:
+            return False
+        # Only where all biases are 0, as in a new one, is it worth drawing that.
+        if any(bool(x.any()) for name, x in decoder.named_parameters() if name.endswith(".bias")):
             return False
         drawn = new_decoder(self.architecture).state_dict()
-        return all(torch.equal(x.cpu(), drawn[name]) for name, x in self.decoder.state_dict().items())
+        return all(torch.equal(x.cpu(), drawn[name]) for name, x in decoder.state_dict().items())
 
     @property
     def multiple(self) -> int:
@@ -357,7 +364,8 @@ class TunnelNetwork(nn.Module):
 def _completed(network: TunnelNetwork, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
     """The tensors of a file, with the decoder that `save` left out; RuntimeError for another encoder's."""
     tensors = checkpoint.tensors
-    if checkpoint.provenance.imported is None or any(name.startswith("decoder.") for name in tensors):
+    left_out = checkpoint.strong_width is None and checkpoint.provenance.training is None
+    if not left_out or any(name.startswith("decoder.") for name in tensors):
         return tensors
     # First of all: a decoder is then no larger than the encoder, which the file does hold.
     encoder = {name[8:]: x for name, x in tensors.items() if name.startswith("encoder.")}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from maxtunnel.evaluation.intervals import Interval
 from maxtunnel.report import svg
 from maxtunnel.report.html import Cell, Html, element, facts, joined, number, page, table
+from maxtunnel.studies.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -52,29 +53,36 @@ class Dot:
 
 
 def study_page(
-    title: str, question: str, quote: str, answers: Sequence[str], notes: Sequence[str], *body: Html
+    verdict: Verdict, notes: Sequence[str], body: Sequence[Html], record: Mapping[str, str]
 ) -> str:
     """The page.
 
     Args:
-        title: of the study.
-        question: what is asked, in a paragraph.
-        quote: the sentence of the paper that asks it.
-        answers: the verdict, a paragraph each.
-        notes: what to know before trusting a number.
-        body: all that follows.
+        verdict: what the study comes to.
+        notes: what to know before trusting a number, beside what is left out and what is missing.
+        body: what follows below.
+        record: what decided the numbers, by name.
     """
-    items = element("ul", *(element("li", note) for note in notes))
+    items = element("ul", *(element("li", note) for note in (*verdict.gaps, *notes)))
     return page(
-        title,
+        verdict.title,
         "audit",
-        element("p", question),
-        element("blockquote", quote),
-        *(element("p", text, class_="mt-verdict") for text in answers),
+        element("p", verdict.question),
+        *([element("blockquote", f"“{verdict.quote}”")] if verdict.quote else []),
+        *(element("p", text, class_="mt-verdict") for text in verdict.sentences),
         element("div", element("p", element("b", "Before you trust a number")), items, class_="mt-box"),
         *body,
+        _record(verdict, record),
         mark=svg.COLOURS[0],
     )
+
+
+def _record(verdict: Verdict, record: Mapping[str, str]) -> Html:
+    """How the study came about, so that another person can do it again."""
+    answers = "\n".join(f"{case}: {answer}" for case, answer in verdict.answers.items())
+    lines = {"verdict": answers, **verdict.facts, **record}
+    rows = [(name, value, "") for name, value in lines.items() if value]
+    return joined(element("h2", "Record"), facts(rows))
 
 
 def beside_table(rows: Sequence[Beside]) -> Html:
@@ -87,11 +95,12 @@ def beside_table(rows: Sequence[Beside]) -> Html:
             number(row.published, row.form),
             number(row.ours, row.form, row.interval),
             Cell("no" if row.differences else "yes", "; ".join(row.differences), classes="mt-words"),
-            row.verdict,
+            Cell(row.verdict, classes="mt-words"),
         ]
         for row in rows
     ]
-    heads = ("", "published", "ours, 95 % interval", "same conditions", "verdict")
+    words = (Cell(head, classes="mt-words") for head in ("same conditions", "verdict"))
+    heads: tuple[str | Cell, ...] = ("", "published", "ours, 95\N{NO-BREAK SPACE}% interval", *words)
     return joined(element("h2", "Published and ours"), table(heads, cells, "Published numbers and ours"))
 
 
@@ -113,9 +122,3 @@ def scatter(dots: Sequence[Dot], x_name: str, y_name: str) -> Html:
         area.drawing(f"{y_name} against {x_name}", svg.frame(area, x, y, x_name, y_name), *marks),
         element("p", joined(*names, between=" \N{NO-BREAK SPACE} "), class_="mt-names"),
     )
-
-
-def record(lines: Mapping[str, str]) -> Html:
-    """How the study came about, so that another person can do it again."""
-    rows = [(name, value, "") for name, value in lines.items() if value]
-    return joined(element("h2", "Record"), facts(rows))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from maxtunnel.support.choices import LabelledSetName
+from maxtunnel.support.choices import DenseUnpooling, LabelledSetName
 
 
 @dataclass(frozen=True)
@@ -55,3 +55,42 @@ def published_for(name: LabelledSetName, labels: int, images: int) -> tuple[Publ
         images: how many there are to train on.
     """
     return tuple(each for each in SWWAE if each.set == name and (each.labels or images) == labels)
+
+
+@dataclass(frozen=True)
+class PublishedSegmentation:
+    """What a paper reports of a segmentation of CamVid's 233 test images, 480 x 360, void left out.
+
+    Attributes:
+        what: which network.
+        unpooling: how it widens planes.
+        mean_iou, class_accuracy, global_accuracy: shares.
+        parameters: how many.
+        images: that it was trained on.
+        source: the paper, and where in it.
+    """
+
+    what: str
+    unpooling: DenseUnpooling
+    mean_iou: float
+    class_accuracy: float
+    global_accuracy: float
+    parameters: int
+    images: int
+    source: str
+
+
+_SEGNET = "Badrinarayanan, Kendall, Cipolla 2017, arXiv 1511.00561"
+_BALANCED = f"{_SEGNET}, Table 1, classes balanced by median frequency"
+
+SEGNET_CAMVID = (
+    PublishedSegmentation("SegNet-Basic", "switches", 0.477, 0.620, 0.827, 1_425_000, 367, _BALANCED),
+    PublishedSegmentation(
+        "Bilinear-Interpolation, nothing to learn in its decoder", "bilinear", 0.433, 0.611, 0.779,
+        625_000, 367, _BALANCED,
+    ),
+    PublishedSegmentation(
+        "SegNet, VGG16 as encoder, 3,433 images", "switches", 0.601, 0.712, 0.904, 29_449_355, 3433,
+        f"{_SEGNET}, Table 2",
+    ),
+)  # fmt: skip

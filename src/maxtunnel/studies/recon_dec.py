@@ -9,7 +9,6 @@ and both; and, as there, decoders are trained beside a classifier.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,16 +32,17 @@ from maxtunnel.studies.recon_dec_config import (
     Settings,
     Size,
     check_size,
+    left_out,
     preset,
 )
 from maxtunnel.studies.recon_dec_depths import DepthRow, capture, mean_errors, run_reader
 from maxtunnel.studies.recon_dec_networks import NetworkRow, as_tunnel, held_of, run_network
+from maxtunnel.studies.report import gather_facts
 from maxtunnel.studies.rows import Rows
 from maxtunnel.studies.swwae_config import parse_choices
 from maxtunnel.studies.swwae_run import Parts, fingerprint
 from maxtunnel.support.choices import VggInputs
 from maxtunnel.support.files import FormatError, replacing
-from maxtunnel.support.machine import processor, versions
 from maxtunnel.support.numbers import parse_numbers
 from maxtunnel.support.progress import OnProgress, Stopped, silent
 from maxtunnel.support.records import from_json, to_json
@@ -70,7 +70,7 @@ class ReconDecStudy:
         of_mean: `mse`, `psnr`, `ssim` and `coarse` of the mean photograph on each that is measured on.
         classes: how many there are.
         trained, measured: photographs to train on, and to measure on.
-        left_out: what the size leaves out, in words; empty for none.
+        left_out: what is not there of the full study, in words; empty for nothing.
         folder: where the rows and the pictures lie.
         facts: where and when it was made, by name.
     """
@@ -157,7 +157,8 @@ def study_recon_dec(
     )
     work = _Work(settings, grid, photographs, read, Path(out), on_progress)
     work.run()
-    return work.result(base.left_out, _facts(command, data, val, encoder, began))
+    told = gather_facts(command, f"{data} to train on, {val} to measure on", began, encoder=encoder or "")
+    return work.result(base.limit, told)
 
 
 def find_encoder(
@@ -302,11 +303,15 @@ class _Work:
         numbers = torch.tensor(evenly_spaced(len(pixels), self.settings.seen))
         return pixels[numbers], held_of(self.photographs.measured.pixels, self.settings)
 
-    def result(self, left_out: str, facts: dict[str, str]) -> ReconDecStudy:
-        """What is known now."""
+    def result(self, limit: int | None, facts: dict[str, str]) -> ReconDecStudy:
+        """What is known now; of each folder at most `limit` photographs were read."""
         depths = {run.name: self.depth_rows.get(run.name) for run in self.depths}
         networks = {run.name: self.network_rows.get(run.name) for run in self.networks}
         of_mean = mean_errors(*self._pixels())
+        trained, measured = len(self.photographs.trained), len(self.photographs.measured)
+        read = (
+            Architecture.parse(self.settings.network) if self.encoder is None else self.encoder.architecture
+        )
         return ReconDecStudy(
             settings=self.settings,
             grid=self.grid,
@@ -316,9 +321,11 @@ class _Work:
             missing=tuple(name for name, row in (networks | depths).items() if row is None),
             of_mean={name: tuple(values.tolist()) for name, values in of_mean.items()},
             classes=len(self.photographs.trained.class_names),
-            trained=len(self.photographs.trained),
-            measured=len(self.photographs.measured),
-            left_out=left_out,
+            trained=trained,
+            measured=measured,
+            left_out=left_out(
+                self.settings, self.grid, read, limit if limit in (trained, measured) else None
+            ),
             folder=self.depth_rows.folder,
             facts=facts,
         )
@@ -355,17 +362,3 @@ def _read(data: str | Path, val: str | Path, side: int, limit: int | None, on_pr
             "`data`: give folders of the same classes"
         )
     return Parts(trained, measured, trained.pixels)
-
-
-def _facts(
-    command: str, data: str | Path, val: str | Path, encoder: str | None, began: float
-) -> dict[str, str]:
-    return {
-        "command": command,
-        "data": f"{data} to train on, {val} to measure on",
-        "encoder": encoder or "",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds, this time": f"{time.monotonic() - began:,.0f}",
-        "processor": processor(),
-        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
-    }

@@ -203,19 +203,17 @@ def layout_of(architecture: Architecture) -> Layout:
 
 @dataclass(frozen=True)
 class Preset:
-    """The settings and runs of a size, and what it leaves out of the full one.
+    """The settings and runs of a size.
 
     Attributes:
         settings: without the identities of data and encoder.
         grid: which runs.
         limit: most photographs that are read of each folder, evenly spaced; None for all.
-        left_out: in a sentence; empty for the full size.
     """
 
     settings: Settings
     grid: Grid
     limit: int | None = None
-    left_out: str = ""
 
 
 def preset(size: Size = "small") -> Preset:
@@ -233,10 +231,56 @@ def preset(size: Size = "small") -> Preset:
         return Preset(full, Grid())
     if size == "small":
         few = replace(full, network="8-16-32-32", steps=150, reader_steps=150, width=16, seen=800, held=200)
-        return Preset(
-            few, Grid(seeds=2), 2000,
-            "one of three seeds, half of the filters, nine tenths of the networks' steps and most of the "
-            "readers', half of a strong reader's channels, photographs beyond 2,000 of a folder",
-        )  # fmt: skip
+        return Preset(few, Grid(seeds=2), 2000)
     tiny = replace(full, size=16, network="4-4", steps=2, batch=4, reader_steps=2, width=4, seen=8, held=6)
-    return Preset(tiny, Grid(seeds=2), None, "nearly everything: 2 seeds, layers of a few filters, 2 steps")
+    return Preset(tiny, Grid(seeds=2))
+
+
+def left_out(settings: Settings, grid: Grid, architecture: Architecture, limit: int | None = None) -> str:
+    """What a study does not have of the full one, in words; empty for nothing.
+
+    Args:
+        settings, grid: of the study.
+        architecture: of the encoder whose depths are read.
+        limit: how many photographs of a folder were read, where there were more.
+    """
+    full = preset("full")
+    missing = [] if limit is None else [f"photographs of a folder beyond {limit:,}"]
+    if settings.size < full.settings.size:
+        missing.append(f"photographs of {full.settings.size} pixels")
+    missing += _depths_left_out(settings, grid, full.settings, architecture)
+    missing += _networks_left_out(settings, grid, full)
+    return "; ".join(missing)
+
+
+def _depths_left_out(
+    settings: Settings, grid: Grid, full: Settings, architecture: Architecture
+) -> Iterator[str]:
+    if "depths" not in grid.parts:
+        yield "all depths"
+        return
+    levels = range(1, len(architecture.widths) + 1)
+    skipped = [str(level) for level in levels if grid.levels is not None and level not in grid.levels]
+    if skipped:
+        yield f"pool {', '.join(skipped)}"
+    if settings.reader_steps < full.reader_steps:
+        yield f"readers' steps after the first {settings.reader_steps:,} of {full.reader_steps:,}"
+    if settings.width < full.width:
+        yield f"{full.width - settings.width} of a strong reader's {full.width} channels"
+    words = {"seen": "photographs that readers are trained on", "held": "photographs to rebuild"}
+    for name, what in words.items():
+        few, most = getattr(settings, name), getattr(full, name)
+        if few is not None and few < most:
+            yield f"{what} beyond {few:,} of {most:,}"
+
+
+def _networks_left_out(settings: Settings, grid: Grid, full: Preset) -> Iterator[str]:
+    if "networks" not in grid.parts:
+        yield "networks with a decoder beside the classes"
+        return
+    if grid.seeds < full.grid.seeds:
+        yield f"{full.grid.seeds - grid.seeds} of {full.grid.seeds} seeds"
+    if settings.network != full.settings.network:
+        yield f"the layers {full.settings.network}"
+    if settings.steps < full.settings.steps:
+        yield f"the networks' steps after the first {settings.steps:,} of {full.settings.steps:,}"

@@ -1,13 +1,11 @@
-"""The page of `study recon-dec`: no network, no scripts, pictures inside."""
+"""What `study recon-dec` tells: its verdict, and its page."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import fmean
 
 from maxtunnel.report.html import Cell, Html, details, element, figure, joined, number, table
 from maxtunnel.report.pictures import inline
-from maxtunnel.studies.page import record, study_page
-from maxtunnel.studies.recon_dec import ReconDecStudy
+from maxtunnel.studies.recon_dec import STUDY, ReconDecStudy
 from maxtunnel.studies.recon_dec_conclusions import (
     ALMOST_ALL,
     QUOTE,
@@ -23,45 +21,43 @@ from maxtunnel.studies.recon_dec_conclusions import (
 )
 from maxtunnel.studies.recon_dec_config import GIVEN, READERS
 from maxtunnel.studies.recon_dec_depths import COARSE, DepthRow
-from maxtunnel.studies.recon_dec_tables import WORDS
+from maxtunnel.studies.recon_dec_tables import WORDS, tabulate
+from maxtunnel.studies.report import Report
 from maxtunnel.studies.seeds import estimate
-from maxtunnel.support.files import replacing
+from maxtunnel.studies.verdicts import Verdict
 from maxtunnel.support.records import to_json
 
 
-def write_report(study: ReconDecStudy) -> Path:
-    """Write recon-dec.html into the study's folder; its path."""
-    path = study.folder / "recon-dec.html"
-    with replacing(path) as temporary:
-        temporary.write_text(recon_dec_page(study), encoding="utf-8")
-    return path
+def report_of(study: ReconDecStudy) -> Report:
+    """What the study tells."""
+    body = (_carried(study), _reconstructions(study), _networks(study), _pictures(study), _method())
+    return Report(
+        _verdict(study), study.folder, tuple(tabulate(study)), tuple(_notes(study)), body, _record(study)
+    )
 
 
-def recon_dec_page(study: ReconDecStudy) -> str:
-    """The HTML."""
-    return study_page(
-        "What activations carry, and what switches",
-        "Zhang, Lee and Lee (2016) rebuild images from the activations of a pretrained VGG16 with its "
-        "pooling switches, and conclude what stands below. The paper under reproduction replies that there "
-        "is already enough information in the switches. Here readers are given the "
-        "activations, the switches, or both.",
-        f"“{QUOTE}”",
-        verdict(study),
-        list(_notes(study)),
-        _carried(study),
-        _reconstructions(study),
-        _networks(study),
-        _pictures(study),
-        _method(),
-        record(_record(study)),
+def _verdict(study: ReconDecStudy) -> Verdict:
+    return Verdict(
+        study=STUDY,
+        title="What activations carry, and what switches",
+        question="Zhang, Lee and Lee (2016) rebuild images from the activations of a pretrained VGG16 with "
+        "its pooling switches, and conclude what stands below. The paper under reproduction replies that "
+        "there is already enough information in the switches. Here readers are given the activations, the "
+        "switches, or both.",
+        quote=QUOTE,
+        answers={
+            f"pool {each.level}, {READERS[reader]}": each.answer
+            for reader in READERS
+            for each in depths(study, reader)
+        },
+        sentences=tuple(verdict(study)),
+        left_out=study.left_out,
+        missing=study.missing,
+        facts=study.facts,
     )
 
 
 def _notes(study: ReconDecStudy) -> Iterator[str]:
-    if study.left_out:
-        yield f"This is not the whole study. Left out: {study.left_out}."
-    if study.missing:
-        yield f"Not there yet: {', '.join(study.missing)}."
     yield (
         "What a reader explains is a lower bound: another one, or a longer training, may read more. "
         "Intervals of reconstructions are over photographs, of one training each."
@@ -222,16 +218,9 @@ def _method() -> Html:
 
 
 def _record(study: ReconDecStudy) -> dict[str, str]:
-    answers = {
-        f"verdict, pool {each.level}, {reader}": each.answer
-        for reader in READERS
-        for each in depths(study, reader)
-    }
     seconds = sum(row.seconds for row in study.depths)
     trained = sum(row.seconds[0] for row in study.networks)
     return {
-        **answers,
-        **study.facts,
         "architecture read": study.encoder,
         "photographs": f"{study.trained:,} to train on, {study.measured:,} to measure on",
         "settings": ", ".join(f"{name} {value}" for name, value in to_json(study.settings).items()),

@@ -8,13 +8,13 @@ for a training with the intermediate terms alone: here it is, beside all others.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 from maxtunnel.data.labelled import labels_for
 from maxtunnel.data.labelled_sets import read_set
 from maxtunnel.report.pictures import png
+from maxtunnel.studies.report import gather_facts
 from maxtunnel.studies.rows import Rows, kept_settings
 from maxtunnel.studies.swwae_config import Grid, Method, Run, Settings, Size, parse_choices
 from maxtunnel.studies.swwae_presets import left_out, preset
@@ -29,14 +29,14 @@ from maxtunnel.studies.swwae_run import (
 )
 from maxtunnel.support.choices import LabelledSetName, Unpooling
 from maxtunnel.support.files import check_folder, replacing
-from maxtunnel.support.machine import processor, versions
 from maxtunnel.support.numbers import parse_numbers
 from maxtunnel.support.progress import OnProgress, Stopped, silent
 from maxtunnel.support.records import from_json, to_json
 from maxtunnel.training.loop import interrupts
 
 STUDY = "swwae"
-_TRIED, _WARM_UP = 10, 3  # steps whose pace is measured, and how many of them only warm up
+_TRIED, _WARM_UP = 10, 5  # steps whose pace is measured at first, and how many of them only warm up
+_ENOUGH, _MOST = 0.3, 1000  # seconds that tell a pace, and most steps for it
 _MEASURING = 0.85  # share of the time for trainings; the rest is for measuring
 
 
@@ -151,7 +151,7 @@ def study_swwae(
         settings = replace(settings, steps=_kept_steps(out) or _steps_in(minutes, settings, grid, parts))
     rows = Rows(out, STUDY, settings, NetworkRow)
     _run_all(rows, settings, grid, parts, on_progress)
-    return _result(rows, settings, grid, parts, _facts(command, data, began))
+    return _result(rows, settings, grid, parts, gather_facts(command, str(data), began))
 
 
 def _grid(
@@ -221,17 +221,6 @@ def _result(
     )
 
 
-def _facts(command: str, data: str | Path, began: float) -> dict[str, str]:
-    return {
-        "command": command,
-        "data": str(data),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds, this time": f"{time.monotonic() - began:,.0f}",
-        "processor": processor(),
-        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
-    }
-
-
 def _kept_steps(out: str | Path) -> int | None:
     """Those of the study in a folder."""
     kept = kept_settings(out)
@@ -248,11 +237,25 @@ def _steps_in(minutes: float, settings: Settings, grid: Grid, parts: Parts) -> i
     pace: dict[Method, float] = {}
     for run in grid.runs():
         if run.method not in pace:
-            taken = []
-            for steps in (_WARM_UP, _WARM_UP + _TRIED):
-                before = time.monotonic()
-                run_network(replace(few, steps=steps), run, parts)
-                taken.append(time.monotonic() - before)
-            pace[run.method] = max(taken[1] - taken[0], 1e-3) / _TRIED
+            pace[run.method] = _pace(run, few, parts)
         seconds += pace[run.method]
     return max(1, round(_MEASURING * 60 * minutes / seconds))
+
+
+def _pace(run: Run, settings: Settings, parts: Parts) -> float:
+    """Seconds of a step of a network, with those of the decoder that is trained on it.
+
+    A GPU's step is recorded while it warms up, which takes as long as hundreds of them: so many are tried
+    that they tell.
+    """
+    tried = _TRIED
+    while True:
+        taken = []
+        for steps in (_WARM_UP, _WARM_UP + tried):
+            before = time.monotonic()
+            run_network(replace(settings, steps=steps), run, parts)
+            taken.append(time.monotonic() - before)
+        passed = max(taken[1] - taken[0], 1e-3)
+        if passed >= _ENOUGH or tried >= _MOST:
+            return passed / tried
+        tried *= 10

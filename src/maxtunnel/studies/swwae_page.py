@@ -1,13 +1,13 @@
-"""The page of `study swwae`: no network, no scripts, pictures inside."""
+"""What `study swwae` tells: its verdict, and its page."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from maxtunnel.data.labelled_sets import SETS
 from maxtunnel.report.html import Cell, Html, details, element, figure, joined, number, table
 from maxtunnel.report.pictures import inline
-from maxtunnel.studies.page import Beside, Dot, beside_table, record, scatter, study_page
-from maxtunnel.studies.swwae import SwwaeStudy
+from maxtunnel.studies.page import Beside, Dot, beside_table, scatter
+from maxtunnel.studies.report import Report
+from maxtunnel.studies.swwae import STUDY, SwwaeStudy
 from maxtunnel.studies.swwae_conclusions import (
     QUESTION,
     answer,
@@ -20,29 +20,14 @@ from maxtunnel.studies.swwae_conclusions import (
 )
 from maxtunnel.studies.swwae_config import TERMS, UNPOOLINGS, Run
 from maxtunnel.studies.swwae_reading import GIVEN
-from maxtunnel.support.files import replacing
+from maxtunnel.studies.swwae_tables import tabulate
+from maxtunnel.studies.verdicts import Verdict
 from maxtunnel.support.records import to_json
 
 
-def write_report(study: SwwaeStudy) -> Path:
-    """Write swwae.html into the study's folder; its path."""
-    path = study.folder / "swwae.html"
-    with replacing(path) as temporary:
-        temporary.write_text(swwae_page(study), encoding="utf-8")
-    return path
-
-
-def swwae_page(study: SwwaeStudy) -> str:
-    """The HTML."""
-    title = SETS[study.settings.set].title
-    return study_page(
-        f"What-where autoencoders on {title}: which term helps?",
-        "Zhao et al. train a classifier with few labels, and a decoder on it that is to rebuild the image "
-        "(L2rec) and every plane in between (L2M). The paper under reproduction doubts the first term, as "
-        "switches of random weights are enough for a good reconstruction, and asks:",
-        f"“{QUESTION}”",
-        verdict(study),
-        list(_notes(study)),
+def report_of(study: SwwaeStudy) -> Report:
+    """What the study tells."""
+    body = (
         element("h2", "Errors"),
         *(_errors(study, labels) for labels in study.grid.labels),
         beside_table(_beside(study)),
@@ -50,16 +35,38 @@ def swwae_page(study: SwwaeStudy) -> str:
         *(_learnt(study, labels) for labels in study.grid.labels),
         _pictures(study),
         _method(study),
-        record(_record(study)),
+    )
+    return Report(
+        _verdict(study), study.folder, tuple(tabulate(study)), tuple(_notes(study)), body, _record(study)
+    )
+
+
+def _verdict(study: SwwaeStudy) -> Verdict:
+    title = SETS[study.settings.set].title
+    return Verdict(
+        study=STUDY,
+        title=f"What-where autoencoders on {title}: which term helps?",
+        question="Zhao et al. train a classifier with few labels, and a decoder on it that is to rebuild the "
+        "image (L2rec) and every plane in between (L2M). The paper under reproduction doubts the first term, "
+        "as switches of random weights are enough for a good reconstruction, and asks:",
+        quote=QUESTION,
+        answers={
+            f"{title}, {labels:,} labels, {UNPOOLINGS[unpooling]}": answer(study, labels, unpooling)
+            for labels in study.grid.labels
+            for unpooling in study.grid.unpoolings
+        },
+        sentences=(
+            *verdict(study),
+            *(text for labels in study.grid.labels for text in learnt(study, labels)),
+        ),
+        left_out=study.left_out,
+        missing=study.missing,
+        facts=study.facts,
     )
 
 
 def _notes(study: SwwaeStudy) -> Iterator[str]:
     seeds = study.grid.seeds
-    if study.left_out:
-        yield f"This is not the whole study. Left out: {study.left_out}."
-    if study.missing:
-        yield f"Not there yet: {', '.join(study.missing)}."
     if seeds == 1:
         yield "One seed: there are no intervals, and nothing is decided."
     else:
@@ -113,7 +120,7 @@ def _differences(study: SwwaeStudy, labels: int) -> Html:
         for unpooling in study.grid.unpoolings
         for each in comparisons(study, labels, unpooling)
     ]
-    heads = ("difference of the errors", "in points, 95 %", "errs", "could have been seen")
+    heads = ("difference of the errors", "in points, 95\N{NO-BREAK SPACE}%", "errs", "could have been seen")
     if not rows:
         return Html()
     return joined(
@@ -159,7 +166,6 @@ def _learnt(study: SwwaeStudy, labels: int) -> Html:
         return Html()
     return joined(
         element("h3", f"{labels:,} labels"),
-        *(element("p", sentence) for sentence in learnt(study, labels)),
         scatter(dots, "RMSE of a fresh decoder from features and switches", "error"),
     )
 
@@ -215,14 +221,7 @@ def _method(study: SwwaeStudy) -> Html:
 
 def _record(study: SwwaeStudy) -> dict[str, str]:
     settings = to_json(study.settings)
-    answers = {
-        f"verdict, {labels:,} labels, {UNPOOLINGS[unpooling]}": answer(study, labels, unpooling)
-        for labels in study.grid.labels
-        for unpooling in study.grid.unpoolings
-    }
     return {
-        **answers,
-        **study.facts,
         "images": f"{study.trained:,} to train on, {study.measured:,} to measure on",
         "settings": ", ".join(f"{name} {value}" for name, value in settings.items()),
         "networks": f"{len(study.rows)}, trained for {sum(row.seconds[0] for row in study.rows):,.0f} s, "

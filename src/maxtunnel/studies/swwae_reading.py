@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from maxtunnel.data.batches import Order
-from maxtunnel.data.images import to_uint8
+from maxtunnel.data.batches import Order, cut, resident
+from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.models.family import Seen
 from maxtunnel.models.swwae import Swwae, SwwaeDecoder
 from maxtunnel.training.phases import Phase
@@ -108,17 +108,18 @@ class ReadingFeed:
     """
 
     def __init__(self, network: Swwae, pixels: Pixels, recipe: Recipe, seed: int) -> None:
-        self._network, self._pixels = network, pixels
+        self._network, self._pixels = network, resident(pixels, network.mean.device)
         self._order = Order(len(pixels), recipe.batch, seed, recipe.reshuffle, False)
 
     def at(self, step: int) -> tuple[Tensor]:
         """The images of a step."""
-        return (self._network.normalise(as_images(self._network, self._pixels[self._order.at(step)[0]])),)
+        images = cut(self._pixels, *self._order.at(step), self._network.mean.device)
+        return (self._network.normalise(images),)
 
 
 def as_images(network: Swwae, pixels: Pixels) -> Float[Tensor, "n c h w"]:
     """0..255 as 0..1, where the network lies."""
-    return pixels.to(network.mean.device).float() / 255
+    return to_float(pixels.to(network.mean.device))
 
 
 def measure_rebuilt(reading: Reading, network: Swwae, pixels: Pixels) -> dict[str, float]:

@@ -12,7 +12,7 @@ from maxtunnel.data import ImageSet, is_store, open_store, read_photographs
 from maxtunnel.data.batches import Pixels
 from maxtunnel.data.mean import mean_image
 from maxtunnel.models.architecture import Architecture
-from maxtunnel.models.mirrored import MirroredDecoder
+from maxtunnel.models.mirrored import MirroredDecoder, new_decoder
 from maxtunnel.models.provenance import LEARNED
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import DecoderKind, Logger, Precision, RecipeName, Resize
@@ -304,7 +304,10 @@ def _new_network(architecture: Architecture, data: ImageSet, config: TrainingCon
     network = TunnelNetwork(
         architecture, mean, config.recipe.scale, config.seed, config.width if strong else None
     )
-    if config.recipe.bias_code is not None and isinstance(network.decoder, MirroredDecoder):
+    if config.phase == "pretrain":
+        # None is trained here, and `untrained` knows this one.
+        network.decoder = new_decoder(architecture)
+    elif config.recipe.bias_code is not None and isinstance(network.decoder, MirroredDecoder):
         torch.nn.init.constant_(network.decoder.bias_code, config.recipe.bias_code)
     if started is not None:
         take_encoder(network, started)

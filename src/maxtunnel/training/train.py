@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from maxtunnel.data.batches import PIECE, Order, Pixels, cut
+from maxtunnel.data.batches import PIECE, Order, Pixels, cut, resident
 from maxtunnel.data.images import write_png
 from maxtunnel.evaluation.measuring import measure_all
 from maxtunnel.evaluation.records import Evaluation
@@ -75,7 +75,7 @@ def train_decoder(
     )
     session = Session(network, task, Path(run), config, resume)
     _check_same(session, photographs, val)
-    pixels = _resident(photographs, session.fabric.device)
+    pixels = resident(photographs, session.fabric.device)
     feed = _feed(session, pixels, on_progress)
     reached = _target(session, val, config.target_rmse, on_progress)
     shown = pixels if val is None else val
@@ -137,7 +137,7 @@ def train_encoder(
     network.encoder.requires_grad_(True)
     session = Session(network, task, Path(run), replace(config, phase="pretrain"), resume)
     _check_same(session, photographs, None if val is None else val[0])
-    pixels = _resident(photographs, session.fabric.device)
+    pixels = resident(photographs, session.fabric.device)
     session.fit(LabelFeed(network, pixels, labels, session.order(len(pixels))).at, on_progress)
     session.settle()
     network.encoder.requires_grad_(False)
@@ -168,13 +168,6 @@ def _check_same(session: Session, photographs: Pixels, val: Pixels | None) -> No
             raise ValueError(
                 f"`{name}` differ between machines, whose processes read {counts} of them: give all the same"
             )
-
-
-def _resident(pixels: Pixels, device: torch.device) -> Pixels:
-    """The photographs on the device where they take at most a quarter of its memory."""
-    if device.type != "cuda" or math.prod(pixels.shape) > torch.cuda.mem_get_info(device)[0] / 4:
-        return pixels
-    return pixels[:].to(device)
 
 
 def _feed(session: Session, pixels: Pixels, on_progress: OnProgress) -> SwitchFeed | LearningFeed:

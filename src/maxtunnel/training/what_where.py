@@ -23,7 +23,9 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from maxtunnel.data.batches import Order
+from maxtunnel.data.batches import Order, cut, resident
+from maxtunnel.data.images import to_float
+from maxtunnel.models.all_conv import AllConv
 from maxtunnel.models.swwae import Swwae
 from maxtunnel.training.phases import Phase
 from maxtunnel.training.recipes import Recipe
@@ -152,8 +154,10 @@ class WhatWhereFeed:
                 f"labels go from {int(labels.min())} to {int(labels.max())}: "
                 f"the network has classes 0 to {network.classes - 1}"
             )
-        self._network, self._seed = network, seed
-        self._pixels, self._labels, self._unlabelled = pixels, labels, unlabelled
+        self._network, self._seed, self._labels = network, seed, labels
+        device = network.mean.device
+        self._pixels = resident(pixels, device)
+        self._unlabelled = None if unlabelled is None else resident(unlabelled, device)
         self._order = Order(len(pixels), recipe.batch, seed, recipe.reshuffle, recipe.flips)
         self._others: Order | None = None
         if unlabelled is not None:
@@ -166,11 +170,11 @@ class WhatWhereFeed:
         """Normalised images, the labels of the first of them, and dropout."""
         device = self._network.mean.device
         numbers, mirrored = self._order.at(step)
-        images = [_cut(self._pixels, numbers, mirrored)]
+        images = [cut(self._pixels, numbers, mirrored, device)]
         if self._unlabelled is not None and self._others is not None:
-            images.append(_cut(self._unlabelled, *self._others.at(step)))
+            images.append(cut(self._unlabelled, *self._others.at(step), device))
         labels = self._labels[numbers].to(device)
-        return self._network.normalise(torch.cat(images).to(device)), labels, self._kept(len(numbers), step)
+        return self._network.normalise(torch.cat(images)), labels, self._kept(len(numbers), step)
 
     def _kept(self, count: int, step: int) -> list[Tensor]:
         """What the inputs of each fully connected layer are multiplied by: 0, or 1 / (1 - dropout)."""
@@ -186,7 +190,7 @@ class WhatWhereFeed:
         return [(each >= share).float() / (1 - share) for each in drawn]
 
 
-def standardise(network: Swwae, pixels: Pixels) -> None:
+def standardise(network: Swwae | AllConv, pixels: Pixels) -> None:
     """Have a network normalise images by the mean and the deviation of each channel of `pixels`."""
     levels = torch.arange(256, dtype=torch.float64) / 255
     for channel in range(pixels.shape[1]):
@@ -209,7 +213,7 @@ def wrong_answers(network: Swwae, pixels: Pixels, labels: Int64[Tensor, " n"]) -
     wrong = []
     with network.measuring():
         for some, right in zip(pixels.split(_PIECE), labels.split(_PIECE), strict=True):
-            images = network.normalise(some.to(network.mean.device).float() / 255)
+            images = network.normalise(to_float(some.to(network.mean.device)))
             answers = network.classifier(network.encoder(images).what).argmax(1)
             wrong.append(answers.cpu() != right.cpu())
     return torch.cat(wrong)
@@ -222,13 +226,3 @@ def _mean_square(made: Float[Tensor, "n c h w"], goal: Float[Tensor, "n c h w"])
     takes eight times as long.
     """
     return (made.float() - goal.float()).square().sum() / made.numel()
-
-
-def _cut(
-    pixels: Pixels, numbers: Int64[Tensor, " b"], mirrored: Bool[Tensor, " b"]
-) -> Float[Tensor, "b c h w"]:
-    """Some images in [0, 1], of any number of channels; those of `mirrored` flipped left to right."""
-    images = pixels[numbers].float() / 255
-    if not bool(mirrored.any()):
-        return images
-    return torch.where(mirrored[:, None, None, None], images.flip(-1), images)

@@ -1,0 +1,45 @@
+"""What the commands of studies share: options, their size, and how one is told."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from maxtunnel.commands.console import say
+from maxtunnel.commands.tables import print_table
+from maxtunnel.support.tables import write_tables
+
+if TYPE_CHECKING:
+    from maxtunnel.studies.report import Report
+
+Toy = Annotated[bool, typer.Option("--toy", help="Seconds: shows that it works, answers nothing.")]
+Full = Annotated[bool, typer.Option("--full", help="Hours: what an answer takes.")]
+Seeds = Annotated[int | None, typer.Option(help="Networks of each kind.", min=1, show_default=False)]
+
+
+def study_size(toy: bool, full: bool) -> Literal["toy", "small", "full"]:
+    """Which size the options ask for.
+
+    Raises:
+        ValueError: both do.
+    """
+    if toy and full:
+        raise ValueError("`toy` and `full` both say how large the study is: give one of them")
+    return "toy" if toy else "full" if full else "small"
+
+
+def command_line() -> str:
+    """The command as it was given, for the record."""
+    return shlex.join(["maxtunnel", *sys.argv[1:]])
+
+
+def show_study(report: "Report", csv_file: Path | None, latex_file: Path | None) -> None:
+    """Print what a study tells, and write its tables, its page and its verdict."""
+    for table in report.tables:
+        print_table(table)
+    write_tables(report.tables, csv_file, latex_file)
+    for sentence in (*report.verdict.sentences, *report.verdict.gaps):
+        say(sentence)
+    say(f"Report: {report.write()}")
