@@ -190,6 +190,15 @@ def test_a_damaged_voc_is_refused(voc_folder):
         voc.read_voc(folder, "val")
 
 
+def test_masks_of_horses_that_jpeg_blurred_are_cut_at_half(tmp_path):
+    mask = np.zeros((32, 40), np.uint8)
+    mask[5:21, 11:30] = 255
+    path = tmp_path / "horse001.jpg"
+    Image.fromarray(mask).save(path, quality=50)
+    assert len(np.unique(np.array(Image.open(path)))) > 2
+    assert torch.equal(horses.read_two_values(path)[0], torch.from_numpy(mask // 255))
+
+
 @pytest.mark.parametrize("horse", [1, 255])
 def test_horses_are_read_from_two_folders(tmp_path, horse):
     for name in ("horse001", "horse002"):

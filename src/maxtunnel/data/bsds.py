@@ -35,7 +35,7 @@ def read_bsds(folder: str | Path, split: str = "train") -> DenseSet:
             "and groundTruth lie"
         )
     masks = tuple(Path(folder, "groundTruth", split, f"{path.stem}.mat") for path in images)
-    return DenseSet(images, masks, CLASSES, None, split, read_contours)
+    return DenseSet(images, masks, CLASSES, None, split, read_contours, contours=True)
 
 
 def read_contours(path: Path) -> Labels:

@@ -14,6 +14,7 @@ from maxtunnel.data.folders import list_images
 from maxtunnel.support.files import FormatError
 
 CLASSES = ("background", "horse")
+_HALF = 127  # of 255
 
 
 def read_horses(images: str | Path, masks: str | Path, split: str = "all") -> DenseSet:
@@ -45,10 +46,15 @@ def read_horses(images: str | Path, masks: str | Path, split: str = "all") -> De
 def read_two_values(path: Path) -> Labels:
     """A mask of two values: 1 where the larger one is, and 0; all 0 where there is no value but 0.
 
+    In a JPEG file, as the masks of most copies are, the two are blurred: there 1 is above half.
+
     Raises:
-        FormatError: the file cannot be read, or has more than two grey levels.
+        FormatError: the file cannot be read, or has more than two grey levels and is no JPEG file.
     """
-    values = np.array(open_picture(path).convert("L"))
+    picture = open_picture(path)
+    values = np.array(picture.convert("L"))
+    if picture.format == "JPEG":
+        return torch.from_numpy((values > _HALF).astype(np.uint8))[None]
     found = np.unique(values)
     if len(found) > 2 or (len(found) == 2 and found[0] != 0):
         raise FormatError(f"{path} has the grey levels {found[:4].tolist()}: expected 0 and one other")

@@ -15,6 +15,8 @@ _FORMAT = "maxtunnel store"
 _VERSION = 2
 # Where the images came from, and what else was there, is no part of what they are.
 _NOT_CONTENT = ("content_sha256", "source", "fingerprint", "found", "ignored", "repeated")
+# Of stores with masks alone: others are called what they were before there were any.
+_OF_MASKS = ("mask_classes", "padded")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Manifest:
         repeated: how many images were drawn that had been drawn before.
         content_sha256: hash of all that decides the images, so of every pixel too: not of where they came
             from, and of what else was there.
+        mask_classes: the name of each label of a pixel, where the images have masks; otherwise empty.
+        padded: whether images keep their proportions, and what lies beside them in the square is black.
     """
 
     size: int
@@ -67,6 +71,8 @@ class Manifest:
     ignored: Ignored
     repeated: int
     content_sha256: str = ""
+    mask_classes: tuple[str, ...] = ()
+    padded: bool = False
 
     @property
     def adds_up(self) -> bool:
@@ -87,7 +93,8 @@ class Manifest:
 
     def hashed(self) -> str:
         """What `content_sha256` must be."""
-        return hash_of({key: value for key, value in to_json(self).items() if key not in _NOT_CONTENT})
+        without = _NOT_CONTENT if self.mask_classes else _NOT_CONTENT + _OF_MASKS
+        return hash_of({key: value for key, value in to_json(self).items() if key not in without})
 
     def save(self, path: Path) -> "Manifest":
         """Write it as JSON; returns it with its hash."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +19,13 @@ from maxtunnel.support.files import FormatError, one_line, replacing
 from maxtunnel.support.progress import OnProgress, silent
 
 MEAN = "mean.npy"
+Column = Literal["pixels", "mask"]  # of a shard, whose other columns are `label` and `path`
 
 
 class MappedPixels:
-    """Pixels on disk, read where they are asked for, as a uint8 tensor (n, 3, s, s) would be.
+    """Pixels on disk, read where they are asked for, as a uint8 tensor (n, 3, s, s) would be; or masks.
+
+    Masks are as a tensor (n, s, s).
 
     A pickle of it holds the path of the store instead of the pixels, which are mapped again on unpickling.
 
@@ -30,6 +33,7 @@ class MappedPixels:
         store: the folder of the store.
         shards: the pixels of each shard, memory-mapped.
         numbers: which of them, and in which order; None for all.
+        column: of the shards that they are.
     """
 
     dtype = torch.uint8
@@ -38,27 +42,29 @@ class MappedPixels:
     def __init__(
         self,
         store: Path,
-        shards: Sequence[UInt8[np.ndarray, "_ 3 s s"]],
+        shards: Sequence[UInt8[np.ndarray, "_ ..."]],
         numbers: Int64[Tensor, " n"] | None = None,
+        column: Column = "pixels",
     ) -> None:
         self._store, self._shards, self._chosen = store.absolute(), shards, numbers
+        self._column: Column = column
         self._starts = list(accumulate((len(shard) for shard in shards), initial=0))
         self._numbers = torch.arange(self._starts[-1]) if numbers is None else numbers
 
     def __reduce__(
         self,
-    ) -> tuple[Callable[[Path, Tensor | None], "MappedPixels"], tuple[Path, Tensor | None]]:
-        return _map_again, (self._store, self._chosen)
+    ) -> tuple[Callable[[Path, Tensor | None, Column], "MappedPixels"], tuple[Path, Tensor | None, Column]]:
+        return _map_again, (self._store, self._chosen, self._column)
 
     @property
     def shape(self) -> torch.Size:
-        """(n, 3, s, s)."""
+        """(n, 3, s, s), of masks (n, s, s)."""
         return torch.Size((len(self), *self._shards[0].shape[1:]))
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __getitem__(self, which: slice | Int64[Tensor, " b"]) -> UInt8[Tensor, "b 3 s s"]:
+    def __getitem__(self, which: slice | Int64[Tensor, " b"]) -> UInt8[Tensor, "b ..."]:
         numbers = self._numbers[which].tolist()
         images = torch.empty(len(numbers), *self.shape[1:], dtype=torch.uint8)
         # Through NumPy: a tensor over the read-only map would warn.
@@ -70,15 +76,15 @@ class MappedPixels:
 
     def select(self, numbers: Int64[Tensor, " b"]) -> "MappedPixels":
         """Some of the images, still on disk."""
-        return MappedPixels(self._store, self._shards, self._numbers[numbers])
+        return MappedPixels(self._store, self._shards, self._numbers[numbers], self._column)
 
-    def load(self) -> UInt8[Tensor, "n 3 s s"]:
+    def load(self) -> UInt8[Tensor, "n ..."]:
         """All of the images, in memory."""
         return self[:]
 
 
-def _map_again(store: Path, numbers: Int64[Tensor, " n"] | None) -> MappedPixels:
-    return MappedPixels(store, [_pixels(batch) for batch in _map_shards(store)[1]], numbers)
+def _map_again(store: Path, numbers: Int64[Tensor, " n"] | None, column: Column = "pixels") -> MappedPixels:
+    return MappedPixels(store, [_values(batch, column) for batch in _map_shards(store)[1]], numbers, column)
 
 
 class StoredPaths(Sequence[str]):
@@ -112,6 +118,8 @@ class Store:
         paths: where every image came from, relative to the source.
         mean: the mean image, in [0, 1].
         pixels: the images, on disk.
+        masks: the label of every pixel (`manifest.mask_classes`), 255 where none counts, on disk; None where
+            the images have no masks.
     """
 
     path: Path
@@ -120,6 +128,7 @@ class Store:
     paths: StoredPaths
     mean: Float32[Tensor, "3 s s"]
     pixels: MappedPixels
+    masks: MappedPixels | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -145,7 +154,10 @@ def open_store(path: str | Path) -> Store:
         labels=torch.from_numpy(labels),
         paths=StoredPaths(pa.chunked_array([batch.column("path") for batch in batches])),
         mean=_read_mean(path / MEAN, manifest),
-        pixels=MappedPixels(path, [_pixels(batch) for batch in batches]),
+        pixels=MappedPixels(path, [_values(batch, "pixels") for batch in batches]),
+        masks=MappedPixels(path, [_values(batch, "mask") for batch in batches], column="mask")
+        if manifest.mask_classes
+        else None,
     )
 
 
@@ -174,22 +186,20 @@ def write_shard(
     pixels: UInt8[np.ndarray, "n 3 s s"],
     labels: Int64[np.ndarray, " n"],
     paths: list[str] | ArrowArray,
+    masks: UInt8[np.ndarray, "n s s"] | None = None,
 ) -> Shard:
     """Write images to one Arrow file, in one step.
 
     Args:
         pixels: contiguous; not copied.
+        labels: of the images.
         paths: strings, in a list or an Arrow array.
+        masks: the label of every pixel, contiguous; None where there are none.
     """
-    schema = _schema(pixels.shape[-1])
-    kind = schema.field("pixels").type
-    flat = pa.Array.from_buffers(pa.uint8(), pixels.size, [None, pa.py_buffer(pixels)])
-    images = pa.FixedSizeListArray.from_arrays(flat, kind.storage_type.list_size)
-    columns = [
-        pa.ExtensionArray.from_storage(kind, images),
-        pa.array(labels),
-        pa.array(paths, pa.large_string()),
-    ]
+    schema = _schema(pixels.shape[-1], masks is not None)
+    columns = [_column(schema, "pixels", pixels), pa.array(labels), pa.array(paths, pa.large_string())]
+    if masks is not None:
+        columns.append(_column(schema, "mask", masks))
     with replacing(path) as temporary:
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             writer.write_batch(pa.record_batch(columns, schema=schema))
@@ -203,11 +213,20 @@ def write_mean(folder: Path, mean: Float32[np.ndarray, "3 s s"]) -> str:
     return hash_file(folder / MEAN)
 
 
-def _schema(size: int) -> ArrowSchema:
+def _schema(size: int, masked: bool) -> ArrowSchema:
     names = ["channel", "row", "column"]
     image = pa.fixed_shape_tensor(pa.uint8(), (3, size, size), dim_names=names)
     kinds = {"pixels": image, "label": pa.int64(), "path": pa.large_string()}
+    if masked:
+        kinds["mask"] = pa.fixed_shape_tensor(pa.uint8(), (size, size), dim_names=names[1:])
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
+
+
+def _column(schema: ArrowSchema, name: Column, values: UInt8[np.ndarray, "n ..."]) -> ArrowArray:
+    kind = schema.field(name).type
+    flat = pa.Array.from_buffers(pa.uint8(), values.size, [None, pa.py_buffer(values)])
+    rows = pa.FixedSizeListArray.from_arrays(flat, kind.storage_type.list_size)
+    return pa.ExtensionArray.from_storage(kind, rows)
 
 
 def _map_shards(path: Path) -> tuple[Manifest, list[ArrowBatch]]:
@@ -233,7 +252,10 @@ def _map_shard(path: Path, shard: Shard, manifest: Manifest) -> ArrowBatch:
             batch = reader.get_batch(0)
             batch.validate()
             batch.column("path").validate(full=True)
-            if batch.schema.equals(_schema(manifest.size)) and len(batch) == shard.images:
+            if (
+                batch.schema.equals(_schema(manifest.size, bool(manifest.mask_classes)))
+                and len(batch) == shard.images
+            ):
                 return batch
             found = f"{len(batch)} rows of {batch.schema.names}"
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
@@ -242,8 +264,8 @@ def _map_shard(path: Path, shard: Shard, manifest: Manifest) -> ArrowBatch:
     raise FormatError(f"{path} is damaged or of another kind ({found}), expected {wanted}: prepare it again")
 
 
-def _pixels(batch: ArrowBatch) -> UInt8[np.ndarray, "n 3 s s"]:
-    column = batch.column("pixels")
+def _values(batch: ArrowBatch, name: Column) -> UInt8[np.ndarray, "n ..."]:
+    column = batch.column(name)
     return column.storage.flatten().to_numpy(zero_copy_only=True).reshape(len(batch), *column.type.shape)
 
 

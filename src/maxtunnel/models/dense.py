@@ -18,7 +18,7 @@ parameters, made with another unpooling:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -51,14 +51,19 @@ class DenseEncoder(nn.Module):
             nn.Sequential(*(_Layer(*next(inputs), 1, generator) for _ in stage)) for stage in shape.encoder
         )
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Seen:
-        """What and where of normalised images (`DenseNetwork.normalise`): a plane a stage."""
+    def forward(self, images: Float[Tensor, "n c h w"], kept: Iterator[Tensor] | None = None) -> Seen:
+        """What and where of normalised images (`DenseNetwork.normalise`): a plane a stage.
+
+        Args:
+            images: normalised.
+            kept: dropout, see `DenseNetwork.draw_kept`; None for none.
+        """
         x = images.contiguous(memory_format=torch.channels_last)
         if self.shape.response_norm:
             x = F.local_response_norm(x, 5, alpha=1e-4, beta=0.75)
         planes, where = [], []
         for number, stage in enumerate(self.stages):
-            x = stage(x)
+            x = _through(stage, x, kept)
             if number < self.shape.pooled:
                 x, codes = pool(x, WINDOW, check=False)
                 where.append(codes)
@@ -100,6 +105,7 @@ class DenseDecoder(nn.Module):
         where: Sequence[Tensor] | None = None,
         *,
         check: bool = True,
+        kept: Iterator[Tensor] | None = None,
     ) -> Drawn:
         """The answers, as `image`, and what was made of every plane on the way.
 
@@ -109,6 +115,7 @@ class DenseDecoder(nn.Module):
             where: the switches of every pooling, finest first, as `Seen` has them; None for none, which is
                 as `fixed` where unpooling is by switches.
             check: refuse codes that lie outside their windows.
+            kept: dropout, see `DenseNetwork.draw_kept`; None for none.
 
         Raises:
             ValueError: the what, or a level, has another shape than images of this size give, or a code lies
@@ -127,7 +134,7 @@ class DenseDecoder(nn.Module):
         for number, stage in enumerate(self.stages, self.shape.pooled - len(self.stages)):
             if number >= 0:
                 x = self._widen(x, levels.pop(), planes.pop(), check)
-            x = stage(x)
+            x = _through(stage, x, kept)
             made.append(x)
         return Drawn(made.pop(), tuple(made[::-1]))
 
@@ -166,10 +173,34 @@ class DenseNetwork(nn.Module):
         self.register_buffer("mean", torch.zeros(shape.channels))
         self.register_buffer("deviation", torch.ones(shape.channels))
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes h w"]:
-        """The answers of images in [0, 1], before any softmax or sigmoid, with gradients."""
-        seen = self.encoder(self.normalise(images))
-        return self.decoder(_size(images), seen.what, seen.where, check=False).image
+    def forward(
+        self, images: Float[Tensor, "n c h w"], kept: Sequence[Tensor] = ()
+    ) -> Float[Tensor, "n classes h w"]:
+        """The answers of images in [0, 1], before any softmax or sigmoid, with gradients.
+
+        Args:
+            images: values in [0, 1].
+            kept: dropout, see `draw_kept`; without it nothing is left out, in any mode.
+        """
+        rest = iter(kept) if kept else None
+        seen = self.encoder(self.normalise(images), rest)
+        return self.decoder(_size(images), seen.what, seen.where, check=False, kept=rest).image
+
+    def draw_kept(
+        self, count: int, size: Pair, generator: torch.Generator
+    ) -> list[Float[Tensor, "count _ _ _"]]:
+        """What the values behind each layer with dropout are multiplied by: 0, or 1 / (1 - dropout).
+
+        Args:
+            count: of images.
+            size: (height, width) of them.
+            generator: draws it, on its device.
+        """
+        found = []
+        for channels, (height, width), share in self.shape.dropped(size):
+            drawn = torch.rand(count, height, width, channels, generator=generator, device=generator.device)
+            found.append((drawn >= share).float().div_(1 - share).permute(0, 3, 1, 2))
+        return found
 
     def answer(
         self,
@@ -221,26 +252,23 @@ class DenseNetwork(nn.Module):
         self.shape.sizes(_size(images))
         return (images - self.mean[:, None, None]) / self.deviation[:, None, None]
 
-    def save(self, path: str | Path) -> None:
-        """Write one safetensors file with the weights and what they are of, in one step."""
-        DENSE.write(path, Settings(self.unpooling, self.shape), self.state_dict())
+    def save(self, path: str | Path, half: bool = False) -> None:
+        """Write one safetensors file with the weights and what they are of, in one step.
+
+        Args:
+            path: of the file.
+            half: keep weights in half precision: half the size, and answers that differ a bit.
+        """
+        DENSE.write(path, Settings(self.unpooling, self.shape), self.state_dict(), half)
 
     @classmethod
     def load(cls, path: str | Path) -> "DenseNetwork":
         """Read a file that `save` wrote; FormatError for any other."""
-        found, tensors = DENSE.read(path)
-        try:
-            # Nothing is allocated for what the settings claim: shapes are compared on the meta device.
-            with torch.device("meta"):
-                network = cls(found.shape, found.unpooling)
-            network.load_state_dict(tensors, assign=True)
-        except (ValueError, RuntimeError) as error:
-            raise DENSE.damaged(path, error) from None
-        return network.requires_grad_(True)
+        return DENSE.load(path, lambda found: cls(found.shape, found.unpooling))
 
 
 class _Layer(nn.Module):
-    """Convolution, batch normalisation where asked for, ReLU, dropout.
+    """Convolution, batch normalisation where asked for, ReLU, dropout where its values are given.
 
     Args:
         channels: of the input.
@@ -261,11 +289,21 @@ class _Layer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(layer.filters))
         self.norm = nn.BatchNorm2d(layer.filters) if layer.norm else None
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d _ _"]:
+    def forward(
+        self, x: Float[Tensor, "n c h w"], kept: Float[Tensor, "n d _ _"] | None = None
+    ) -> Float[Tensor, "n d _ _"]:
         y = F.conv2d(x, self.weight, self.bias, padding=self.layer.padding)
         y = self.norm(y) if self.norm is not None else y
         y = F.relu_(y) if self.layer.relu else y
-        return F.dropout(y, self.layer.dropout, self.training)
+        return y if kept is None else y * kept
+
+
+def _through(stage: nn.Module, x: Tensor, kept: Iterator[Tensor] | None) -> Tensor:
+    """A plane behind all layers of a stage, each with dropout taking the next of what is kept."""
+    for layer in stage.children():
+        assert isinstance(layer, _Layer)
+        x = layer(x, next(kept) if kept is not None and layer.layer.dropout else None)
+    return x
 
 
 def _size(images: Tensor) -> Pair:

@@ -62,6 +62,11 @@ class DenseLayer:
         """Cells of zeros around the plane."""
         return self.kernel // 2 if self.border is None else self.border
 
+    def output_size(self, size: Pair) -> Pair:
+        """(height, width) of what becomes of a plane of this size; below 1 where the filter does not fit."""
+        grown = 2 * self.padding - self.kernel + 1
+        return size[0] + grown, size[1] + grown
+
 
 Stages = tuple[tuple[DenseLayer, ...], ...]
 
@@ -126,6 +131,24 @@ class DenseShape:
                 yield channels, layer
                 channels = layer.filters
 
+    def dropped(self, size: Pair) -> Iterator[tuple[int, Pair, float]]:
+        """Channels, (height, width) and share of dropout of every layer's plane of which some is left out.
+
+        Args:
+            size: (height, width) of the images.
+        """
+        *planes, _ = self.sizes(size)
+        plane = size
+        for number, stage in enumerate((*self.encoder, *self.decoder)):
+            if number >= len(self.encoder) + len(self.decoder) - self.pooled:
+                plane = planes.pop()
+            for layer in stage:
+                plane = layer.output_size(plane)
+                if layer.dropout:
+                    yield layer.filters, plane, layer.dropout
+            if number < self.pooled:
+                plane = WINDOW.output_size(plane)
+
     def sizes(self, size: Pair) -> tuple[Pair, ...]:
         """(height, width) of every plane that is pooled, finest first, and of the what behind them.
 
@@ -139,8 +162,7 @@ class DenseShape:
         plane = size
         for number, stage in enumerate(self.encoder):
             for layer in stage:
-                grown = 2 * layer.padding - layer.kernel + 1
-                plane = plane[0] + grown, plane[1] + grown
+                plane = layer.output_size(plane)
             if min(plane) < 1:
                 raise ValueError(
                     f"images of {sides(size)} are too small: nothing is left of them behind stage "

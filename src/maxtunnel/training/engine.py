@@ -204,12 +204,13 @@ def make_optimizer(trained: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
     Each group has a `factor`: how many times the recipe's rate is its own.
     """
-    by_factor: dict[float, list[nn.Parameter]] = {}
+    by_kind: dict[tuple[float, float], list[nn.Parameter]] = {}
     for p in trained.parameters():
         factor = recipe.bias_rate if p.ndim == 1 else (8 / p.shape[1]) ** recipe.width_rate
-        by_factor.setdefault(factor, []).append(p)
+        by_kind.setdefault((factor, 0.0 if p.ndim == 1 else recipe.weight_decay), []).append(p)
     groups: list[dict[str, Any]] = [
-        {"params": parameters, "factor": factor} for factor, parameters in by_factor.items()
+        {"params": parameters, "factor": factor, "weight_decay": decay}
+        for (factor, decay), parameters in by_kind.items()
     ]
     if recipe.optimizer == "adagrad":
         return torch.optim.Adagrad(groups, eps=recipe.epsilon)
@@ -220,14 +221,8 @@ def make_optimizer(trained: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     for group in groups:
         # A rate that lies on the device can be changed for a step that is replayed there.
         group["lr"] = torch.zeros((), device=device) if on_cuda else 0.0
-    return torch.optim.AdamW(
-        groups,
-        betas=recipe.betas,
-        eps=recipe.epsilon,
-        weight_decay=0.0,
-        fused=True,
-        capturable=on_cuda,
-    )
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, betas=recipe.betas, eps=recipe.epsilon, fused=True, capturable=on_cuda)
 
 
 class Update:
@@ -246,7 +241,8 @@ class Update:
         self._fabric = fabric
         self._task, self._optimizer = fabric.setup(task, optimizer)
         alone = fabric.device.type == "cuda" and fabric.world_size == 1
-        self._replays = alone and isinstance(optimizer, torch.optim.AdamW)
+        # AdamW is one of Adam's kind, and like it can be replayed.
+        self._replays = alone and isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW)
         self.begin_anew()
 
     def begin_anew(self) -> None:

@@ -28,6 +28,9 @@ class Recipe:
         batch: images a step, over all devices.
         warmup: share of the steps over which the rate rises from 0.
         decay: whether the rate then falls to 0 along half a cosine.
+        drops: shares of the steps from which on the rate is a tenth of what it was before.
+        weight_decay: times the weights, added to their gradient, as Caffe does; not of biases. AdamW takes it
+            off the weights themselves, times the rate.
         scale: the network's inner image scale; 255 means grey levels.
         bias_code: start value of every channel's bias code; None draws it like Caffe.
         reshuffle: a new order for every pass over the photographs; otherwise one order, read cyclically.
@@ -45,7 +48,7 @@ class Recipe:
     """
 
     name: str
-    optimizer: Literal["adagrad", "adamw", "sgd"]
+    optimizer: Literal["adagrad", "adam", "adamw", "sgd"]
     learning_rate: float
     width_rate: float
     bias_rate: float
@@ -65,6 +68,8 @@ class Recipe:
     noise_share: float = 5 / 6
     temperature: float = 1.0
     rate_weight: float = 0.0
+    weight_decay: float = 0.0
+    drops: tuple[float, ...] = ()
 
     def rate(self, step: int) -> float:
         """Learning rate of the weights in step `step`, counted from 0."""
@@ -72,7 +77,7 @@ class Recipe:
         if step < rise:
             return self.learning_rate * (step + 1) / rise
         if not self.decay:
-            return self.learning_rate
+            return self.learning_rate * 0.1 ** sum(step >= share * self.steps for share in self.drops)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (self.steps - rise)))
 
     def noise_at(self, step: int) -> float:
@@ -174,6 +179,74 @@ SWWAE_PAPER = replace(
     steps=50_000,
     warmup=0.0,
     decay=False,
+)
+
+# Of the all-convolutional networks and those with max pooling beside them: docs/studies/all-conv.md.
+ALL_CONV_FAST = replace(
+    FAST,
+    learning_rate=1e-3,
+    width_rate=0.0,
+    steps=3000,
+    batch=128,
+    scale=1.0,
+    precision="32",
+)
+
+# 350 passes over CIFAR-10's 50,000 images. Their rate was the best of 0.25, 0.1, 0.05 and 0.01 for each
+# network; how many images a step had is not known.
+ALL_CONV_PAPER = replace(
+    ALL_CONV_FAST,
+    name="paper",
+    optimizer="sgd",
+    learning_rate=0.05,
+    betas=(0.9, 0.0),
+    steps=350 * 391,
+    warmup=0.0,
+    decay=False,
+    weight_decay=1e-3,
+    drops=(200 / 350, 250 / 350, 300 / 350),
+)
+
+# Of networks that answer for every pixel (`training.dense`): docs/training.md.
+DENSE_FAST = replace(
+    FAST,
+    learning_rate=1e-2,
+    width_rate=0.0,
+    steps=2000,
+    batch=8,
+    scale=1.0,
+    flips=True,
+    precision="32",
+    weight_decay=1e-2,
+)
+
+# As the authors' solver files have it. Of DeconvNet this is the second stage; its first one has 20,000 steps,
+# and the rate drops after 9,000. CEDN's batch is 8 crops of one image.
+DECONVNET = replace(
+    DENSE_FAST,
+    name="paper",
+    optimizer="sgd",
+    learning_rate=0.01,
+    bias_rate=2.0,
+    betas=(0.9, 0.0),
+    steps=40_000,
+    batch=64,
+    warmup=0.0,
+    decay=False,
+    weight_decay=5e-4,
+    drops=(0.25, 0.5, 0.75),
+)
+SEGNET = replace(DECONVNET, learning_rate=0.001, steps=40_000, batch=4, flips=False, drops=())
+SEGNET_BASIC = replace(SEGNET, learning_rate=0.1, steps=10_000)
+CEDN = replace(
+    SEGNET,
+    optimizer="adam",
+    learning_rate=1e-5,
+    betas=(0.9, 0.999),
+    steps=600_000,
+    batch=8,
+    flips=True,
+    weight_decay=1e-3,
 )
 
 RECIPES: dict[PhaseName, dict[RecipeName, Recipe]] = {
