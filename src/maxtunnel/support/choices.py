@@ -50,5 +50,22 @@ Unpooling = Literal["switches", "fixed", "average"]
 # The same for networks that answer for every pixel; `bilinear` widens planes in unpooling's place.
 DenseUnpooling = Literal["switches", "fixed", "bilinear"]
 
+# What its decoder is given: the image's own features and switches; features, and every value in its window's
+# first cell; features, and another image's switches; or switches, and a constant in the features' place.
+DenseGiven = Literal["known", "fixed", "other", "constant"]
+
+# Which of these are shown.
+DenseShown = Literal["known", "fixed", "other", "constant", "all"]
+
+# The sets that segmentation is measured on, and the networks that are trained for it.
+SegmentationSetName = Literal["camvid", "horses"]
+SegmentationNetworkName = Literal["segnet", "segnet-basic"]
+
 # What of a network is exported: from images to switches, from switches to images, or one after the other.
 Part = Literal["encoder", "decoder", "both"]
+
+# How a unit of a model is pictured: projected to the pixels by one of three rules, or by covering parts.
+VisualisingMethod = Literal["deconvnet", "guided", "gradient", "occlusion"]
+
+# What a cell gets that several windows chose: the last of their values, row by row, or their sum.
+OverlapRule = Literal["last", "sum"]

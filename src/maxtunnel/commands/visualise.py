@@ -1,0 +1,114 @@
+"""The command that pictures what units of a model see."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maxtunnel.commands.console import finish_with_skipped, progress, say
+from maxtunnel.commands.options import (
+    CsvFile,
+    Images,
+    LatexFile,
+    Limit,
+    Out,
+    Preprocess,
+    Resize,
+    Size,
+    Target,
+)
+from maxtunnel.commands.tables import check_targets, print_table
+from maxtunnel.support.choices import OverlapRule, VisualisingMethod
+from maxtunnel.support.tables import Column, Table, write_tables
+
+if TYPE_CHECKING:
+    from maxtunnel.visualising import Visualisation
+
+
+def visualise(
+    target: Target,
+    images: Images,
+    layers: Annotated[
+        list[str],
+        typer.Option(
+            "--layer", "-l", help="Its name; repeatable. A wrong one lists them all.", metavar="L",
+            show_default=False,
+        ),
+    ],
+    units: Annotated[
+        str, typer.Option(help="Those nine that fire most strongly, or numbers from 0.", metavar="top|N,...")
+    ] = "top",
+    method: Annotated[
+        VisualisingMethod, typer.Option(help="Zeiler and Fergus', Springenberg's, plain, or a grey square.")
+    ] = "deconvnet",
+    overlap: Annotated[
+        OverlapRule,
+        typer.Option(help="What a cell gets that several windows chose; deconvnet alone, others sum."),
+    ] = "last",
+    square: Annotated[
+        int | None,
+        typer.Option(
+            help="Side of the grey square in pixels; by default an eighth of the photograph's.", min=1,
+            show_default=False,
+        ),
+    ] = None,
+    size: Size = 224,
+    resize: Resize = "bilinear",
+    limit: Limit = None,
+    preprocess: Preprocess = None,
+    batch: Annotated[int, typer.Option(help="Photographs at a time.", min=1)] = 16,
+    seed: Annotated[int, typer.Option(help="Draws random switches.", min=0)] = 0,
+    out: Out = Path("visualised"),
+    csv_file: CsvFile = None,
+    latex_file: LatexFile = None,
+) -> None:  # fmt: skip
+    """Picture what units of a layer see, and how much of that the pooling switches drew.
+
+    Of each unit the nine photographs on which it fires most strongly, and what it becomes at their pixels.
+    """
+    from maxtunnel.visualising import VisualisingConfig, visualise_files
+
+    check_targets(csv_file, latex_file)
+    config = VisualisingConfig(method, overlap, square, batch, seed)
+    with progress() as on_progress:
+        found, page, skipped = visualise_files(
+            target,
+            images,
+            layers,
+            out,
+            units,
+            config,
+            size=size,
+            resize=resize,
+            limit=limit,
+            preprocess=preprocess,
+            on_progress=on_progress,
+        )
+    if any(layer.tunnel for layer in found.layers):
+        table = tabulate(found)
+        print_table(table)
+        write_tables([table], csv_file, latex_file)
+    say(f"Pictures: {page}")
+    finish_with_skipped(skipped)
+
+
+def tabulate(found: "Visualisation") -> Table:
+    """How much of each layer's pictures the switches drew."""
+    columns = [
+        Column("layer", "layer", text=True),
+        Column("of", "of", text=True),
+        Column("poolings", "poolings"),
+    ]
+    for name, head in (
+        ("lost_other", "lost: others' switches"),
+        ("lost_random", "lost: random"),
+        ("without_feature", "there: no feature"),
+    ):
+        columns += [Column(name, head, ".1%"), Column(name, "95 % interval", ".1%", interval=True)]
+    rows = []
+    for layer in found.layers:
+        for tunnel in layer.tunnel:
+            shares = (tunnel.lost_other, tunnel.lost_random, tunnel.without_feature)
+            cells = [(None, None) if share is None else (share.mean, share.ci95) for share in shares]
+            rows.append((layer.name, tunnel.of, layer.poolings, *(part for cell in cells for part in cell)))
+    return Table("shares of the energy of pictures", tuple(columns), tuple(rows))
