@@ -18,33 +18,39 @@ ROOMS = {
         "returned uses recorder capture"
     ),
     "data": (
-        "arrow formats colours images dense camvid labelled binaries idx matlab bsds mean photographs "
-        "survey folders horses manifest sources selection store batches image_set parquet svhn "
-        "labelled_sets tars finding reading shards preparation torch_dataset voc"
+        "arrow formats colours images contrast dense camvid labelled binaries idx matlab bsds mean "
+        "photographs survey folders horses manifest sources selection store batches dense_store "
+        "image_set parquet svhn labelled_sets tars finding reading shards preparation torch_dataset "
+        "voc"
     ),
     "models": (
-        "architecture classifier dense_shape family fast layers encoder layout measuring provenance "
-        "checkpoint hub saved dense_file dense cedn deconvnet segnet surrogate mirrored rate strong "
-        "swwae_file swwae tunnel tiling"
+        "adaptive_pooling architecture classifier dense_shape family fast layers encoder layout "
+        "measuring provenance checkpoint hub saved adaptive_deconv all_conv dense_file dense cedn "
+        "deconvnet segnet surrogate mirrored rate strong swwae_file swwae tunnel tiling"
     ),
-    "zoo": "caffe foreign vgg dense names labels",
+    "zoo": "caffe foreign vgg dense dense_files names labels",
     "export": "graph layers decoders networks unpooling",
     "codec": (
         "arithmetic contexts format prior consistency plain coders replacement serialisation rows "
         "dataset files"
     ),
     "evaluation": (
-        "compression contours intervals metrics records rows kept measuring comparison evaluate "
-        "segmentation triggers"
+        "compression contours intervals contour_intervals metrics records ridges rows kept measuring "
+        "comparison evaluate segmentation triggers"
     ),
     "training": (
-        "average batch graph peers feeds recipes config engine log phases state loop train runs what_where"
+        "adaptive average batch graph peers feeds recipes config engine log phases all_conv state "
+        "loop dense train runs what_where"
     ),
-    "report": "html pictures sheet demo svg",
+    "report": "contours html pictures sheet classes demo dense_files contour_files svg",
     "auditing": (
         "config identification ledger origin photographs readers budget rows controls outcome "
         "conclusions learning page shelf untrained targets exported loading mitigations samples "
         "attacker contest levels experiments scores speed trials run folders"
+    ),
+    "visualising": (
+        "config layers loading ways controls outcome passes pictures page reach units occlusion "
+        "projecting run folders"
     ),
     "protection": (
         "config levels adversary outputs plan unpooling student duel outcome conclusions measure "
@@ -57,20 +63,27 @@ ROOMS = {
         "claims reproduction"
     ),
     "studies": (
-        "page published recon_dec_config recon_dec_depths rows seeds swwae_config swwae_presets "
-        "swwae_reading recon_dec_networks swwae_run recon_dec recon_dec_conclusions recon_dec_tables "
-        "recon_dec_page swwae swwae_conclusions swwae_page swwae_tables"
+        "adaptive_config adaptive_reading adaptive_classes adaptive_pictures adaptive_run "
+        "all_conv_config contours_data contours_networks dense_conditions contours_config "
+        "contours_reading contours_run published recon_dec_config recon_dec_depths rows seeds "
+        "segmentation_config segmentation_data segmentation_run swwae_config swwae_presets "
+        "swwae_reading recon_dec_networks swwae_run all_conv_run verdicts page report adaptive "
+        "adaptive_conclusions adaptive_tables adaptive_page all_conv contours contours_conclusions "
+        "contours_page recon_dec recon_dec_conclusions recon_dec_tables recon_dec_page segmentation "
+        "segmentation_conclusions segmentation_tables segmentation_page swwae swwae_conclusions "
+        "all_conv_conclusions all_conv_tables all_conv_page swwae_tables swwae_page"
     ),
     "benchmark": "stock turns floors large ways costs plan run tables",
     "web": (
-        "frontier inputs markup nearness networks bounds results table triggers uploads inside lab "
-        "messages gate reconstruct answers frame wiring page serving"
+        "frontier inputs dense_networks markup nearness networks bounds results table triggers "
+        "uploads dense inside lab messages gate reconstruct answers frame wiring page serving"
     ),
     "site": "measured parts runtime build",
     "scale": "cluster",
     "commands": (
-        "options spelling console measuring onnx serve site tables audit bench data networks paper "
-        "photographs plan protect studies study training app"
+        "options spelling console measuring onnx segment contours serve site tables audit bench data "
+        "networks paper photographs plan protect studies studying adaptive study training visualise "
+        "app"
     ),
 }
 # Where an untyped library, or somebody else's code, begins.
@@ -97,13 +110,14 @@ BORDERS = {
     "switches/returned",
     "switches/uses",
     "training/engine",
+    "visualising/layers",
     "web/frame",
     "web/wiring",
 }
 # Imported inside the function that needs them, so that nothing else waits for them.
 HEAVY = (
     "fsspec", "gradio", "h5py", "huggingface_hub", "lightning", "matplotlib", "mlflow", "onnx", "onnxruntime",
-    "ray", "scipy", "skimage", "tensorboard", "torchmetrics", "uvicorn", "wandb",
+    "ray", "scipy", "skimage", "sklearn", "tensorboard", "torchmetrics", "uvicorn", "wandb",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from maxtunnel.switches.window import Window as Window
     from maxtunnel.training.config import TrainingConfig as TrainingConfig
     from maxtunnel.training.runs import train as train
+    from maxtunnel.visualising.run import visualise as visualise
     from maxtunnel.zoo.names import load as load
 
 # Imported when first asked for, so that `maxtunnel --help` need not wait for PyTorch.
@@ -42,6 +43,7 @@ _HOMES = {
     "pool": "switches.pooling",
     "train": "training.runs",
     "unpool": "switches.pooling",
+    "visualise": "visualising",
     "write_report": "auditing",
 }
 __all__ = sorted(_HOMES)

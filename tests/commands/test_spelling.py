@@ -23,14 +23,22 @@ from maxtunnel.export.networks import export_file
 from maxtunnel.paper.frontier import measure_frontier
 from maxtunnel.paper.trigger_figure import draw_triggers
 from maxtunnel.protection import ProtectionConfig, protect_folder
+from maxtunnel.report.contour_files import contour_files
 from maxtunnel.report.demo import run_demo
+from maxtunnel.report.dense_files import segment_files
 from maxtunnel.scale.cluster import start_engine
 from maxtunnel.site.build import build_site
+from maxtunnel.studies.adaptive import study_adaptive
+from maxtunnel.studies.all_conv import study_all_conv
+from maxtunnel.studies.contours import study_contours
 from maxtunnel.studies.recon_dec import study_recon_dec
+from maxtunnel.studies.segmentation import study_segmentation
 from maxtunnel.studies.swwae import study_swwae
+from maxtunnel.studies.verdicts import write_verdicts
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.recipes import Recipe
 from maxtunnel.training.runs import make_config, start_run
+from maxtunnel.visualising import VisualisingConfig, visualise_files
 from maxtunnel.zoo import names
 from tools.command_line import refuse
 
@@ -48,6 +56,8 @@ FUNCTIONS = {
     "encode": ([files.encode_files, encode_dataset, start_engine], {"format"}),
     "decode": ([files.decode_files], set()),
     "inspect": ([], {"files"}),
+    "segment": ([segment_files], set()),
+    "contours": ([contour_files], set()),
     "evaluate": ([evaluate_models, start_engine], TABLES),
     "train": ([make_config, TrainingConfig, start_run], {"resume"}),
     "pretrain": ([make_config, TrainingConfig, start_run], {"resume"}),
@@ -56,6 +66,7 @@ FUNCTIONS = {
     "export": ([data.export], set()),
     "audit": ([audit_folder, auditing.AuditConfig, start_engine], set()),
     "protect": ([protect_folder, ProtectionConfig], set()),
+    "visualise": ([visualise_files, VisualisingConfig], TABLES),
     "import": ([names.import_network], set()),
     "export-onnx": ([export_file], set()),
     "reproduce": ([paper.Reproduction, start_engine], TABLES),
@@ -64,6 +75,11 @@ FUNCTIONS = {
     "study": ([], set()),
     "study swwae": ([study_swwae], {"toy", "full"} | TABLES),
     "study recon-dec": ([study_recon_dec], {"toy", "full"} | TABLES),
+    "study all-conv": ([study_all_conv], {"toy", "full"} | TABLES),
+    "study contours": ([study_contours], {"toy", "full"} | TABLES),
+    "study segmentation": ([study_segmentation], {"toy", "full"} | TABLES),
+    "study adaptive": ([study_adaptive], {"toy", "full"} | TABLES),
+    "study verdicts": ([write_verdicts], set()),
     "figure": ([paper.draw_figure], set()),
     "site": ([build_site], set()),
     "serve": ([web.serve, web.Limits], set()),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
-from maxtunnel.evaluation.segmentation import count_pixels, per_image, score
+from maxtunnel.evaluation.segmentation import count_pixels, near_borders, per_image, score
 
 VOID = 11
 
@@ -123,3 +123,21 @@ def test_a_set_of_void_has_no_score():
     with pytest.raises(ValueError, match="all pixels are void"):
         score(counts)
     assert per_image(counts).isnan().all()
+
+
+def test_what_is_near_a_border_is_so_on_both_its_sides():
+    labels = torch.zeros(2, 7, 9, dtype=torch.uint8)
+    labels[0, :, 4:] = 3
+    labels[1, 3, 3] = 5
+    one, two = near_borders(labels, 1), near_borders(labels, 2)
+    assert one[0].any(0).tolist() == [column in (3, 4) for column in range(9)]
+    assert two[0].all(0).tolist() == [column in (2, 3, 4, 5) for column in range(9)]
+    # A pixel of its own is near, and so are its four neighbours; two away, all around them.
+    assert int(one[1].sum()) == 5
+    assert int(two[1].sum()) == 21
+    # No border lies beside void, and no void is near one.
+    labels[0, :, 4] = VOID
+    assert not bool(near_borders(labels, 3, VOID)[0].any())
+    labels[0, :, 4] = 3
+    labels[0, 0] = VOID
+    assert near_borders(labels, 1, VOID)[0].sum() == 12

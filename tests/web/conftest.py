@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 from screen import PATIENCE, Screen
-from web_files import tiny_vgg
+from web_files import tiny_dense, tiny_vgg
 
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.web.uploads import shrink
@@ -24,13 +24,15 @@ def cup():
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """Address of a page that takes files of up to 2 MB, with an imported network of a file."""
+    """Address of a page that takes files of up to 2 MB, with networks of files: one imported, one dense."""
     if find_spec("gradio") is None:
         pytest.skip("no Gradio: pip install 'gradio>=6.31,<7'")
-    network = tmp_path_factory.mktemp("network") / "vgg.safetensors"
+    folder = tmp_path_factory.mktemp("network")
+    network, dense = folder / "vgg.safetensors", folder / "outlines.safetensors"
     tiny_vgg().save(network)
+    tiny_dense().save(dense)
     limits = ("--max-megabytes", "2", "--max-megapixels", "4")
-    with served(*limits, "--network", str(network)) as (address, _, lines):
+    with served(*limits, "--network", str(network), "--network", str(dense)) as (address, _, lines):
         yield address
         # Nothing went wrong that the page itself did not tell.
         assert "Traceback" not in "".join(lines), "".join(lines)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from maxtunnel.codec.format import Header, Part, write_header
 from maxtunnel.data.images import read_image, to_float, to_uint8
+from maxtunnel.models.cedn import cedn
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.switches.window import Window
 from maxtunnel.web.page import PHOTOGRAPHS
@@ -94,6 +95,14 @@ def tiny_vgg():
     ]
     network = vgg_network(blocks, INPUTS["imagenet"])
     network.provenance = Provenance(imported="a test")
+    return network
+
+
+def tiny_dense():
+    """A network that draws contours, of CEDN's layers."""
+    network = cedn(2, side=3, seed=2)
+    with torch.no_grad():
+        network.decoder.constant += 1
     return network
 
 

@@ -7,8 +7,10 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from maxtunnel.commands import (
+    adaptive,
     audit,
     bench,
+    contours,
     data,
     networks,
     onnx,
@@ -16,11 +18,13 @@ from maxtunnel.commands import (
     photographs,
     plan,
     protect,
+    segment,
     serve,
     site,
     studies,
     study,
     training,
+    visualise,
 )
 from maxtunnel.commands.spelling import Context, spellings
 
@@ -31,6 +35,8 @@ COMMANDS = (
     (photographs.encode, "maxtunnel encode cat.jpg --model 16-16-16 --out switches"),
     (photographs.decode, "maxtunnel decode switches/cat.mxt --out rebuilt"),
     (photographs.inspect, "maxtunnel inspect switches/cat.mxt"),
+    (segment.segment, "maxtunnel segment street.jpg --model study/runs/switches-0.safetensors --out classes"),
+    (contours.contours, "maxtunnel contours cat.jpg --model study/runs/switches-0.safetensors --out lines"),
     (networks.evaluate, "maxtunnel evaluate 16-16-16 --data photographs --json result.json"),
     (training.train, "maxtunnel train 8-8-8 --data photographs --val others --out runs/8-8-8"),
     (training.pretrain, "maxtunnel pretrain 16-16-16 --data photographs --val others --out runs/encoder"),
@@ -39,6 +45,7 @@ COMMANDS = (
     (data.export, "maxtunnel export stores/train train-parquet --format parquet"),
     (audit.audit, "maxtunnel audit mymodel.py:build --data photographs --preprocess imagenet --out audit"),
     (protect.protect, "maxtunnel protect mymodel.py:build --data photographs --metric mymodel.py:accuracy"),
+    (visualise.visualise, "maxtunnel visualise 8-8-8-pretrained photographs --layer pool3 --out visualised"),
     (networks.import_network, "maxtunnel import vgg16.pth vgg16.safetensors"),
     (onnx.export_onnx, "maxtunnel export-onnx 16-16-16 16-16-16.onnx"),
     (paper.reproduce, "maxtunnel reproduce --train stores/train --test stores/val --out reproduction"),
@@ -57,6 +64,11 @@ COMMANDS = (
 STUDIES = (
     (study.swwae, "maxtunnel study swwae --data mnist --out study"),
     (study.recon_dec, "maxtunnel study recon-dec --data imagenette/train --val imagenette/val --out study"),
+    (study.all_conv, "maxtunnel study all-conv --data cifar-10 --out study"),
+    (study.contours, "maxtunnel study contours --data BSDS500/data --out study"),
+    (study.segmentation, "maxtunnel study segmentation --data CamVid --out study"),
+    (adaptive.adaptive, "maxtunnel study adaptive --data 101_ObjectCategories --out study"),
+    (study.verdicts, "maxtunnel study verdicts docs/studies --into docs/claims.md"),
 )
 
 

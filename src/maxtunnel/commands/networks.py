@@ -104,7 +104,8 @@ def import_network(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A snapshot of the paper's authors, or a file with a VGG's weights.",
+            help="A snapshot of the paper's authors, a .caffemodel of SegNet, DeconvNet or CEDN, or a file "
+            "with a VGG's weights.",
             metavar="FILE",
             show_default=False,
         ),
@@ -132,10 +133,16 @@ def import_network(
     A VGG is read from PyTorch (.pth, .safetensors), Keras (.h5) or Caffe. Its decoder is new: train one with
     `maxtunnel train ARCH --encoder OUT.safetensors`.
     """
+    from maxtunnel.models.dense import DenseNetwork
     from maxtunnel.zoo import names
 
     with progress() as on_progress:
         network = names.import_network(source, target, mean, inputs, size, on_progress)
+    if isinstance(network, DenseNetwork):
+        classes = network.shape.classes
+        command = "segment" if classes > 1 else "contours"
+        say(f"{target}: {classes} answers a pixel. maxtunnel {command} IMAGE --model {target} draws them.")
+        return
     say(f"{target}: {network.architecture}")
     if network.provenance.imported is not None:
         say(f"Its encoder is from {network.provenance.imported}.")

@@ -15,8 +15,8 @@ def serve(
         list[Path] | None,
         typer.Option(
             "--network",
-            help="Repeatable: a network to offer beside those that ship, such as an imported VGG; its file, "
-            "or the folder of a run.",
+            help="Repeatable: a network to offer beside those that ship, such as an imported VGG, or one "
+            "that answers for every pixel; its file, or the folder of a run.",
             metavar="FILE",
             show_default=False,
         ),

@@ -1,7 +1,5 @@
 """Commands that answer a question about a paper by many trainings."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +7,9 @@ import typer
 
 from maxtunnel.commands.console import progress, say
 from maxtunnel.commands.options import CsvFile, LatexFile, Out
-from maxtunnel.commands.tables import check_targets, print_table
+from maxtunnel.commands.studying import Full, Seeds, Toy, command_line, show_study, study_size
+from maxtunnel.commands.tables import check_targets
 from maxtunnel.support import choices
-from maxtunnel.support.tables import write_tables
 
 
 def swwae(
@@ -24,16 +22,12 @@ def swwae(
         ),
     ],
     set: Annotated[choices.LabelledSetName, typer.Option(help="Which set it is.")] = "mnist",
-    toy: Annotated[
-        bool, typer.Option("--toy", help="Seconds: shows that it works, answers nothing.")
-    ] = False,
-    full: Annotated[bool, typer.Option("--full", help="Hours: what an answer takes.")] = False,
+    toy: Toy = False,
+    full: Full = False,
     labels: Annotated[
         str | None, typer.Option(help="How many images are labelled.", metavar="N,...", show_default=False)
     ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(help="Networks of each kind.", min=1, show_default=False)
-    ] = None,
+    seeds: Seeds = None,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -84,34 +78,17 @@ def swwae(
     seeds, methods and unpoolings. Several of it may work in one folder at the same time.
     """
     from maxtunnel.studies.swwae import study_swwae
-    from maxtunnel.studies.swwae_conclusions import learnt, verdict
-    from maxtunnel.studies.swwae_page import write_report
-    from maxtunnel.studies.swwae_tables import tabulate
+    from maxtunnel.studies.swwae_page import report_of
 
-    if toy and full:
-        raise ValueError("`toy` and `full` both say how large the study is: give one of them")
     check_targets(csv_file, latex_file)
     with progress() as on_progress:
         study = study_swwae(
-            data, out, set=set, size="toy" if toy else "full" if full else "small", labels=labels,
-            seeds=seeds, methods=methods, unpoolings=unpoolings, layout=layout, steps=steps, minutes=minutes,
-            l2rec=l2rec, l2m=l2m, dropout=dropout, learning_rate=learning_rate, batch=batch,
-            validate=validate, command=shlex.join(["maxtunnel", *sys.argv[1:]]), on_progress=on_progress,
+            data, out, set=set, size=study_size(toy, full), labels=labels, seeds=seeds, methods=methods,
+            unpoolings=unpoolings, layout=layout, steps=steps, minutes=minutes, l2rec=l2rec, l2m=l2m,
+            dropout=dropout, learning_rate=learning_rate, batch=batch, validate=validate,
+            command=command_line(), on_progress=on_progress,
         )  # fmt: skip
-    tables = tabulate(study)
-    for table in tables:
-        print_table(table)
-    write_tables(tables, csv_file, latex_file)
-    for sentence in (
-        *verdict(study),
-        *(text for number in study.grid.labels for text in learnt(study, number)),
-    ):
-        say(sentence)
-    if study.missing:
-        say(f"Not there yet, as another process is at them: {', '.join(study.missing)}")
-    if study.left_out:
-        say(f"Left out of the full study: {study.left_out}")
-    say(f"Report: {write_report(study)}")
+    show_study(report_of(study), csv_file, latex_file)
 
 
 def recon_dec(
@@ -139,10 +116,8 @@ def recon_dec(
         choices.VggInputs | None,
         typer.Option(help="What the VGG of a file was trained on; by default as usual for such files."),
     ] = None,
-    toy: Annotated[
-        bool, typer.Option("--toy", help="Seconds: shows that it works, answers nothing.")
-    ] = False,
-    full: Annotated[bool, typer.Option("--full", help="Hours: what an answer takes.")] = False,
+    toy: Toy = False,
+    full: Full = False,
     parts: Annotated[
         str | None,
         typer.Option(help="Some of depths, networks; or all.", metavar="NAME,...", show_default=False),
@@ -153,9 +128,7 @@ def recon_dec(
             help="Depths that are read, by the number of the pooling.", metavar="N,...", show_default=False
         ),
     ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(help="Networks of each kind.", min=1, show_default=False)
-    ] = None,
+    seeds: Seeds = None,
     side: Annotated[
         int | None,
         typer.Option(help="Photographs are warped to so many pixels a side.", min=8, show_default=False),
@@ -192,28 +165,233 @@ def recon_dec(
     at the same time.
     """
     from maxtunnel.studies.recon_dec import study_recon_dec
-    from maxtunnel.studies.recon_dec_conclusions import verdict
-    from maxtunnel.studies.recon_dec_page import write_report
-    from maxtunnel.studies.recon_dec_tables import tabulate
+    from maxtunnel.studies.recon_dec_page import report_of
 
-    if toy and full:
-        raise ValueError("`toy` and `full` both say how large the study is: give one of them")
     check_targets(csv_file, latex_file)
     with progress() as on_progress:
         study = study_recon_dec(
-            data, val, out, encoder=encoder, inputs=inputs,
-            size="toy" if toy else "full" if full else "small", parts=parts, levels=levels, seeds=seeds,
-            side=side, network=network, steps=steps, reader_steps=reader_steps, l2rec=l2rec, l2m=l2m,
-            seen=seen, held=held, command=shlex.join(["maxtunnel", *sys.argv[1:]]), on_progress=on_progress,
+            data, val, out, encoder=encoder, inputs=inputs, size=study_size(toy, full), parts=parts,
+            levels=levels, seeds=seeds, side=side, network=network, steps=steps, reader_steps=reader_steps,
+            l2rec=l2rec, l2m=l2m, seen=seen, held=held, command=command_line(), on_progress=on_progress,
         )  # fmt: skip
-    tables = tabulate(study)
-    for table in tables:
-        print_table(table)
-    write_tables(tables, csv_file, latex_file)
-    for sentence in verdict(study):
-        say(sentence)
-    if study.missing:
-        say(f"Not there yet, as another process is at them: {', '.join(study.missing)}")
-    if study.left_out:
-        say(f"Left out at this size: {study.left_out}. --full leaves out nothing.")
-    say(f"Report: {write_report(study)}")
+    show_study(report_of(study), csv_file, latex_file)
+
+
+def all_conv(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            help="CIFAR-10: its binary files, or train and test: folders of class folders, or stores.",
+            show_default=False,
+        ),
+    ],
+    toy: Toy = False,
+    full: Full = False,
+    bases: Annotated[
+        str | None, typer.Option(help="Some of A, B, C; or all.", metavar="NAME,...", show_default=False)
+    ] = None,
+    variants: Annotated[
+        str | None,
+        typer.Option(
+            help="Some of base, strided, convpool, all; all gives each.",
+            metavar="NAME,...",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Seeds = None,
+    places: Annotated[
+        str | None,
+        typer.Option(help="Where planes are halved, that are read.", metavar="N,...", show_default=False),
+    ] = None,
+    recipe: Annotated[
+        choices.RecipeName | None,
+        typer.Option(
+            help="How networks are trained; paper has 350 passes over the images.", show_default=False
+        ),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Filters of block 1; 96 as published.", min=1, show_default=False)
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of every network.", min=1, show_default=False)] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step.", min=1, show_default=False)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At its highest.", show_default=False)] = None,
+    reader_steps: Annotated[
+        int | None, typer.Option(help="Of every reader.", min=1, show_default=False)
+    ] = None,
+    seen: Annotated[
+        int | None, typer.Option(help="Images that readers are trained on.", min=1, show_default=False)
+    ] = None,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Mirror images, and shift them by up to 5 pixels.")
+    ] = False,
+    validate: Annotated[
+        bool,
+        typer.Option("--validate", help="Measure on training images held out; leave the test set alone."),
+    ] = False,
+    out: Out = Path("study"),
+    csv_file: CsvFile = None,
+    latex_file: LatexFile = None,
+) -> None:
+    """Networks with and without pooling: their errors, and what each gives away; write all-conv.html.
+
+    Takes minutes, with --full hours, or minutes on a GPU. Given again it goes on where it stopped. Several of
+    it may work in one folder at the same time.
+    """
+    from maxtunnel.studies.all_conv import study_all_conv
+    from maxtunnel.studies.all_conv_page import report_of
+
+    check_targets(csv_file, latex_file)
+    with progress() as on_progress:
+        study = study_all_conv(
+            data, out, size=study_size(toy, full), bases=bases, variants=variants, seeds=seeds, places=places,
+            recipe=recipe, width=width, steps=steps, batch=batch, learning_rate=learning_rate,
+            reader_steps=reader_steps, seen=seen, augment=augment, validate=validate,
+            command=command_line(), on_progress=on_progress,
+        )  # fmt: skip
+    show_study(report_of(study), csv_file, latex_file)
+
+
+def contours(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            help="BSDS500's folder data, in which images and groundTruth lie.",
+            show_default=False,
+        ),
+    ],
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            help="A VGG16 whose convolutions stay as they are; by default encoders are trained.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    inputs: Annotated[
+        choices.VggInputs | None,
+        typer.Option(help="What that VGG was trained on; by default as usual for such files."),
+    ] = None,
+    networks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of networks that were trained elsewhere, in files *KIND-SEED.safetensors.",
+            metavar="DIR",
+            show_default=False,
+        ),
+    ] = None,
+    toy: Toy = False,
+    full: Full = False,
+    seeds: Seeds = None,
+    width: Annotated[
+        int | None, typer.Option(help="Filters of the first stage; 64 in CEDN.", min=1, show_default=False)
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of every network.", min=1, show_default=False)] = None,
+    tested: Annotated[
+        int | None, typer.Option(help="Test photographs to measure on.", min=2, show_default=False)
+    ] = None,
+    thresholds: Annotated[
+        int | None,
+        typer.Option(help="At which contours are cut; 99 as usual.", min=2, show_default=False),
+    ] = None,
+    out: Out = Path("study"),
+    csv_file: CsvFile = None,
+    latex_file: LatexFile = None,
+) -> None:
+    """How much of the contours that a network draws comes through its switches; write contours.html.
+
+    Networks like CEDN are trained with and without switches, and read with others, on BSDS500. Takes minutes,
+    with --full hours. Given again it goes on where it stopped. Several of it may work in one folder at the
+    same time.
+    """
+    from maxtunnel.studies.contours import study_contours
+    from maxtunnel.studies.contours_page import report_of
+
+    check_targets(csv_file, latex_file)
+    with progress() as on_progress:
+        study = study_contours(
+            data, out, size=study_size(toy, full), seeds=seeds, encoder=encoder, inputs=inputs,
+            networks=networks, width=width, steps=steps, tested=tested, thresholds=thresholds,
+            command=command_line(), on_progress=on_progress,
+        )  # fmt: skip
+    show_study(report_of(study), csv_file, latex_file)
+
+
+def segmentation(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            help="CamVid's folder, with train.txt and test.txt; or that of Weizmann's horses, with rgb and "
+            "figure_ground.",
+            show_default=False,
+        ),
+    ],
+    set: Annotated[choices.SegmentationSetName, typer.Option(help="Which set it is.")] = "camvid",
+    toy: Toy = False,
+    full: Full = False,
+    seeds: Seeds = None,
+    network: Annotated[
+        choices.SegmentationNetworkName | None, typer.Option(help="What is trained.", show_default=False)
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            help="Filters of its first stage; of segnet-basic, of every layer.", min=1, show_default=False
+        ),
+    ] = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(help="What images are brought to: 480x360.", metavar="WxH", show_default=False),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of every network.", min=1, show_default=False)] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step.", min=1, show_default=False)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At its highest.", show_default=False)] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(help="How many of the test images to measure on.", min=2, show_default=False),
+    ] = None,
+    out: Out = Path("study"),
+    csv_file: CsvFile = None,
+    latex_file: LatexFile = None,
+) -> None:
+    """How much of a segmentation comes through the switches; write segmentation.html.
+
+    The same network is trained with known switches, fixed ones and none, and decoders on switches alone.
+    Takes minutes, with --full hours of a GPU. Given again it goes on where it stopped; a folder may get more
+    seeds. Several of it may work in one folder at the same time.
+    """
+    from maxtunnel.studies.segmentation import study_segmentation
+    from maxtunnel.studies.segmentation_page import report_of
+
+    check_targets(csv_file, latex_file)
+    with progress() as on_progress:
+        study = study_segmentation(
+            data, out, set=set, size=study_size(toy, full), seeds=seeds, network=network, width=width,
+            pixels=pixels, steps=steps, batch=batch, learning_rate=learning_rate, images=images,
+            command=command_line(), on_progress=on_progress,
+        )  # fmt: skip
+    show_study(report_of(study), csv_file, latex_file)
+
+
+def verdicts(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Of studies, or folders in which such folders lie.", metavar="DIR...", show_default=False
+        ),
+    ],
+    into: Annotated[
+        Path,
+        typer.Option(
+            help="Document in Markdown; its older section is replaced.", metavar="FILE", show_default=False
+        ),
+    ],
+) -> None:
+    """Put what studies found into a document, such as the claims that `reproduce` wrote."""
+    from maxtunnel.studies.verdicts import write_verdicts
+
+    for verdict in write_verdicts(folders, into):
+        say(verdict.title)
+    say(f"Verdicts: {into}")

@@ -116,23 +116,26 @@ def score(counts: Int64[Tensor, "n t 4"]) -> ContourScore:
     """The measures of a set of images, from the counts of each; ValueError where there are none."""
     if not len(counts):
         raise ValueError("no image: expected the counts of one at least")
-    each = _measure(counts)
-    best = each[..., 2].argmax(1)
-    total = _measure(counts.sum(0))
-    threshold, recall, precision, ods = _best_between(total)
-    chosen = _measure(counts[torch.arange(len(counts)), best].sum(0))
+    total = measure(counts.sum(0))
+    threshold, recall, precision, ods = best_between(total).tolist()
     return ContourScore(
         ods,
         threshold,
         precision,
         recall,
-        float(chosen[2]),
-        _area(total),
-        tuple(each[..., 2].amax(1).tolist()),
+        float(measure(best_of_each(counts).sum(0))[2]),
+        float(areas(total[None])),
+        tuple(measure(counts)[..., 2].amax(1).tolist()),
     )
 
 
-def _measure(counts: Int64[Tensor, "... 4"]) -> Float64[Tensor, "... 3"]:
+def best_of_each(counts: Int64[Tensor, "n t 4"]) -> Int64[Tensor, "n 4"]:
+    """The counts of each image at its own best threshold."""
+    best = measure(counts)[..., 2].argmax(1)
+    return counts[torch.arange(len(counts)), best]
+
+
+def measure(counts: Int64[Tensor, "... 4"]) -> Float64[Tensor, "... 3"]:
     """Recall, precision and their harmonic mean; 0 where there is nothing to divide by."""
     matched, all_true, right, found = counts.double().unbind(-1)
     return _with_f(matched / all_true.clamp(min=1), right / found.clamp(min=1))
@@ -143,25 +146,35 @@ def _with_f(recall: Float64[Tensor, "..."], precision: Float64[Tensor, "..."]) -
     return torch.stack([recall, precision, f], -1)
 
 
-def _best_between(total: Float64[Tensor, "t 3"]) -> tuple[float, float, float, float]:
-    """Threshold, recall, precision and F where F is largest, in hundred steps from threshold to threshold."""
-    at = thresholds_of(len(total))
+def best_between(total: Float64[Tensor, "... t 3"]) -> Float64[Tensor, "... 4"]:
+    """Threshold, recall, precision and F where F is largest, in hundred steps from threshold to threshold.
+
+    Args:
+        total: recall, precision and F at each threshold.
+    """
+    at = thresholds_of(total.shape[-2])[:, None].expand(*total.shape[:-1], 1)
     share = torch.linspace(0, 1, 100, dtype=torch.float64)[:, None, None]
-    line = torch.cat([at[:, None], total[:, :2]], 1)
-    between = (line[1:] * share + line[:-1] * (1 - share)).flatten(0, 1)
-    points = torch.cat([line, between])
-    f = _with_f(points[:, 1], points[:, 2])[:, 2]
-    threshold, recall, precision = points[int(f.argmax())].tolist()
-    return threshold, recall, precision, float(f.max())
+    line = torch.cat([at, total[..., :2]], -1)
+    before, after = line[..., None, :-1, :], line[..., None, 1:, :]
+    between = (after * share + before * (1 - share)).flatten(-3, -2)
+    points = torch.cat([line, between], -2)
+    points = torch.cat([points, _with_f(points[..., 1], points[..., 2])[..., 2:]], -1)
+    best = points[..., 3].argmax(-1)[..., None, None].expand(*points.shape[:-2], 1, 4)
+    return points.gather(-2, best)[..., 0, :]
 
 
-def _area(total: Float64[Tensor, "t 3"]) -> float:
-    """Area under precision over recall; what lies beyond the recalls that were reached counts as 0."""
-    recall, first = np.unique(total[:, 0].numpy(), return_index=True)
-    if len(recall) < 2:
-        return 0.0
-    precision = np.interp(np.arange(101) / 100, recall, total[:, 1].numpy()[first], left=0, right=0)
-    return float(precision.sum() / 100)
+def areas(totals: Float64[Tensor, "d t 3"]) -> Float64[Tensor, " d"]:
+    """Area under precision over recall; what lies beyond the recalls that were reached counts as 0.
+
+    Args:
+        totals: recall, precision and F at each threshold, of each set of images.
+    """
+    found = []
+    for total in totals.numpy():
+        recall, first = np.unique(total[:, 0], return_index=True)
+        reached = np.interp(np.arange(101) / 100, recall, total[first, 1], left=0, right=0)
+        found.append(float(reached.sum() / 100) if len(recall) > 1 else 0.0)
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def _matched(found: np.ndarray, annotation: np.ndarray, radius: float) -> np.ndarray:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 from maxtunnel.evaluation.intervals import Interval, bootstrap
 
@@ -124,6 +125,33 @@ def score(counts: PixelCounts, draws: int = 2000, seed: int = 0) -> Segmentation
 def per_image(counts: PixelCounts) -> Float64[Tensor, " n"]:
     """Mean IoU of every image by itself, over classes that are there or were found; NaN where all is void."""
     return mean_iou(torch.stack([counts.hits, counts.there, counts.found]).double().permute(0, 2, 1))
+
+
+def near_borders(
+    labels: UInt8[Tensor, "n h w"] | Int64[Tensor, "n h w"], band: int, void: int | None = None
+) -> Bool[Tensor, "n h w"]:
+    """Which pixels lie at most `band` pixels, along rows and columns, from one beside another class.
+
+    Borders with void are none. Source: Kohli, Ladicky, Torr 2009, "Robust Higher Order Potentials for
+    Enforcing Label Consistency", whose trimaps are bands of several widths; the square shape is ours.
+
+    Args:
+        labels: the class of each pixel, or void.
+        band: how far, in pixels, at least 1: the pixels on both sides of a border are 1 from it.
+        void: the label that is not counted; None where there is none.
+    """
+    labels = labels.long()
+    border = torch.zeros_like(labels, dtype=torch.bool)
+    for axis in (1, 2):
+        size = labels.shape[axis] - 1
+        one, other = labels.narrow(axis, 0, size), labels.narrow(axis, 1, size)
+        differ = one != other
+        if void is not None:
+            differ &= (one != void) & (other != void)
+        border.narrow(axis, 0, size).logical_or_(differ)
+        border.narrow(axis, 1, size).logical_or_(differ)
+    near = F.max_pool2d(border[:, None].float(), 2 * band - 1, 1, band - 1)[:, 0] > 0
+    return near if void is None else near & (labels != void)
 
 
 # Each takes hits, pixels there and pixels found, a column an image or a set of them.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from maxtunnel.web import inside, lab, markup, reconstruct
+from maxtunnel.web import dense, inside, lab, markup, reconstruct
 from maxtunnel.web.inputs import Limits
 from maxtunnel.web.results import Results
 from maxtunnel.web.uploads import Upload, read_upload
@@ -60,6 +60,10 @@ class Answers:
         return self._compute(
             lambda upload: inside.answer(upload, model, decoder, channel, self._limits), photograph
         )
+
+    def to_dense(self, photograph: object, _: object, network: object, other: object) -> str:
+        """The tab of networks that answer for every pixel; the page's own network has no say in it."""
+        return self._compute(lambda upload: dense.answer(upload, network, other, self._limits), photograph)
 
     @markup.with_notices
     def _compute(self, answer: Callable[..., str], *payloads: object) -> str:

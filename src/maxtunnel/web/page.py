@@ -5,9 +5,10 @@ from pathlib import Path
 from maxtunnel.data import photographs
 from maxtunnel.data.photographs import DEMO
 from maxtunnel.paper.readings import DECODERS
-from maxtunnel.web import frontier, lab, markup, reconstruct, table
+from maxtunnel.web import dense, frontier, lab, markup, reconstruct, table
 from maxtunnel.web.answers import CONCURRENT, Answers
 from maxtunnel.web.bounds import STRONG_SIDE
+from maxtunnel.web.dense_networks import offered_dense
 from maxtunnel.web.frame import SAMPLE, first_result, foot, head
 from maxtunnel.web.inputs import Limits
 from maxtunnel.web.networks import (
@@ -27,6 +28,7 @@ SECOND = "astronaut"
 WAITING = 100  # visitors who wait for an answer, at most
 
 RECONSTRUCT, LAB, INSIDE, TABLE = "Reconstruct", "Switch lab", "Inside", "Table II"
+DENSE = "Segment"
 
 
 def build(limits: Limits, folder: Path, results: Results) -> Component:
@@ -50,6 +52,8 @@ def build(limits: Limits, folder: Path, results: Results) -> Component:
                 _add_reconstruct(wiring, answers, limits)
                 _add_lab(wiring, answers)
                 _add_inside(wiring, answers)
+                if offered_dense():
+                    _add_dense(wiring, answers)
                 _add_table()
         _html(foot(limits))
     blocks.queue(max_size=WAITING, default_concurrency_limit=CONCURRENT, api_open=False)
@@ -123,6 +127,26 @@ def _add_inside(wiring: Wiring, answers: Answers) -> None:
     controls = [decoder, channel]
     events = [control.change for control in controls]
     wiring.answer_while_open(INSIDE, tab, answers.to_inside, controls, events, result)
+
+
+def _add_dense(wiring: Wiring, answers: Answers) -> None:
+    """What networks that answer for every pixel owe to the switches."""
+    import gradio as gr
+
+    with gr.Tab(DENSE) as tab:
+        with gr.Row():
+            network = gr.Dropdown(
+                choices=offered_dense(), value=offered_dense()[0], label="Network of this tab",
+                info="Classes, or contours, for every pixel.", elem_id="dense-network", min_width=240,
+            )  # fmt: skip
+            other = gr.Radio(
+                list(DEMO), value=SECOND, label="Another photograph, whose switches are read",
+                elem_id="dense-other", min_width=280,
+            )  # fmt: skip
+        result = _html(markup.hint("Computing…"), elem_id="dense")
+        _words(dense.EXPLANATION)
+    events = [network.change, other.change]
+    wiring.answer_while_open(DENSE, tab, answers.to_dense, [network, other], events, result)
 
 
 def _add_table() -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from maxtunnel.web.dense_networks import is_dense, offer_dense
 from maxtunnel.web.frame import looks
 from maxtunnel.web.gate import Application, Gate
 from maxtunnel.web.inputs import Limits
@@ -42,7 +43,8 @@ def serve(
         auth: `NAME:PASSWORD` that visitors must give.
         limits: of what is taken in.
         say: is told where the page is, and what to beware of.
-        networks: of files, offered beside those that ship (`networks.offer`).
+        networks: of files, offered beside those that ship (`networks.offer`); those that answer for every
+            pixel in a tab of their own (`dense_networks.offer_dense`).
 
     Raises:
         ValueError: Gradio is not installed, the port is taken, `auth` is no name and password, or a network
@@ -53,7 +55,9 @@ def serve(
     pair = None if auth is None else _split(auth)
     if find_spec("gradio") is None:
         raise ValueError("the page needs Gradio: pip install 'gradio>=6.31,<7'")
-    offer(networks)
+    dense = [file for file in networks if is_dense(file)]
+    offer([file for file in networks if file not in dense])
+    offer_dense(dense)
     with _listen(host, port) as listener, _folder() as folder:
         application = make(limits, folder, pair)
         shown = f"[{host}]" if ":" in host else host

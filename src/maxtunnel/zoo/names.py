@@ -17,12 +17,14 @@ from maxtunnel.data.folders import read_folder
 from maxtunnel.data.mean import mean_image
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import hash_encoder, hash_tensors, read_header
+from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.models.provenance import EncoderKind
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import DecoderKind, Resize, VggInputs
 from maxtunnel.support.files import FormatError
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.caffe import load_caffemodel, read_caffemodel
+from maxtunnel.zoo.dense_files import find_published
 from maxtunnel.zoo.foreign import refuse_foreign
 from maxtunnel.zoo.vgg import load_vgg
 
@@ -107,7 +109,7 @@ def load_decoder(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) 
 def untrained(model: str, architecture: Architecture, file: str | None = None) -> str:
     """That the decoder of `model` is untrained, and how to train one; `file`, if given, names its file."""
     return (
-        f"the decoder of {model} is untrained, as its encoder was imported: train one with "
+        f"the decoder of {model} is untrained, as its encoder came alone: train one with "
         f"maxtunnel train {architecture} --encoder {file or model}"
     )
 
@@ -231,12 +233,12 @@ def import_network(
     inputs: VggInputs | None = None,
     size: int = 128,
     on_progress: OnProgress = silent,
-) -> TunnelNetwork:
+) -> TunnelNetwork | DenseNetwork:
     """Store a network of another program as a file of ours.
 
     Args:
-        source: a snapshot of the paper's authors, or a file with a VGG, whose encoder alone is taken
-            (`zoo.vgg`).
+        source: a snapshot of the paper's authors, a `.caffemodel` of SegNet, DeconvNet or CEDN, or a file
+            with a VGG, whose encoder alone is taken (`zoo.vgg`).
         target: the file of ours.
         mean: for a snapshot, where its mean image comes from.
         inputs: for a VGG, what it was given.
@@ -249,6 +251,13 @@ def import_network(
     """
     if target.suffix != ".safetensors":
         raise ValueError(f"`target` is {target}, which is to hold a network: name it .safetensors")
+    dense = _published(source)
+    if dense is not None:
+        if inputs is not None or mean is not None:
+            name = "inputs" if inputs is not None else "mean"
+            raise ValueError(f"`{name}` is for other networks: {source} answers for every pixel")
+        dense.save(target)
+        return dense
     snapshot = source.suffix == ".caffemodel" and any(
         name.startswith("deconv") for name in read_caffemodel(source)
     )
@@ -262,3 +271,14 @@ def import_network(
         network = load_vgg(source, inputs)
     network.save(target)
     return network
+
+
+def _published(source: Path) -> DenseNetwork | None:
+    """A published network that answers for every pixel; None for any other, or what cannot be read as one."""
+    if source.suffix != ".caffemodel":
+        return None
+    try:
+        return find_published(source)
+    except FormatError:
+        # Layers of another kind: what else the file is, its own reader says.
+        return None

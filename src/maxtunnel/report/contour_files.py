@@ -1,0 +1,118 @@
+"""Photographs through a network that draws contours, to pictures of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from maxtunnel.evaluation.ridges import thin
+from maxtunnel.report.classes import class_sheet
+from maxtunnel.report.contours import lines, over
+from maxtunnel.report.dense_files import (
+    GIVEN,
+    SIDE,
+    Answered,
+    Skipped,
+    answer_files,
+    check_targets,
+    name_targets,
+    save_picture,
+)
+from maxtunnel.support.choices import DenseGiven, DenseShown
+from maxtunnel.support.files import check_folder
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.zoo.dense_files import load_dense
+
+_CLEAR = 0.5  # strength from which on a pixel counts as a contour in what is said of a picture
+
+
+def contour_files(
+    images: str | Path | Sequence[str | Path],
+    model: str | Path,
+    out: str | Path = ".",
+    switches: DenseShown = "known",
+    other: str | Path | None = None,
+    side: int = SIDE,
+    thick: bool = False,
+    strengths: bool = False,
+    force: bool = False,
+    on_progress: OnProgress = silent,
+) -> tuple[list[tuple[Path, str]], Skipped]:
+    """Draw the contours of photographs as `out`/NAME-contours.png: photograph, contours, both.
+
+    Args:
+        images: a file or a folder of them, or several.
+        model: what `load_dense` takes, of one answer a pixel.
+        out: folder for the pictures.
+        switches: what the decoder is given; `all` shows all of these.
+        other: the image whose switches `other` is; by default each image's is the next one that was given.
+        side: longest side in pixels that the network is given; larger photographs are shrunk.
+        thick: leave contours as wide as the network draws them; otherwise they are thinned (`ridges`).
+        strengths: write `out`/NAME-strength.png too: grey levels at the photograph's own size, 255 for the
+            strongest contour there can be.
+        force: replace pictures that another network made, and files that are no pictures of ours, too.
+        on_progress: told the files done and their total.
+
+    Returns:
+        The pictures with a line about each, and the unreadable images with the reason.
+
+    Raises:
+        FormatError: the network cannot be read, or the one image that was asked for.
+        ValueError: the network answers otherwise, there is no other image, or a picture would take the place
+            of what this network did not make.
+    """
+    check_folder(out)
+    network = load_dense(model)
+    classes = network.shape.classes
+    if classes > 1:
+        raise ValueError(f"{model} has {classes} answers a pixel, as for classes: take `maxtunnel segment`")
+    targets = name_targets(images, Path(out), "-contours")
+    also = [_beside(target) for _, target in targets] if strengths else []
+    note = check_targets([*(target for _, target in targets), *also], network, force)
+    written: list[tuple[Path, str]] = []
+    skipped: Skipped = []
+    for target, found in answer_files(network, targets, switches, other, side, skipped, on_progress):
+        drawn = {given: _strength(answers, thick) for given, answers in found.answers.items()}
+        save_picture(target, _draw(found, drawn), note)
+        first = next(iter(drawn.values()))
+        written.append((target, f"{float((first >= _CLEAR).double().mean()):.1%} of the pixels are contours"))
+        if strengths:
+            save_picture(_beside(target), _grey(found, thick), note)
+            written.append((_beside(target), "strength of each pixel"))
+    return written, skipped
+
+
+def _strength(answers: Float[Tensor, "1 h w"], thick: bool) -> Float[Tensor, "h w"]:
+    strength = answers[0].sigmoid()
+    return strength if thick else thin(strength)
+
+
+def _draw(found: Answered, drawn: dict[DenseGiven, Tensor]) -> Image.Image:
+    """The sheet of one photograph."""
+    pictures = [("photograph", found.pixels)]
+    if len(drawn) == 1:
+        [(given, strength)] = drawn.items()
+        pictures += [
+            (f"contours: {GIVEN[given]}", lines(strength)), ("both", over(strength, found.pixels)),
+        ]  # fmt: skip
+    else:
+        pictures += [(GIVEN[given], lines(strength)) for given, strength in drawn.items()]
+    return class_sheet(pictures, (), 1)
+
+
+def _grey(found: Answered, thick: bool) -> Image.Image:
+    """The strengths at the photograph's own size: brought to it first, and thinned then."""
+    answers = next(iter(found.answers.values()))
+    size = (found.whole.shape[1], found.whole.shape[2])
+    wide = F.interpolate(answers[None].sigmoid(), size, mode="bilinear", align_corners=False)[0, 0]
+    strength = wide if thick else thin(wide)
+    return Image.fromarray((255 * strength).round().to(torch.uint8).numpy())
+
+
+def _beside(target: Path) -> Path:
+    """Where the strengths of a picture lie."""
+    return target.with_name(target.name.replace("-contours", "-strength"))

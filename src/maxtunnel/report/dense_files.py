@@ -1,0 +1,261 @@
+"""Photographs through a network that answers for every pixel, to pictures of what it says."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from maxtunnel.codec.replacement import NOTE
+from maxtunnel.data.dense import resize_labels
+from maxtunnel.data.folders import list_images
+from maxtunnel.data.images import read_image, resize, to_float
+from maxtunnel.models.checkpoint import hash_tensors
+from maxtunnel.models.dense import DenseNetwork
+from maxtunnel.report.classes import class_colours, class_names, class_sheet, colour, overlay
+from maxtunnel.support.choices import DenseGiven, DenseShown
+from maxtunnel.support.files import FormatError, FreeNames, check_folder, replacing
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.zoo.dense_files import load_dense
+
+SIDE = 480  # longest side that a network is given: that of CamVid's images, in pixels
+GIVEN: dict[DenseGiven, str] = {
+    "known": "its own switches",
+    "fixed": "fixed switches",
+    "other": "another image's switches",
+    "constant": "its switches, no features",
+}
+Skipped = list[tuple[Path, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """A photograph and what a network says of it.
+
+    Attributes:
+        whole: its pixels.
+        pixels: what the network was given: the same, or shrunk.
+        answers: before any softmax or sigmoid, by what the decoder was given.
+    """
+
+    whole: UInt8[Tensor, "3 H W"]
+    pixels: UInt8[Tensor, "3 h w"]
+    answers: dict[DenseGiven, Float[Tensor, "classes h w"]]
+
+
+def segment_files(
+    images: str | Path | Sequence[str | Path],
+    model: str | Path,
+    out: str | Path = ".",
+    switches: DenseShown = "known",
+    other: str | Path | None = None,
+    side: int = SIDE,
+    masks: bool = False,
+    force: bool = False,
+    on_progress: OnProgress = silent,
+) -> tuple[list[tuple[Path, str]], Skipped]:
+    """Draw the classes of photographs as `out`/NAME-classes.png: photograph, classes, both, and a legend.
+
+    Args:
+        images: a file or a folder of them, or several.
+        model: what `load_dense` takes, of two classes at least.
+        out: folder for the pictures.
+        switches: what the decoder is given; `all` shows all of these.
+        other: the image whose switches `other` is; by default each image's is the next one that was given.
+        side: longest side in pixels that the network is given; larger photographs are shrunk.
+        masks: write `out`/NAME-mask.png too: the number of each pixel's class, at the photograph's own size,
+            in the colours of the classes.
+        force: replace pictures that another network made, and files that are no pictures of ours, too.
+        on_progress: told the files done and their total.
+
+    Returns:
+        The pictures with a line about each, and the unreadable images with the reason.
+
+    Raises:
+        FormatError: the network cannot be read, or the one image that was asked for.
+        ValueError: the network answers otherwise, there is no other image, or a picture would take the place
+            of what this network did not make.
+    """
+    check_folder(out)
+    network = load_dense(model)
+    classes = network.shape.classes
+    if classes < 2:
+        raise ValueError(f"{model} has one answer a pixel, as for contours: take `maxtunnel contours`")
+    targets = name_targets(images, Path(out), "-classes")
+    also = [_beside(target) for _, target in targets] if masks else []
+    note = check_targets([*(target for _, target in targets), *also], network, force)
+    written: list[tuple[Path, str]] = []
+    skipped: Skipped = []
+    for target, found in answer_files(network, targets, switches, other, side, skipped, on_progress):
+        said = {given: answers.argmax(0) for given, answers in found.answers.items()}
+        save_picture(target, _draw(found.pixels, said, classes), note)
+        first = next(iter(said.values()))
+        written.append((target, _shares(first, classes)))
+        if masks:
+            save_picture(_beside(target), _mask(first, found.whole, classes), note)
+            written.append((_beside(target), "class of each pixel"))
+    return written, skipped
+
+
+def name_targets(images: str | Path | Sequence[str | Path], out: Path, label: str) -> list[tuple[Path, Path]]:
+    """Each file to read, with the picture in `out` to write: its name and the label, none of them twice.
+
+    Raises:
+        FormatError: there is no file to read.
+    """
+    paths = [Path(images)] if isinstance(images, str | Path) else [Path(each) for each in images]
+    names = FreeNames()
+    found = [
+        (file, out / f"{names.take(file.stem + label)}.png")
+        for path in paths
+        for file in (list_images(path) if path.is_dir() else [path])
+    ]
+    if not found:
+        raise FormatError(f"{', '.join(map(str, paths))} has no image files: give images, or folders of them")
+    return found
+
+
+def check_targets(targets: Sequence[Path], network: DenseNetwork, force: bool) -> str:
+    """What pictures are to say of the network that made them.
+
+    Raises:
+        ValueError: one is there that says otherwise, or nothing, and `force` is not set.
+    """
+    note = hash_tensors(network.state_dict())
+    for path in targets:
+        if not force and path.exists() and _made_by(path) != note:
+            raise ValueError(
+                f"{path} is there, and was not made by this network: name another folder (`out`), or replace "
+                "it all the same (`force`)"
+            )
+    return note
+
+
+def answer_files(
+    network: DenseNetwork,
+    targets: Sequence[tuple[Path, Path]],
+    switches: DenseShown,
+    other: str | Path | None,
+    side: int,
+    skipped: Skipped,
+    on_progress: OnProgress = silent,
+) -> Iterator[tuple[Path, Answered]]:
+    """What a network says of each file that can be read; the others are added to `skipped`.
+
+    Args:
+        network: answers.
+        targets: see `name_targets`.
+        switches, other, side: see `segment_files`.
+        skipped: is added to.
+        on_progress: told the files done and their total.
+
+    Raises:
+        FormatError: one file alone was asked for, and it cannot be read; or the other image cannot.
+        ValueError: one file alone was asked for, and is too small; or there is no other image.
+    """
+    if network.shape.channels != 3:
+        raise ValueError(f"`model` takes images of {network.shape.channels} channels: expected 3, for colour")
+    if side < 1:
+        raise ValueError(f"`side` is {side}: expected at least 1 pixel")
+    shown = get_args(DenseGiven) if switches == "all" else (switches,)
+    files = [file for file, _ in targets]
+    if other is None and len(files) < 2 and "other" in shown:
+        if switches == "other":
+            raise ValueError("`switches` other needs another image: give it (`other`), or two images")
+        shown = tuple(given for given in shown if given != "other")
+    # Before any picture: what cannot be read would be said of each.
+    given_other = None if other is None else read_image(other)
+    for number, (file, target) in enumerate(targets):
+        try:
+            whole, beside = read_image(file), given_other
+            if beside is None and "other" in shown:
+                beside = read_image(files[(number + 1) % len(files)])
+            yield target, _answer(network, whole, beside, shown, side)
+        except ValueError as error:
+            if len(files) == 1:
+                raise
+            skipped.append((file, str(error) if isinstance(error, FormatError) else f"{file}: {error}"))
+        on_progress("images", number + 1, len(targets), "")
+
+
+def save_picture(path: Path, picture: Image.Image, note: str) -> None:
+    """Write a PNG file in one step that says what network made it."""
+    texts = PngInfo()
+    texts.add_text(NOTE, note)
+    with replacing(path) as temporary:
+        picture.save(temporary, format="PNG", pnginfo=texts)
+
+
+def _answer(
+    network: DenseNetwork, whole: Tensor, beside: Tensor | None, shown: Sequence[DenseGiven], side: int
+) -> Answered:
+    pixels = shrink(whole, side)
+    image, size = to_float(pixels)[None], (pixels.shape[1], pixels.shape[2])
+    network.shape.sizes(size)
+    answers: dict[DenseGiven, Tensor] = {}
+    for given in shown:
+        others = None
+        if given == "other" and beside is not None:
+            others = to_float(resize(beside, size, "antialias"))[None]
+        said = network.answer(image, what=given != "constant", where=given != "fixed", switches_of=others)
+        answers[given] = said[0].cpu()
+    return Answered(whole, pixels, answers)
+
+
+def shrink(pixels: UInt8[Tensor, "3 H W"], side: int) -> UInt8[Tensor, "3 h w"]:
+    """The pixels, their longer side at most `side`, the aspect ratio kept as near as whole pixels allow."""
+    height, width = pixels.shape[1:]
+    share = side / max(height, width)
+    if share >= 1:
+        return pixels
+    return resize(pixels, (max(1, round(share * height)), max(1, round(share * width))), "antialias")
+
+
+def _draw(pixels: Tensor, said: dict[DenseGiven, Tensor], classes: int) -> Image.Image:
+    """The sheet of one photograph."""
+    shown = sorted({int(each) for labels in said.values() for each in labels.unique()})
+    pictures = [("photograph", pixels)]
+    if len(said) == 1:
+        [(given, labels)] = said.items()
+        pictures += [
+            (f"classes: {GIVEN[given]}", colour(labels, classes)),
+            ("both", overlay(pixels, labels, classes)),
+        ]
+    else:
+        pictures += [(GIVEN[given], colour(labels, classes)) for given, labels in said.items()]
+    return class_sheet(pictures, shown, classes)
+
+
+def _mask(labels: Tensor, whole: Tensor, classes: int) -> Image.Image:
+    numbers = resize_labels(labels[None].to(torch.uint8), (whole.shape[1], whole.shape[2]))[0]
+    picture = Image.fromarray(numbers.numpy())
+    picture.putpalette(class_colours(classes).flatten().tolist())
+    return picture
+
+
+def _shares(labels: Tensor, classes: int) -> str:
+    """The classes that are found most, in words."""
+    counts = torch.bincount(labels.flatten(), minlength=classes)
+    names = class_names(classes)
+    order = counts.argsort(descending=True, stable=True)[:3].tolist()
+    return ", ".join(f"{names[n]} {counts[n] / labels.numel():.0%}" for n in order if counts[n])
+
+
+def _beside(target: Path) -> Path:
+    """Where the mask of a picture lies."""
+    return target.with_name(target.name.replace("-classes", "-mask"))
+
+
+def _made_by(path: Path) -> str | None:
+    """What a picture says of the network that made it; None where it does not, or is none."""
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            found = picture.info.get(NOTE)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    return found if isinstance(found, str) else None

@@ -1,0 +1,86 @@
+"""Files to networks that answer for every pixel: ours, and those that Caffe wrote of the published ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from maxtunnel.models.cedn import cedn
+from maxtunnel.models.deconvnet import deconvnet
+from maxtunnel.models.dense import DenseNetwork
+from maxtunnel.models.dense_file import DENSE
+from maxtunnel.models.segnet import segnet, segnet_basic
+from maxtunnel.support.files import FormatError
+from maxtunnel.zoo.dense import read_convolutions, take_caffemodel
+from maxtunnel.zoo.foreign import refuse_foreign
+
+_KINDS: tuple[Callable[[int, int, int], DenseNetwork], ...] = (
+    lambda classes, width, side: segnet(classes, width),
+    lambda classes, width, side: segnet_basic(classes, width),
+    lambda classes, width, side: deconvnet(classes, width, side=side),
+    lambda classes, width, side: cedn(width, side=side),
+)
+_VGG = 13  # convolutions
+
+
+def load_dense(model: str | Path) -> DenseNetwork:
+    """The network in a file that `DenseNetwork.save` wrote, or in the `.caffemodel` of a published one.
+
+    Of a `.caffemodel` the shapes of its convolutions say whether it is SegNet, SegNet-Basic, DeconvNet or
+    CEDN, how wide, and of how many classes.
+
+    Raises:
+        FormatError: there is no such file, it is damaged, or of another kind.
+    """
+    path = Path(model)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise FormatError(
+            f"{model} {what}: give the file of a network that answers for every pixel, such as `study` "
+            "keeps in runs, or a .caffemodel of SegNet, DeconvNet or CEDN"
+        )
+    if path.suffix == ".caffemodel":
+        network = find_published(path)
+        if network is None:
+            raise FormatError(
+                f"{path} has other layers than SegNet, SegNet-Basic, DeconvNet and CEDN have, of whatever "
+                "width: give a file of one of these"
+            )
+        return network
+    if DENSE.holds(path):
+        return DenseNetwork.load(path)
+    refuse_foreign(path)
+    raise FormatError(
+        f"{path} is no network that answers for every pixel: give one that `study segmentation` or `study "
+        "contours` trained; those that rebuild photographs are for `reconstruct`"
+    )
+
+
+def find_published(path: str | Path) -> DenseNetwork | None:
+    """SegNet, SegNet-Basic, DeconvNet or CEDN with the weights of a `.caffemodel`; None where it is none.
+
+    Raises:
+        FormatError: the file is damaged, or has layers that none of them has.
+    """
+    found = read_convolutions(path)
+    if not found:
+        return None
+    classes, width = len(found[-1].bias), len(found[0].bias)
+    # Behind VGG's thirteen stands the one layer of DeconvNet and CEDN whose side may be another.
+    sizes = classes, width, found[_VGG].weight.shape[-1] if len(found) > _VGG else 1
+    for make in _KINDS:
+        if _shapes(make, *sizes) == [tuple(each.weight.shape) for each in found]:
+            return take_caffemodel(make(*sizes), path)
+    return None
+
+
+def _shapes(
+    make: Callable[[int, int, int], DenseNetwork], classes: int, width: int, side: int
+) -> list[tuple[int, ...]]:
+    """Of the weights of a kind's layers; none where there is no network of these sizes."""
+    try:
+        # Nothing is allocated for a network that the file may not be of.
+        with torch.device("meta"):
+            return [tuple(layer.weight.shape) for layer in make(classes, width, side).layers]
+    except ValueError:
+        return []
