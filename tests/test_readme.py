@@ -26,19 +26,24 @@ def recorded(name):
     return f"{STRONG[name].rmse:.4f}" if name in MEASURED else "–"
 
 
-def test_the_readme_has_both_decoders_of_the_same_switches():
-    pairs = [row for row in rows("README.md", FOUND) if len(row) == 4]
-    assert [f"{row[0]}-strong" for row in pairs] == list(STRONG)
-    for name, bits, paper, strong in pairs:
-        assert bits == f"{FOUND[name].bits_per_pixel:.4g}"
-        assert paper == f"{FOUND[name].rmse:.4f}"
-        assert strong == recorded(f"{name}-strong")
+def test_the_readme_has_both_decoders_of_the_same_switches_and_learned_ones():
+    filters = {name.removesuffix("-strong").removesuffix("-learned") for name in FOUND}
+    found = [row for row in rows("README.md", filters) if len(row) == 5]
+    told = {f"{name}-strong" for name, _, _, strong, _ in found if strong}
+    told |= {f"{name}-learned" for name, *_, learned in found if learned}
+    assert told == set(STRONG)
+    for name, bits, paper, strong, learned in found:
+        assert bits == f"{FOUND[f'{name}-learned' if learned else name].bits_per_pixel:.4g}"
+        assert paper == (f"{FOUND[name].rmse:.4f}" if paper else "")
+        assert strong == (recorded(f"{name}-strong") if strong else "")
+        assert learned == (recorded(f"{name}-learned") if learned else "")
 
 
 def test_quality_md_has_the_strong_decoders_at_every_size():
     at_128, elsewhere = ([row for row in rows("docs/quality.md", FOUND) if len(row) == n] for n in (6, 4))
     assert {row[0] for row in at_128} == set(FOUND)
-    assert {row[0] for row in elsewhere} >= {*STRONG, *(name.removesuffix("-strong") for name in STRONG)}
+    pairs = [name for name in STRONG if name.endswith("-strong")]
+    assert {row[0] for row in elsewhere} >= {*pairs, *(name.removesuffix("-strong") for name in pairs)}
     for name, _, rmse, interval, *_ in at_128:
         assert rmse == (recorded(name) if name in STRONG else f"{FOUND[name].rmse:.4f}")
         assert (interval == "–") == (rmse == "–")

@@ -3,10 +3,10 @@
 #
 #     PHOTOGRAPHS=imagenette/train VAL=imagenette/val tools/learned.sh OUT [PART...]
 #
-# From a checkout, with the PyTorch that is there; PYTHON names another interpreter, MINUTES what a network that ships
-# is trained for (1.5), POINT what a point of the frontier is (0.5). Every network goes to OUT, in half precision, as
-# soon as it is done, with its metrics beside it; one that is there already is left alone, so that the same command
-# goes on after an interruption. Without PARTs all of them run: ship, rate, frontier.
+# From a checkout, with the PyTorch that is there; PYTHON names another interpreter, STEPS how many steps of 64 what ships
+# is trained for (4250, a minute on an H200), POINT the minutes of a point of the frontier (0.5). Every network goes to
+# OUT, in half precision, as soon as it is done, with its metrics beside it; one that is there already is left alone, so
+# that the same command goes on after an interruption. Without PARTs all of them run: ship, rate, frontier.
 set -u
 
 if [ $# -eq 0 ] || [ -z "$1" ] || [ -z "${PHOTOGRAPHS:-}" ] || [ -z "${VAL:-}" ]; then
@@ -24,7 +24,7 @@ cd "$(dirname "$0")/.." || exit 2
 python=${PYTHON:-python3}
 [ -x .venv/bin/python ] && python=${PYTHON:-.venv/bin/python}
 export PYTHONPATH=src PYTHONUNBUFFERED=1
-minutes=${MINUTES:-1.5} point=${POINT:-0.5} width=${WIDTH:-112}
+steps=${STEPS:-4250} point=${POINT:-0.5} width=${WIDTH:-64}
 mkdir -p "$out"
 runs=$(mktemp -d)
 trap 'rm -r "$runs"' EXIT
@@ -66,9 +66,9 @@ learned() {
 
 # Under 0.5 bits, then at two budgets of Table II.
 part_ship() {
-    learned 8-8-8-learned 8-8-8+linear+inside64 --minutes "$minutes"
-    learned 16-16-16-learned 16-16-16+linear+inside64 --minutes "$minutes"
-    learned 2-2-2-learned 2-2-2+linear+inside64 --minutes "$minutes"
+    learned 8-8-8-learned 8-8-8+linear+inside64 --steps "$steps"
+    learned 16-16-16-learned 16-16-16+linear+inside64 --steps "$steps"
+    learned 2-2-2-learned 2-2-2+linear+inside64 --steps "$steps"
     # What each change brings, one by one.
     learned 8-8-8-published 8-8-8 --minutes "$point"
     learned 8-8-8-linear 8-8-8+linear --minutes "$point"

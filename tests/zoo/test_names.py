@@ -51,6 +51,10 @@ def test_shipped_random_encoders_are_those_of_their_seeds():
     assert seeds == dict.fromkeys(seeds, 0) | {"6-12-24": 4}
 
 
+def test_all_networks_that_ship_are_small_enough_together():
+    assert sum(file.stat().st_size for file in WEIGHTS.iterdir()) < 45e6
+
+
 def test_shipped_networks_name_no_folder_of_a_machine():
     for path in WEIGHTS.iterdir():
         assert b"/home" not in path.read_bytes()
