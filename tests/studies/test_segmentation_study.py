@@ -79,8 +79,7 @@ def test_the_command_trains_measures_and_reports(tmp_path, streets):
     kept["found"]["known"] = kept["found"]["known"] | {"near_hits": kept["found"]["known"]["near_there"]}
     row.write_text(json.dumps(kept))
     text = call(*asked)
-    line = next(line for line in text.splitlines() if line.startswith("fixed switches"))
-    assert "100.0%" in line
+    assert any("100.0%" in line for line in text.splitlines() if line.startswith("fixed switches"))
 
 
 @pytest.mark.parametrize(

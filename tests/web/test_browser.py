@@ -11,9 +11,9 @@ from maxtunnel.codec import loads
 from maxtunnel.data.images import read_image, to_float, to_uint8
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.web.page import PHOTOGRAPHS
-from maxtunnel.zoo.names import load, shipped
+from maxtunnel.zoo.names import load, shipped, shipped_architecture
 
-ENCODERS = [name.removesuffix("-pretrained") for name in shipped() if not name.endswith("-strong")]
+ENCODERS = [str(shipped_architecture(name)) for name in shipped() if not name.endswith("-strong")]
 pytestmark = pytest.mark.usefixtures("one_thread")
 LEFT, RIGHT = "#reconstruction .mt-left", "#reconstruction .mt-right"
 STRONG = "#reconstruction .mt-row figure:nth-child(2) .mt-right"

@@ -17,6 +17,7 @@ from maxtunnel.web.networks import level_label, network
 from maxtunnel.zoo.names import list_shipped, shipped
 
 ENCODERS = [name for name in shipped() if not name.endswith("-strong")]
+LEARNED = [name for name in ENCODERS if name.endswith("-learned")]
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -35,8 +36,9 @@ def test_only_what_ships_is_offered():
 
 def test_a_strong_decoder_is_one_of_the_same_switches():
     strong = [name for name in shipped() if name not in ENCODERS]
-    assert [networks.strong_of(name) for name in ENCODERS if networks.strong_of(name)] == strong
-    for name in filter(networks.strong_of, ENCODERS):
+    pairs = [name for name in ENCODERS if networks.strong_of(name) and name not in LEARNED]
+    assert [networks.strong_of(name) for name in pairs] == strong
+    for name in pairs:
         paper, other = networks.reader(name, "mirrored"), networks.reader(name, "strong")
         assert other.strong_width is not None
         assert other.identity() == paper.identity() == networks.network(name).identity()
@@ -46,12 +48,21 @@ def test_a_strong_decoder_is_one_of_the_same_switches():
         networks.reader("sing", "strong")
 
 
+def test_a_learned_encoder_has_the_decoder_that_learned_with_it():
+    for name in LEARNED:
+        assert networks.decoders_of(name) == ("strong",)
+        assert networks.reader(name, "strong") is networks.network(name)
+        with pytest.raises(ValueError, match=f"{name} learned with the strong decoder alone"):
+            networks.reader(name, "mirrored")
+
+
 def test_the_chooser_has_both_errors_in_one_entry():
     errors = {entry.name: f"{entry.rmse:.3f}" for entry in list_shipped()}
     for text, name in networks.options():
         strong = networks.strong_of(name)
         assert text.startswith(f"{name} ")
-        assert text.endswith(f", {errors[name]} / {errors[strong]}" if strong else f", {errors[name]}")
+        both = strong not in (None, name)
+        assert text.endswith(f", {errors[name]} / {errors[strong]}" if both else f" bits, {errors[name]}")
 
 
 def test_the_table_shows_what_models_lists():
@@ -64,12 +75,13 @@ def test_the_table_shows_what_models_lists():
     rows = {line.shipped.name: row for line, row in zip(table.lines(), rows_of(html), strict=True)}
     errors = {entry.name: f"{entry.rmse:.4f}" for entry in list_shipped()}
     for name, cells in rows.items():
-        assert cells[4:6] == [errors[name], errors.get(f"{name}-strong", "–")]
+        own, strong = errors[name], errors.get(f"{name}-strong", "–")
+        assert cells[4:6] == (["–", own] if name in LEARNED else [own, strong])
     assert html.count("<tr>") == 1 + len(ENCODERS) + 1
     assert f">{networks.MEAN_RMSE:.4f}<" in html
     # A mark for each network of ours and of the paper's, and one or two of each in the legend.
-    assert html.count("mt-filled") == len(ENCODERS) + 2
-    assert html.count("mt-strong") == len(shipped()) - len(ENCODERS) + 1
+    assert html.count("mt-filled") == len(ENCODERS) - len(LEARNED) + 2
+    assert html.count("mt-strong") == len(shipped()) - len(ENCODERS) + len(LEARNED) + 1
     assert html.count("mt-hollow") == len(ROWS) + 2
     assert "ours on 3,925 photographs of imagenette/val" in table.explanation()
 
@@ -84,7 +96,7 @@ def test_the_mean_image_errs_as_the_table_says(shared):
     folder = shared / "data" / "imagenette" / "val"
     if not folder.is_dir():
         pytest.skip(f"no photographs in {folder}")
-    means = [network(name).mean for name in shipped()]
+    means = [network(name).mean for name in shipped() if name not in LEARNED]
     assert all(torch.equal(mean, means[0]) for mean in means)
     some = sorted(path for path in folder.rglob("*") if path.is_file())[::40]
     images = [to_float(resize(read_image(path), (128, 128))) for path in some]

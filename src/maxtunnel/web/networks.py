@@ -1,8 +1,9 @@
 """The networks that the page offers: those that ship, each read once, and those of files (`offer`).
 
 A visitor chooses an encoder, by the name of the network that has the paper's decoder; a strong decoder of the
-same switches ships for some. A network of a file has the decoder that its file holds, or none where that was
-never trained.
+same switches ships for some. An encoder that learned through its switches has the strong decoder that learned
+with it, and no other. A network of a file has the decoder that its file holds, or none where that was never
+trained.
 """
 
 import threading
@@ -18,8 +19,9 @@ from maxtunnel.support.choices import DecoderKind
 from maxtunnel.web.inputs import choose, printable
 from maxtunnel.zoo.names import Shipped, find_shipped, list_shipped, load, shipped, untrained
 
-# Of the mean image that all shipped networks carry, on what their own errors were measured on: the 3,925
-# photographs of imagenette/val, warped to 128x128 without antialiasing. A test measures it on some of them.
+# Of the mean image that all shipped networks carry whose encoders did not learn with their decoders, on what
+# their own errors were measured on: the 3,925 photographs of imagenette/val, warped to 128x128 without
+# antialiasing. A test measures it on some of them.
 MEAN_RMSE = 0.2827
 # Of a network of a file: its multiplications a pixel, in those of the largest that ships (VGG16 has 3.6 times
 # as many, VGG19 4.6), its levels, and the channels of a strong decoder (those that ship have 112).
@@ -113,11 +115,16 @@ def decoders_of(name: str) -> tuple[DecoderKind, ...]:
     """The kinds of decoder that this page has for the switches of `name`."""
     if name in _offered:
         return _offered[name].decoders
-    return ("mirrored",) if strong_of(name) is None else ("mirrored", "strong")
+    strong = strong_of(name)
+    if strong == name:
+        return ("strong",)
+    return ("mirrored",) if strong is None else ("mirrored", "strong")
 
 
 def strong_of(name: str) -> str | None:
     """The name of the network that reads the switches of `name` with a strong decoder; None if none ships."""
+    if name.endswith("-learned") and name in shipped():
+        return name
     strong = f"{name}-strong"
     return strong if strong in shipped() else None
 
@@ -138,9 +145,11 @@ def reader(name: object, decoder: object) -> TunnelNetwork:
 
 def without_decoder(name: str) -> str:
     """Why this page lacks a decoder for the switches of `name`, of which it has at most one."""
+    kinds = decoders_of(name)
     if name not in _offered:
-        return no_strong(name)
-    kinds = _offered[name].decoders
+        return (
+            no_strong(name) if kinds == ("mirrored",) else f"{name} learned with {DECODERS['strong']} alone"
+        )
     if not kinds:
         return untrained(name, network(name).architecture, "FILE")
     return f"the file of {name} holds {DECODERS[kinds[0]]} alone"
@@ -153,8 +162,8 @@ def no_strong(name: str) -> str:
 
 
 def encoders() -> list[Shipped]:
-    """The networks with the paper's decoder, fewest switches first: one for every encoder that ships."""
-    return [entry for entry in list_shipped() if entry.decoder == "mirrored"]
+    """A network for every encoder that ships, with the paper's decoder if it has one; fewest bits first."""
+    return [entry for entry in list_shipped() if entry.decoder == "mirrored" or entry.encoder == "learned"]
 
 
 @cache
@@ -177,7 +186,7 @@ def options() -> list[tuple[str, str]]:
     shown = []
     for entry in encoders():
         strong = strong_of(entry.name)
-        beside = "" if strong is None else f" / {found[strong].rmse:.3f}"
+        beside = "" if strong in (None, entry.name) else f" / {found[str(strong)].rmse:.3f}"
         text = f"{entry.name}   {entry.bits_per_pixel:.4g} bits, {entry.rmse:.3f}{beside}"
         shown.append((text, entry.name))
     for name, each in _offered.items():

@@ -14,21 +14,22 @@ _BEFORE, _AFTER = 1.6, 1.2
 _ASIDE = 1.04  # marks of equal bits: ours to the left by this factor, the paper's to the right
 _COLUMNS = (
     ("network", "Filters per block, outermost first", ""),
-    ("encoder", "Random, or pretrained for classification", ""),
+    ("encoder", "Random, pretrained for classification, or learned with its decoder", ""),
     ("bits", "Nominal: two a switch, per pixel and colour channel", "mt-number"),
     ("stored", "Of a switch file without loss, where it was measured", "mt-number"),
     ("RMSE", "Of the paper's decoder as trained for this package; lower is better", "mt-number"),
     ("RMSE, strong", "Of the strong decoder of the same switches, where one ships", "mt-number"),
     ("RMSE, paper", "In Table II, on the paper's own photographs", "mt-number"),
-    ("parameters", "Of encoder and the paper's decoder", "mt-number"),
+    ("parameters", "Of the encoder and its decoder, the paper's where it has that one", "mt-number"),
 )
 _EXPLANATION = """
 More filters mean more switches and a better picture: the error falls as the bits rise. The *mean image*, in
 the last row, is what is painted without any switch. The *strong* decoder is given the same switches as the
 paper's, and reads all levels before it draws anything: what the paper's fails to paint may be in the
-switches. *Random* encoders were never trained; *pretrained* ones learnt to tell classes apart first. The
-paper's numbers were measured on photographs of ImageNet,
-ours on {measured_on}{strong}; so compare the order of the networks rather than single digits.
+switches. *Random* encoders were never trained; *pretrained* ones learnt to tell classes apart first;
+*learned* ones learnt, with a strong decoder, what to tell it. The paper's numbers were measured on
+photographs of ImageNet, ours on {measured_on}{strong}; so compare the order of the networks rather than
+single digits.
 Bits are per pixel and colour channel at 128×128. Marks of equal bits are set a little apart. Press a column's
 head to sort by it.
 """
@@ -39,8 +40,8 @@ class Line:
     """An encoder that ships.
 
     Attributes:
-        shipped: the network with the paper's decoder.
-        strong: that with a strong one; None where none ships.
+        shipped: the network with the paper's decoder, or where the encoder learned, with its own.
+        strong: that with a strong one, which may be the same; None where none ships.
         paper_rmse: what the paper says of its like; None where Table II has no such row.
     """
 
@@ -52,6 +53,11 @@ class Line:
     def pretrained(self) -> bool:
         """Whether its encoder was pretrained."""
         return self.shipped.encoder == "pretrained"
+
+    @property
+    def rmse(self) -> float | None:
+        """What the paper's decoder reaches; None where the encoder has learned with another."""
+        return self.shipped.rmse if self.shipped.decoder == "mirrored" else None
 
 
 def lines() -> list[Line]:
@@ -99,10 +105,10 @@ def _cells(line: Line) -> list[Cell]:
     entry = line.shipped
     return [
         Cell(str(entry.architecture), key=sum(entry.architecture.widths)),
-        Cell("pretrained" if line.pretrained else "random"),
+        Cell(entry.encoder),
         number(entry.bits_per_pixel, ".4g"),
         number(entry.stored_bits_per_pixel, ".3f"),
-        number(entry.rmse, ".4f", classes="mt-best"),
+        number(line.rmse, ".4f", classes="mt-best"),
         number(None if line.strong is None else line.strong.rmse, ".4f", classes="mt-read"),
         number(line.paper_rmse, ".4f"),
         number(entry.parameters, ",d"),
@@ -126,9 +132,12 @@ def _plot(found: list[Line]) -> Html:
     for line in found:
         entry = line.shipped
         place = x(entry.bits_per_pixel / _ASIDE), y(entry.rmse)
-        marks.append(_mark(*place, line.pretrained, "mt-filled", _told(entry)))
         if line.strong is not None:
             marks.append(_diamond(place[0], y(line.strong.rmse), _told(line.strong)))
+        if line.rmse is None:
+            marks.append(svg.text(place[0] + 9, place[1] + 12, entry.name, "start"))
+            continue
+        marks.append(_mark(*place, line.pretrained, "mt-filled", _told(entry)))
         if not line.pretrained:
             down = -3 if _is_upper(line, found) else 12
             marks.append(svg.text(place[0] - 9, place[1] + down, entry.name, "end"))
@@ -145,7 +154,7 @@ def _is_upper(line: Line, found: list[Line]) -> bool:
     """Whether no random network of as many bits lies above: its name then stands above its mark."""
     bits = line.shipped.bits_per_pixel
     return line.shipped.rmse == max(
-        other.shipped.rmse for other in found if not other.pretrained and other.shipped.bits_per_pixel == bits
+        other.rmse or 0.0 for other in found if not other.pretrained and other.shipped.bits_per_pixel == bits
     )
 
 
@@ -165,7 +174,7 @@ def _legend() -> Html:
     entries = (
         (_mark(7.0, 7.0, False, "mt-filled"), "ours, random encoder"),
         (_mark(7.0, 7.0, True, "mt-filled"), "ours, pretrained encoder"),
-        (_diamond(7.0, 7.0), "ours, strong decoder of the same switches"),
+        (_diamond(7.0, 7.0), "ours, strong decoder"),
         (_mark(7.0, 7.0, False, "mt-hollow"), "paper, random encoder"),
         (_mark(7.0, 7.0, True, "mt-hollow"), "paper, pretrained encoder"),
     )
