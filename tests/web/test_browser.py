@@ -182,13 +182,17 @@ def test_the_table_is_sorted_by_any_column(screen):
     rows = page.locator(".mt-table tbody tr")
     shown = [row.split("\t")[0] for row in rows.all_inner_texts()]
     assert shown == [*ENCODERS, "mean image"]
-    errors = [float(cell) for cell in page.locator(".mt-table .mt-best").all_inner_texts()]
+
+    def measured():
+        """Without the encoders that have no such decoder."""
+        return [float(cell) for cell in page.locator(".mt-table .mt-best").all_inner_texts() if cell != "–"]
+
+    errors = measured()
     head = page.locator(".mt-table thead button", has_text=re.compile("^RMSE$"))
     for reverse in (False, True):
         head.focus()
         page.keyboard.press("Enter")
-        now = [float(cell) for cell in page.locator(".mt-table .mt-best").all_inner_texts()]
-        assert now == sorted(errors, reverse=reverse)
+        assert measured() == sorted(errors, reverse=reverse)
 
 
 def test_what_was_not_measured_stays_at_the_end_of_the_table(screen):
