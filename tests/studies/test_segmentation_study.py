@@ -78,8 +78,10 @@ def test_the_command_trains_measures_and_reports(tmp_path, streets):
     kept = json.loads(row.read_text())
     kept["found"]["known"] = kept["found"]["known"] | {"near_hits": kept["found"]["known"]["near_there"]}
     row.write_text(json.dumps(kept))
-    text = call(*asked)
-    assert any("100.0%" in line for line in text.splitlines() if line.startswith("fixed switches"))
+    again = tmp_path / "again.csv"
+    call(*asked, "--csv", again)
+    fixed = next(row for row in again.read_text().splitlines() if row.startswith("fixed switches,"))
+    assert "1.0" in fixed.split(",")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,11 @@ from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.web.page import PHOTOGRAPHS
 from maxtunnel.zoo.names import load, shipped, shipped_architecture
 
-ENCODERS = [str(shipped_architecture(name)) for name in shipped() if not name.endswith("-strong")]
+ENCODERS = [
+    "-".join(map(str, shipped_architecture(name).widths))
+    for name in shipped()
+    if not name.endswith("-strong")
+]
 pytestmark = pytest.mark.usefixtures("one_thread")
 LEFT, RIGHT = "#reconstruction .mt-left", "#reconstruction .mt-right"
 STRONG = "#reconstruction .mt-row figure:nth-child(2) .mt-right"

@@ -157,7 +157,7 @@ def without_decoder(name: str) -> str:
 
 def no_strong(name: str) -> str:
     """That no strong decoder ships for the switches of `name`, and for which there is one."""
-    others = [entry.name for entry in encoders() if strong_of(entry.name)]
+    others = [entry.name for entry in encoders() if strong_of(entry.name) not in (None, entry.name)]
     return f"no strong decoder ships for the switches of {name}, only for those of {', '.join(others)}"
 
 

@@ -104,7 +104,7 @@ def _mean_cells() -> list[Cell]:
 def _cells(line: Line) -> list[Cell]:
     entry = line.shipped
     return [
-        Cell(str(entry.architecture), key=sum(entry.architecture.widths)),
+        Cell("-".join(map(str, entry.architecture.widths)), key=sum(entry.architecture.widths)),
         Cell(entry.encoder),
         number(entry.bits_per_pixel, ".4g"),
         number(entry.stored_bits_per_pixel, ".3f"),
