@@ -268,16 +268,10 @@ class AdaptiveDeconv(nn.Module):
     @classmethod
     def load(cls, path: str | Path) -> "AdaptiveDeconv":
         """Read a file that `save` wrote; FormatError for any other."""
-        settings, tensors = ADAPTIVE.read(path)
-        try:
-            with torch.device("meta"):
-                network = cls(settings)
-            network.load_state_dict(
-                {name: _channels_last(tensor) for name, tensor in tensors.items()}, assign=True
-            )
-        except (ValueError, RuntimeError) as error:
-            raise ADAPTIVE.damaged(path, error) from None
-        return network.requires_grad_(True)
+        network = ADAPTIVE.load(path, cls)
+        for filters in network.parameters():
+            filters.data = _channels_last(filters.data)
+        return network
 
 
 def unit_length(filters: Float[Tensor, "b c k k"]) -> Float[Tensor, "b c k k"]:

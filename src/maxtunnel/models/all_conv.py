@@ -237,15 +237,9 @@ class AllConv(nn.Module):
     @classmethod
     def load(cls, path: str | Path) -> "AllConv":
         """Read a file that `save` wrote; FormatError for any other."""
-        found, tensors = SAVED.read(path)
-        try:
-            # Nothing is allocated for what the settings claim: shapes are compared on the meta device.
-            with torch.device("meta"):
-                network = cls(found.base, found.variant, found.width, found.channels, found.classes)
-            network.load_state_dict(tensors, assign=True)
-        except (ValueError, RuntimeError) as error:
-            raise SAVED.damaged(path, error) from None
-        return network.requires_grad_(True)
+        return SAVED.load(
+            path, lambda found: cls(found.base, found.variant, found.width, found.channels, found.classes)
+        )
 
 
 def _convolved(size: Pair, layer: Layer) -> Pair:

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from maxtunnel.data.camvid import read_camvid
-from maxtunnel.data.dense import DenseSet, median_frequency, resize_labels
+from maxtunnel.data.dense import DenseSet, balance_classes, resize_labels
 from maxtunnel.data.folders import evenly_spaced
 from maxtunnel.data.horses import read_horses
 from maxtunnel.data.images import resize
@@ -94,13 +94,7 @@ def fingerprint(parts: Parts) -> str:
 
 def balance(parts: Parts) -> Float[Tensor, " classes"]:
     """Weights by median frequency over the images that are trained on; 0 for a class that is in none."""
-    classes = len(parts.class_names)
-    counts = torch.stack([torch.bincount(mask.flatten(), minlength=256) for mask in parts.trained.masks])
-    counts = counts[:, :classes]
-    there = counts.sum(0) > 0
-    weights = torch.zeros(classes)
-    weights[there] = median_frequency(counts[:, there]).float()
-    return weights
+    return balance_classes(parts.trained.masks, len(parts.class_names))
 
 
 def usual(parts: Parts) -> UInt8[Tensor, "h w"]:
