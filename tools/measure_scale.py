@@ -89,9 +89,8 @@ def encode(count: int) -> None:
             print(f"encode {count:,}, {words}: {1000 * each:.3f} ms of processor time a file", flush=True)
 
 
-def memory(source: Path, count: int) -> None:
-    """Print the most memory held while all is listed, named and cut, and manifests are written and read."""
-    before, began = held_memory() or 0, time.process_time()
+def list_all(source: Path, count: int) -> None:
+    """List, name and cut so many photographs, and write and read the manifests that they get."""
     sources = find_sources([source])
     names = name_all(sources)
     bunches = cut_bunches(sources, names, 1000)
@@ -110,6 +109,12 @@ def memory(source: Path, count: int) -> None:
     )
     kept = manifest.save(source.parent / "manifest.json")
     assert Manifest.load(source.parent / "manifest.json") == kept
+
+
+def memory(source: Path, count: int) -> None:
+    """Print the most memory held by `list_all`."""
+    before, began = held_memory() or 0, time.process_time()
+    list_all(source, count)
     peak = (held_memory(peak=True) or 0) / 2**20
     print(
         f"memory {source.name} {count:,}: {peak:,.0f} MiB at most, {before / 2**20:,.0f} before; "

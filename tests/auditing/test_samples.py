@@ -10,7 +10,7 @@ from torch import nn
 from maxtunnel.auditing import Target
 from maxtunnel.auditing.loading import load_target
 from maxtunnel.auditing.origin import hash_of_weights
-from maxtunnel.auditing.samples import Again, sample
+from maxtunnel.auditing.samples import Again, _load_again, sample
 from maxtunnel.data.batches import PIECE
 from maxtunnel.switches.capture import capture
 from maxtunnel.switches.codes import SwitchCode
@@ -88,3 +88,17 @@ def test_parts_and_pieces_carry_no_more_than_their_own_photographs(tmp_path):
     parts, templates = zip(*sizes, strict=True)
     assert max(parts) < pixels[:PIECE].numel() + 2000
     assert max(templates) < 2 * pixels[0].numel() // 4 + 4000
+
+
+def test_workers_run_the_model_where_they_are_told_to(tmp_path):
+    (tmp_path / "model.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def build():\n"
+        "    torch.manual_seed(0)\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2))\n"
+    )
+    name = f"{tmp_path / 'model.py'}:build"
+    hashed = hash_of_weights(load_target(name).model)
+    for device in ("cpu", "meta"):
+        again = Again(name, None, None, hashed, device)
+        assert {weight.device.type for weight in _load_again(again).model.parameters()} == {device}

@@ -2,6 +2,7 @@
 
 import runpy
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 
 from maxtunnel.benchmark import costs as costs_module
 from maxtunnel.benchmark.costs import KEPT_AS, SHIPPED, STAGES, Costs, measure_costs
-from maxtunnel.benchmark.plan import describe, make_plan, tabulate
+from maxtunnel.benchmark.plan import BITS_IMAGES, describe, make_plan, tabulate
 from maxtunnel.benchmark.ways import shape_of
+from maxtunnel.evaluation.comparison import evaluate_models
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
@@ -19,7 +21,7 @@ from tools.command_line import here, refuse
 COSTS = Costs(
     processor="abacus", cores=2, versions={"torch": "2"}, date="2026-01-01", model="8-8-8", data="few",
     photographs=6, pixels=50_000.0, size=128, parameters=1000, start_seconds=3.6,
-    milliseconds=dict(zip(STAGES, (2.0, 1.0, 0.5, 8.0, 0.5, 30.0, 20.0, 1.0), strict=True)),
+    milliseconds=dict(zip(STAGES, (2.0, 1.0, 0.5, 8.0, 0.5, 30.0, 20.0, 60.0, 1.0), strict=True)),
     bytes={"file": 10_000.0, "store": 49_152.0, "packed": 5_000.0, "entropy": 3_000.0},
 )  # fmt: skip
 
@@ -41,6 +43,18 @@ def test_hours_disk_and_network_follow_from_the_costs_of_one_photograph():
     assert half.hours - 0.001 == pytest.approx((prepare.hours - 0.001) / 2)
     # A day of two cores is 172,800 s: a billion at 10.5 ms take 61 such days.
     assert make_plan(COSTS, 1e9).works[1].nodes_a_day == 61
+
+
+def test_an_evaluation_measures_stored_bits_of_so_many_photographs_and_no_more():
+    assert signature(evaluate_models).parameters["bits_images"].default == BITS_IMAGES
+    for images, bits in ((1e6, 200 * 0.06), (50.0, 50 * 0.06)):
+        plan = make_plan(COSTS, images, nodes=5)
+        works = {work.name: work for work in plan.works}
+        assert f"{bits:.1f} s more, for the stored bits of {min(200, images):.0f}" in " ".join(describe(plan))
+        assert works["prepare"].fixed_seconds == 3.6
+        assert works["evaluate a store"].fixed_seconds == pytest.approx(3.6 + bits)
+        # 20 ms each, on ten cores; what is spent once is not shared.
+        assert works["evaluate a store"].hours == pytest.approx((images * 0.002 + 3.6 + bits) / 3600)
 
 
 def test_larger_photographs_cost_more_where_they_are_taken_at_their_own_size():

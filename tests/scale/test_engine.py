@@ -2,12 +2,19 @@
 
 import socket
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 
-from maxtunnel.scale.cluster import start_engine
+from maxtunnel.auditing.samples import Again
+from maxtunnel.codec.rows import Encoder
+from maxtunnel.data import prepare
+from maxtunnel.evaluation.rows import Meter
+from maxtunnel.paper.jobs import Runner
+from maxtunnel.scale.cluster import RETRIES, start_engine
 from maxtunnel.support.parts import here
+from tools import command_line
 
 
 def test_this_process_is_an_engine():
@@ -32,7 +39,8 @@ class FakeRay:
     """As much of Ray as an engine asks for, on one node with one GPU."""
 
     def __init__(self):
-        self.told, self.connected = [], False
+        self.told, self.connected, self.options = [], False, {}
+        self.resources = {"CPU": 2.0, "GPU": 1.0}
 
     def is_initialized(self):
         return self.connected
@@ -46,12 +54,13 @@ class FakeRay:
         self.connected = False
 
     def nodes(self):
-        return [{"Alive": alive, "Resources": {"CPU": 2.0, "GPU": 1.0}} for alive in (True, True, False)]
+        return [{"Alive": alive, "Resources": self.resources} for alive in (True, True, False)]
 
     def cluster_resources(self):
-        return {"CPU": 4.0, "GPU": 2.0}
+        return {name: 2 * value for name, value in self.resources.items()}
 
     def remote(self, **options):
+        self.options = options
         return lambda work: SimpleNamespace(options=lambda **names: self.Task(self))
 
     def put(self, work):
@@ -90,6 +99,26 @@ def test_gpus_are_counted_a_node(fake):
     assert fake.told == ["init", "shutdown"]
     with start_engine("ray", gpus=1.0):
         pass
+
+
+@pytest.mark.parametrize(
+    ("gpus", "node", "whole_node", "options"),
+    [
+        (0.0, {"CPU": 8.0}, False, {"num_cpus": 1.0, "num_gpus": 0.0, "max_calls": 0}),
+        (0.0, {"CPU": 8.0, "GPU": 4.0}, True, {"num_cpus": 8.0, "num_gpus": 0.0}),
+        (1.0, {"CPU": 8.0, "GPU": 1.0}, True, {"num_cpus": 8.0, "num_gpus": 1.0, "max_calls": 0}),
+        (1.0, {"CPU": 9.0, "GPU": 4.0}, True, {"num_cpus": 2.0, "num_gpus": 1.0}),
+        (0.1, {"CPU": 20.0, "GPU": 1.0}, True, {"num_cpus": 2.0, "num_gpus": 0.1, "max_calls": 0}),
+        (0.5, {"CPU": 3.0, "GPU": 2.0}, True, {"num_cpus": 1.0, "num_gpus": 0.5}),
+        (1.0, {"CPU": 8.0, "GPU": 2.0}, False, {"num_cpus": 1.0, "num_gpus": 1.0}),
+    ],
+)
+def test_what_a_part_takes_of_a_node(fake, gpus, node, whole_node, options):
+    """A process is kept, by `max_calls`, only where each of its parts must get the same GPU."""
+    fake.resources = node
+    with start_engine("ray", gpus=gpus) as spread:
+        assert list(spread(str.upper, "ab", whole_node)) == [(0, "A"), (1, "B")]
+    assert fake.options == {**options, "max_retries": RETRIES}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
@@ -134,3 +163,51 @@ def test_where_nobody_answers_is_said_at_once(fake):
         ):
             pass
     assert "init" not in fake.told
+
+
+AUDIT = ["--size", 16, "--steps", 1, "--decoder", "mirrored", "--width", 4]
+
+
+class Seen(Exception):
+    """What was to be tried was asked for."""
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("arguments", "work", "device"),
+    [
+        (["encode", "photographs", "--model", "8-8-8"], Encoder, "cuda"),
+        (["evaluate", "8-8-8", "--data", "photographs", "--size", 16], Meter, "cuda"),
+        (["audit", "8-8-8", "--data", "photographs", *AUDIT], Again, "cuda"),
+        # A training takes the GPU that it sees.
+        (
+            ["reproduce", "--train", "train", "--test", "test", "--only", "8-8-8", "--out", "out"],
+            Runner,
+            None,
+        ),
+    ],
+)
+def test_every_command_with_gpus_takes_them_and_uses_them(
+    arguments, work, device, photographs_folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    if work is Runner:
+        prepare(photographs_folder / "class0", "train", size=16)
+        prepare(photographs_folder / "class1", "test", size=16)
+    for number in range(12, 90):
+        (photographs_folder / f"{number}.png").symlink_to(photographs_folder / "class0" / "00.png")
+    asked = []
+
+    def spread(work, parts, whole_node=False):
+        asked.append((type(work), getattr(work, "device", None)))
+        raise Seen
+
+    def start(engine, ray_address, gpus):
+        asked.append((engine, ray_address, gpus))
+        return nullcontext(spread)
+
+    for module in ("photographs", "networks", "audit", "paper"):
+        monkeypatch.setattr(f"maxtunnel.commands.{module}.start_engine", start)
+    with pytest.raises(Seen):
+        command_line.call(*arguments, "--engine", "ray", "--gpus", 0.5)
+    assert asked == [("ray", None, 0.5), (work, device)]

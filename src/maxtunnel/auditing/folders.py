@@ -37,6 +37,7 @@ def audit_folder(
     resume: bool = False,
     command: str = "",
     spread: Spread = here,
+    device: str = "cpu",
     on_progress: OnProgress = silent,
 ) -> tuple[AuditResult, Path, Skipped]:
     """`audit` a model by name on a folder of photographs, and write the report.
@@ -56,6 +57,7 @@ def audit_folder(
         resume: go on with the decoders of an audit in `out` that was interrupted.
         command: the command line, for the report.
         spread: captures the photographs; the workers of an engine load `target` anew.
+        device: where these workers run the model.
         on_progress: told of reading, of every capture and of every training.
 
     Returns:
@@ -105,6 +107,7 @@ def audit_folder(
         origin=Origin(command, target, str(data), str(holdout or ""), resize, preprocess or ""),
         shelf=shelf,
         spread=spread,
+        device=device,
         read=(len(images) + len(skipped), None if held is None else len(held) + len(skipped_held)),
     )
     return result, write_report(result, out), (*skipped, *skipped_held)

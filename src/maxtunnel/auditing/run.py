@@ -50,6 +50,7 @@ def audit(
     shelf: Shelf = NO_SHELF,
     read: tuple[int, int | None] | None = None,
     spread: Spread = here,
+    device: str = "cpu",
 ) -> AuditResult:
     """Attack the pooling switches of a model with decoders of its own shape, and say what came through.
 
@@ -70,6 +71,7 @@ def audit(
         shelf: keeps the decoders.
         read: how many files were read for `images` and for `holdout`, for a later audit that goes on.
         spread: captures the photographs; the workers of an engine load the model that `origin` names.
+        device: where these workers run the model.
 
     Raises:
         NoSwitches: the model has no 2-d max pooling.
@@ -89,7 +91,8 @@ def audit(
     seen, held = split(images, holdout, config.seed)
     if speed is None:
         speed = measure_speed(target, seen, config, TRYING * budget.seconds)
-    run = _Run(target, facts, budget, speed, origin, shelf, read or (None, None), on_progress, spread)
+    counts = read or (None, None)
+    run = _Run(target, facts, budget, speed, origin, shelf, counts, on_progress, spread, device)
     return run(seen, held, metric, metric_seconds)
 
 
@@ -107,8 +110,9 @@ class _Run:
         read: tuple[int | None, int | None],
         on_progress: OnProgress,
         spread: Spread = here,
+        device: str = "cpu",
     ) -> None:
-        self.spread = spread
+        self.spread, self.device = spread, device
         self.target, self.facts, self.budget, self.speed = target, facts, budget, speed
         self.origin, self.shelf, self.read, self.on_progress = origin, shelf, read, on_progress
         self.weights = hash_of_weights(target.model)
@@ -154,7 +158,8 @@ class _Run:
             trained, held, most, most_held = earlier.trained, earlier.held, float("inf"), float("inf")
         origin, again = self.origin, None
         if self.spread is not here and origin.model:
-            again = Again(origin.model, origin.preprocess or None, self.target.levels, self.weights)
+            preprocess, levels = origin.preprocess or None, self.target.levels
+            again = Again(origin.model, preprocess, levels, self.weights, self.device)
         seen = sample(
             self.target,
             to_train[:trained],

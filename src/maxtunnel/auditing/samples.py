@@ -137,12 +137,14 @@ class Again:
         text, preprocess: what `load_target` takes.
         levels: as of `Target`.
         weights: hash of the model's weights, which must be the same everywhere.
+        device: where the model runs; what it gives comes back to the CPU.
     """
 
     text: str
     preprocess: str | None
     levels: tuple[int, ...] | None
     weights: str
+    device: str = "cpu"
 
     def __call__(self, pixels: UInt8[Tensor, "n 3 h w"]) -> "_Piece":
         """The fields of `Samples` for a few photographs."""
@@ -158,6 +160,8 @@ def _load_again(again: Again) -> Target:
             f"{again.text} has other weights in each process: give one that loads its weights from a file, "
             "or seeds what draws them"
         )
+    if again.device != "cpu":
+        target.model.to(again.device)
     return target
 
 

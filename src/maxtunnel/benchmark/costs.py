@@ -18,13 +18,13 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from maxtunnel.benchmark.ways import KEPT, build, shape_of
-from maxtunnel.codec import dumps
+from maxtunnel.benchmark.ways import KEPT, SIDE, build, shape_of
+from maxtunnel.codec import dumps, stored_bits
 from maxtunnel.data.folders import evenly_spaced, list_images
 from maxtunnel.data.images import read_image, to_float
 from maxtunnel.data.images import resize as warp
 from maxtunnel.data.store import write_shard
-from maxtunnel.evaluation.metrics import measure
+from maxtunnel.evaluation.rows import Album, Handful, Meter
 from maxtunnel.models import tiling
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import Coding
@@ -32,13 +32,15 @@ from maxtunnel.support.files import FormatError, one_line, replacing
 from maxtunnel.support.machine import processor, versions
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.support.records import from_json, to_json
+from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.zoo.names import load
 
 SHIPPED = Path(__file__).with_name("costs.json")
 BATCH = 16  # photographs of a training step of one process
+MEASURED = 32  # photographs of 128x128 that `evaluate` takes at a time
 # Photographs, and steps, of which the times are not looked at; and steps that are timed.
 WARM_UP, STEPS = 3, 40
-STAGES = ("read", "warp", "store", "switches", "packed", "entropy", "measure", "step")
+STAGES = ("read", "warp", "store", "switches", "packed", "entropy", "measure", "bits", "step")
 # Seconds after which processes no longer wait for one that has failed.
 PATIENCE = 600
 KEPT_AS = ("file", "store", "packed", "entropy")
@@ -59,8 +61,9 @@ class Costs:
         parameters: that a training of the decoder changes.
         milliseconds: processor time of `read` (a file decoded), `warp` (to the size of a store), `store`
             (written and hashed), `switches` (of a photograph at its own size), `packed` and `entropy` (its
-            switch file), `measure` (rebuilt at the size of a store, with RMSE, PSNR and SSIM), and `step` (of
-            training at 128x128, switches kept, in batches of 16).
+            switch file), `measure` (by `evaluate`, at the size of a store), `bits` (the stored bits of its
+            switches at that size, which only some photographs of an evaluation get), and `step` (of training
+            at 128x128, switches kept, in batches of 16).
         bytes: of its `file`, of its pixels in a `store`, of its switch file, `packed` and `entropy`.
         start_seconds: processor time from the start of a process until it has its network.
     """
@@ -207,17 +210,19 @@ def _take(network: TunnelNetwork, files: Sequence[Path], size: int) -> _Found:
         code = timed("switches", partial(tiling.encode, network, photograph))
         for coding in get_args(Coding):
             sizes[coding] += len(timed(coding, partial(dumps, code, network, coding))) / len(files)
-        timed("measure", partial(_rebuild, network, torch.from_numpy(square[number : number + 1])))
         sizes["file"] += file.stat().st_size / len(files)
         pixels += photograph[0].numel() / len(files)
+    meter = Meter((network,), size, "bilinear", max(1, min(MEASURED, MEASURED * SIDE**2 // size**2)))
+    for some in torch.from_numpy(square).split(meter.batch):
+        timed("measure", partial(meter, Handful(0, Album(some), ())))
+        timed("bits", partial(stored_bits, _encode(network, some), network))
     sizes["store"] = timed("store", partial(_store, square, files)) / len(files)
     return _Found(times, sizes, pixels, 0.0)
 
 
 @torch.no_grad()
-def _rebuild(network: TunnelNetwork, pixels: UInt8[Tensor, "1 3 s s"]) -> None:
-    images = to_float(pixels)
-    measure(network.reconstruct(images), images)
+def _encode(network: TunnelNetwork, pixels: UInt8[Tensor, "n 3 s s"]) -> SwitchCode:
+    return network.encode(to_float(pixels))
 
 
 def _store(pixels: UInt8[np.ndarray, "n 3 s s"], files: Sequence[Path]) -> int:

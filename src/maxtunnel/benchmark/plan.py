@@ -17,6 +17,8 @@ WORKS = {
     "evaluate a store": (("measure",), "store", None),
     "train, one pass": (("step",), "store", None),
 }
+# `evaluate` measures the stored bits of so many photographs at most, one after the other.
+BITS_IMAGES = 200
 # These are done to a photograph at its own size.
 BY_PIXELS = ("read", "warp", "switches", "packed", "entropy", "file")
 
@@ -28,6 +30,8 @@ class Work:
     Attributes:
         name: of the work.
         milliseconds: processor time a photograph.
+        fixed_seconds: that are spent once, however many processors there are: the start of a process, and of
+            `evaluate` the stored bits of some photographs.
         hours: on all nodes together, from the start of the first process on.
         nodes_a_day: nodes that do it in a day.
         read, written: bytes in all.
@@ -36,6 +40,7 @@ class Work:
 
     name: str
     milliseconds: float
+    fixed_seconds: float
     hours: float
     nodes_a_day: int
     read: float
@@ -98,11 +103,13 @@ def make_plan(
     for name, (stages, read, written) in WORKS.items():
         each = sum(times[stage] for stage in stages)
         core_hours = images * each / 1e3 / HOUR
-        hours = core_hours / (nodes * cores) + costs.start_seconds / HOUR
+        coded = min(images, BITS_IMAGES) if "measure" in stages else 0
+        fixed = costs.start_seconds + coded * times["bits"] / 1e3
+        hours = core_hours / (nodes * cores) + fixed / HOUR
         came, made = images * sizes[read], images * sizes[written] if written else 0.0
         works.append(
             Work(
-                name, each, hours, math.ceil(core_hours / (cores * DAY)), came, made,
+                name, each, fixed, hours, math.ceil(core_hours / (cores * DAY)), came, made,
                 (came + made) / nodes / (hours * HOUR),
             )
         )  # fmt: skip
@@ -144,6 +151,11 @@ def describe(plan: Plan) -> Iterator[str]:
         f"Measured on {costs.processor}, {costs.cores} cores, {costs.date}, with {costs.model}: "
         f"{costs.photographs:,} photographs of {costs.data}, of {costs.pixels:,.0f} pixels on average, "
         f"{costs.size}x{costs.size} in a store, torch {costs.versions.get('torch', '?')}."
+    )
+    once = max(work.fixed_seconds for work in plan.works) - costs.start_seconds
+    yield (
+        f"Hours hold {costs.start_seconds:.1f} s for the start of a process, those of an evaluation "
+        f"{once:.1f} s more, for the stored bits of {min(plan.images, BITS_IMAGES):,.0f} photographs."
     )
     if plan.pixels != costs.pixels:
         yield f"For {plan.pixels:,.0f} pixels a photograph: files, switches and their times in proportion."

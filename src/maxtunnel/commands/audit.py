@@ -12,6 +12,7 @@ from maxtunnel.commands.measuring import planned_progress, refuse_both
 from maxtunnel.commands.options import (
     Data,
     Engine,
+    Gpus,
     Holdout,
     Levels,
     Out,
@@ -73,6 +74,7 @@ def audit(
     ] = False,
     engine: Engine = "here",
     ray_address: RayAddress = None,
+    gpus: Gpus = 0.0,
 ) -> None:
     """Measure what the pooling indices of your model give away; write audit.html and audit.json.
 
@@ -86,7 +88,7 @@ def audit(
     numbers = None if levels is None else parse_numbers(levels)
     minutes = DEFAULTS.minutes if minutes is None else minutes
     config = AuditConfig(minutes, steps, mitigations, numbers, width=width, seed=seed, decoder=decoder)
-    with planned_progress(target) as on_progress, start_engine(engine, ray_address) as spread:
+    with planned_progress(target) as on_progress, start_engine(engine, ray_address, gpus) as spread:
         result, page, skipped = audit_folder(
             target,
             data,
@@ -99,6 +101,7 @@ def audit(
             metric=metric,
             resume=resume,
             spread=spread,
+            device="cuda" if gpus else "cpu",
             command=shlex.join(["maxtunnel", *sys.argv[1:]]),
             on_progress=on_progress,
         )

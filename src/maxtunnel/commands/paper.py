@@ -11,6 +11,7 @@ from maxtunnel.commands.console import progress, say
 from maxtunnel.commands.options import (
     CsvFile,
     Engine,
+    Gpus,
     Labels,
     LatexFile,
     Out,
@@ -70,6 +71,7 @@ def reproduce(
     latex_file: LatexFile = None,
     engine: Engine = "here",
     ray_address: RayAddress = None,
+    gpus: Gpus = 0.0,
 ) -> None:
     """Re-measure the paper: Table II, figures and claims in one page. Goes on where it was stopped."""
     from maxtunnel.paper import Reproduction
@@ -93,7 +95,7 @@ def reproduce(
         seed=seed,
         command=shlex.join(["maxtunnel", *sys.argv[1:]]),
     )
-    with progress() as on_progress, start_engine(engine, ray_address) as spread:
+    with progress() as on_progress, start_engine(engine, ray_address, gpus) as spread:
         report, table = reproduce_paper(asked, on_progress, say, spread)
     printed = tabulate_table2(table)
     print_table(printed)

@@ -271,7 +271,8 @@ def do_all(
         on_progress: told the progress of each run, and of all together the seconds that have passed and those
             that it will be in the end, going by the pace so far.
         announce: told where the end has moved far from what was said before.
-        spread: an engine does as many runs at a time as it has nodes, and tells only of whole ones.
+        spread: an engine does as many runs at a time as it has nodes, or GPUs where each takes one, and tells
+            only of whole ones.
     """
     if spread is not here:
         _do_apart(jobs, training, on_progress, spread)

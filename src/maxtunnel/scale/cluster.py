@@ -29,7 +29,8 @@ def start_engine(
         engine: `here`, this process; or `ray`.
         ray_address: of a Ray cluster that runs already, such as `auto` or `10.0.0.1:6379`; by default one is
             started on this machine, and stopped in the end.
-        gpus: of a node that a part takes; 0 for processors alone, 0.5 for two parts on each GPU.
+        gpus: of a node that a part takes; 0 for processors alone, 0.5 for two parts on each GPU. A part that
+            can use a whole node then has its share of the node's processors.
 
     Raises:
         ValueError: an address or GPUs for what is no cluster; Ray is not installed; there is no cluster at
@@ -71,9 +72,12 @@ class _Cluster:
     def __call__(
         self, work: Callable[[Part], Row], parts: Sequence[Part], whole_node: bool = False
     ) -> Iterator[tuple[int, Row]]:
-        # Every node can take a part that wants no more than the smallest has.
-        cpus = min(filter(None, _of_nodes(self._ray, "CPU")), default=1.0) if whole_node else 1.0
+        cpus = self._share() if whole_node else 1.0
         options = {"num_cpus": cpus, "num_gpus": self._gpus, "max_retries": RETRIES}
+        if max(_of_nodes(self._ray, "GPU"), default=0) <= 1:
+            # Ray ends a process after each part that had a GPU, as the next may get another one. Where no
+            # node has two it keeps the same: a start takes longer than many a part.
+            options["max_calls"] = 0
         task = self._ray.remote(**options)(_do).options(name=f"maxtunnel {type(work).__name__}")
         # Kept once a node, and not sent with every part.
         shared = self._ray.put(work)
@@ -83,7 +87,8 @@ class _Cluster:
             while running or following < len(parts):
                 room = self._room(cpus)
                 while following < len(parts) and len(running) < room:
-                    running[task.remote(shared, parts[following], os.getcwd(), int(cpus))] = following
+                    reference = task.remote(shared, parts[following], os.getcwd(), int(cpus), self._gpus)
+                    running[reference] = following
                     following += 1
                 done, _ = self._ray.wait(list(running))
                 for reference in done:
@@ -94,6 +99,14 @@ class _Cluster:
             if self._ray.is_initialized():
                 for reference in running:
                     self._ray.cancel(reference)
+
+    def _share(self) -> float:
+        """Processors of a part that can use many: the smallest node's, or what goes with its GPUs there."""
+        nodes = zip(_of_nodes(self._ray, "CPU"), _of_nodes(self._ray, "GPU"), strict=True)
+        if not self._gpus:
+            return min((cpus for cpus, _ in nodes if cpus), default=1.0)
+        shares = [cpus // int(gpus / self._gpus) for cpus, gpus in nodes if gpus >= self._gpus]
+        return max(1.0, min(shares, default=1.0))
 
     def _room(self, cpus: float) -> int:
         """How many parts may be under way: a cluster may grow, or lose a node."""
@@ -125,13 +138,19 @@ class _Cluster:
 
 def _of_nodes(ray: Any, resource: str) -> list[float]:
     """How much of something each node has."""
-    return [node["Resources"].get(resource, 0) for node in ray.nodes() if node["Alive"]]
+    return [float(node["Resources"].get(resource, 0)) for node in ray.nodes() if node["Alive"]]
 
 
-def _do(work: Callable[[Part], Row], part: Part, folder: str, threads: int) -> Row:
+def _do(work: Callable[[Part], Row], part: Part, folder: str, threads: int, gpus: float) -> Row:
     """Do one part, in a worker."""
     import torch
 
+    # A training would otherwise do without, hours long.
+    if gpus and not torch.cuda.is_available():
+        raise ValueError(
+            f"`gpus` is {gpus:g}, and PyTorch on {socket.gethostname()} can use none: install a build of it "
+            "for the GPUs of every node, or leave `gpus` out"
+        )
     # A worker that has done parts of another size keeps its threads otherwise.
     torch.set_num_threads(max(1, threads))
     # Paths are given as they are seen from here.
