@@ -4,9 +4,8 @@ import json
 import re
 
 import pytest
-from typer.main import get_command
 
-from maxtunnel.commands.app import app
+from maxtunnel.commands.app import command_line
 from maxtunnel.commands.spelling import spellings
 from tools.command_line import call, here, refuse
 
@@ -36,11 +35,12 @@ VALUES = {
     "devices": "1",
     "nodes": "1",
     "logger": "tensorboard",
+    "history": "",
 }
 
 
 def parameters(command):
-    return spellings(get_command(app).commands[command].params)
+    return spellings(command_line().commands[command].params)
 
 
 def test_train_resume_and_use(tmp_path, photographs_folder):
@@ -106,7 +106,8 @@ def test_what_would_be_ignored_or_is_no_choice_is_said(
 def test_a_resumed_run_takes_nothing_else(command, name):
     """Not even a value that is the default, which a person who gives it expects to count."""
     spelling = parameters(command)[name]
-    given = [spelling, VALUES[name]] if spelling.startswith("--") else [VALUES[name]]
+    # A flag has no value.
+    given = [part for part in (spelling if spelling.startswith("--") else "", VALUES[name]) if part]
     error = refuse(command, *given, "--resume", "nowhere")
     assert f"--resume takes everything from the run's config, so leave out {spelling} (" in error
 

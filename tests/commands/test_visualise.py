@@ -1,5 +1,6 @@
 import csv
 
+import pytest
 import torch
 
 from maxtunnel.data.images import write_png
@@ -56,3 +57,30 @@ def test_errors_are_one_line(tmp_path):
     assert "the --method deconvnet unpools by switches" in error
     assert "--layer" in refuse("visualise", target, image, *out)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_units_over_the_steps_of_a_run(tmp_path, photographs_folder):
+    run = tmp_path / "run"
+    here(
+        "pretrain", "4-4", "--data", photographs_folder, "--size", 16, "--steps", 3, "--history", "--out", run
+    )
+    output, _ = here(
+        "visualise", run, photographs_folder, "--layer", "pool2", "--evolution", "--size", 16,
+        "--out", tmp_path / "out", "--csv", tmp_path / "table.csv",
+    )  # fmt: skip
+    assert f"Pictures: {tmp_path}/out/evolution.html" in output
+    assert {"pool2-evolution.png", "pool2-parts.png"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    with (tmp_path / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [0, 1, 2, 3]
+    assert [float(rows[-1][part]) for part in ("own", "switches", "filters")] == pytest.approx([1, 1, 1])
+    assert float(rows[-1]["same_photograph"]) == 1
+
+
+def test_an_evolution_needs_the_history_of_a_run(tmp_path):
+    photographs(tmp_path)
+    asked = ("visualise", "8-8-8", tmp_path / "0.png", "--layer", "pool1", "--evolution")
+    assert "8-8-8 holds no networks of a run's steps: give the folder of a run that" in refuse(*asked)
+    error = refuse(*asked, "--preprocess", "imagenet")
+    assert "--preprocess does not go with --evolution: a run preprocesses by itself" in error

@@ -48,6 +48,14 @@ Logger = Annotated[
     choices.Logger | None, typer.Option(help="Send the figures of metrics.csv there too; each an extra.")
 ]
 
+History = Annotated[
+    bool,
+    typer.Option(
+        "--history",
+        help="Keep the networks of steps 0, 1, 2, 5, 10, 20, ... too, for visualise --evolution.",
+    ),
+]
+
 # Of `train` alone.
 Decoder = Annotated[choices.DecoderKind, typer.Option(help="The paper's decoder, or a strong one.")]
 Width = Annotated[int, typer.Option(help="Channels of a strong decoder.", min=1, max=4096)]
@@ -104,12 +112,13 @@ def train(
     devices: Devices = 1,
     nodes: Nodes = 1,
     logger: Logger = None,
+    history: History = False,
 ) -> None:
     """Train a decoder on photographs. Ctrl-C saves the run; --resume RUN goes on with it."""
     _run(
         "train", context, architecture, data, val, out, resume, recipe, steps, precision,
         minutes=minutes, size=size, resize=resize, seed=seed, devices=devices, nodes=nodes,
-        logger=logger,
+        logger=logger, history=history,
         encoder=encoder, target_rmse=target_rmse, decoder=decoder, start=start,
         batch=batch, learning_rate=learning_rate, rate_weight=rate_weight,
         # Who gives one expects it to count, also where it is the default.
@@ -134,12 +143,13 @@ def pretrain(
     devices: Devices = 1,
     nodes: Nodes = 1,
     logger: Logger = None,
+    history: History = False,
 ) -> None:
     """Train an encoder to tell class folders apart; `train --encoder RUN` then puts a decoder on it."""
     _run(
         "pretrain", context, architecture, data, val, out, resume, recipe, steps, precision,
         minutes=minutes, size=size, resize=resize, seed=seed, devices=devices, nodes=nodes,
-        logger=logger,
+        logger=logger, history=history,
     )  # fmt: skip
 
 

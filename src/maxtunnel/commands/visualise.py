@@ -19,10 +19,11 @@ from maxtunnel.commands.options import (
 )
 from maxtunnel.commands.tables import check_targets, print_table
 from maxtunnel.support.choices import OverlapRule, VisualisingMethod
-from maxtunnel.support.tables import Column, Table, write_tables
+from maxtunnel.support.tables import Cell, Column, Table, write_tables
 
 if TYPE_CHECKING:
-    from maxtunnel.visualising import Visualisation
+    from maxtunnel.visualising import Evolution, Visualisation
+    from maxtunnel.visualising.folders import Skipped
 
 
 def visualise(
@@ -52,6 +53,13 @@ def visualise(
             show_default=False,
         ),
     ] = None,
+    evolution: Annotated[
+        bool,
+        typer.Option(
+            "--evolution",
+            help="Of a run with a history: units at each of its steps, by switches and filters apart.",
+        ),
+    ] = False,
     size: Size = 224,
     resize: Resize = "bilinear",
     limit: Limit = None,
@@ -66,10 +74,20 @@ def visualise(
 
     Of each unit the nine photographs on which it fires most strongly, and what it becomes at their pixels.
     """
-    from maxtunnel.visualising import VisualisingConfig, visualise_files
+    from maxtunnel.visualising import VisualisingConfig, evolve_files, visualise_files
 
     check_targets(csv_file, latex_file)
     config = VisualisingConfig(method, overlap, square, batch, seed)
+    if evolution:
+        if preprocess is not None:
+            raise ValueError("`preprocess` does not go with `evolution`: a run preprocesses by itself")
+        with progress() as on_progress:
+            evolved, page, skipped = evolve_files(
+                target, images, layers, out, units, config, size=size, resize=resize, limit=limit,
+                on_progress=on_progress,
+            )  # fmt: skip
+        _finish(tabulate_evolution(evolved), page, skipped, csv_file, latex_file)
+        return
     with progress() as on_progress:
         found, page, skipped = visualise_files(
             target,
@@ -84,8 +102,14 @@ def visualise(
             preprocess=preprocess,
             on_progress=on_progress,
         )
-    if any(layer.tunnel for layer in found.layers):
-        table = tabulate(found)
+    table = tabulate(found) if any(layer.tunnel for layer in found.layers) else None
+    _finish(table, page, skipped, csv_file, latex_file)
+
+
+def _finish(
+    table: Table | None, page: Path, skipped: "Skipped", csv_file: Path | None, latex_file: Path | None
+) -> None:
+    if table is not None:
         print_table(table)
         write_tables([table], csv_file, latex_file)
     say(f"Pictures: {page}")
@@ -112,3 +136,23 @@ def tabulate(found: "Visualisation") -> Table:
             cells = [(None, None) if share is None else (share.mean, share.ci95) for share in shares]
             rows.append((layer.name, tunnel.of, layer.poolings, *(part for cell in cells for part in cell)))
     return Table("shares of the energy of pictures", tuple(columns), tuple(rows))
+
+
+def tabulate_evolution(found: "Evolution") -> Table:
+    """How much of each layer's last pictures the networks of the steps make, and their parts."""
+    columns = [
+        Column("layer", "layer", text=True),
+        Column("step", "step"),
+        Column("same_photograph", "same photograph", ".0%"),
+    ]
+    heads = {"own": "there: its network", "switches": "its switches", "filters": "its filters"}
+    for name, head in heads.items():
+        columns += [Column(name, head, ".1%"), Column(name, "95 % interval", ".1%", interval=True)]
+    rows: list[tuple[Cell, ...]] = []
+    for layer in found.layers:
+        for number, step in enumerate(layer.units[0].steps):
+            shares = [layer.share(part, number) for part in heads]
+            cells = [(None, None) if share is None else (share.mean, share.ci95) for share in shares]
+            same = layer.same_photograph(number)
+            rows.append((layer.name, step.step, same, *(part for cell in cells for part in cell)))
+    return Table("share of the last step's pictures", tuple(columns), tuple(rows))

@@ -35,6 +35,7 @@ class TrainingConfig:
         stopped_at: the step at which that was so; the rate was that of all the recipe's steps.
         devices, nodes: processes that share each batch.
         logger: where its figures go besides metrics.csv.
+        history: keep the network of steps 0, 1, 2, 5, 10, 20, 50, ..., and of the last, too (see `history`).
     """
 
     phase: PhaseName = "train"
@@ -54,6 +55,7 @@ class TrainingConfig:
     devices: int = 1
     nodes: int = 1
     logger: Logger | None = None
+    history: bool = False
 
     @property
     def learned(self) -> bool:

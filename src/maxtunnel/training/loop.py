@@ -25,6 +25,7 @@ from maxtunnel.training.batch import Batch, Batches
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.engine import Update, check_launched, make_optimizer, place, start_fabric
 from maxtunnel.training.feeds import ENDLESS
+from maxtunnel.training.history import history_file, is_kept
 from maxtunnel.training.log import Log
 from maxtunnel.training.peers import connected_peers
 from maxtunnel.training.phases import Phase
@@ -208,6 +209,7 @@ class Session:
             while not self._ended:
                 done.append(self.step(state.step, at(state.step)))
                 state.step += 1
+                self._note_history()
                 if not (self._ended or state.step % ROW == 0 or (alone and interrupted.is_set())):
                     continue
                 # Processes stop together, at the end of a row: a signal reaches them at different steps.
@@ -248,6 +250,8 @@ class Session:
         self.network.provenance = provenance
         if self.fabric.is_global_zero:
             self.network.save(self.run / "model.safetensors")
+            if self.config.history:
+                self.network.save(history_file(self.run, self.state.step))
         self.fabric.barrier()
 
     @property
@@ -266,6 +270,7 @@ class Session:
         if self.fabric.is_global_zero:
             if not self._resumed:
                 self.network.save(self.run / "model.safetensors")
+                self._note_history()
             self.config.save(self.run)
         self._warn_of_lone_folder()
         return Log(
@@ -293,7 +298,8 @@ class Session:
     def _keep_to_time(self) -> None:
         """Change how many steps the run has where they would end at another time than was asked for.
 
-        The first estimate comes from a moment in which the machine may have been busy, or idle.
+        The first estimate comes from a moment in which the machine may have been busy, or idle. The learning
+        rate follows.
         """
         if self._ends_at is None:
             return
@@ -303,7 +309,8 @@ class Session:
         left = self._agreed((self._ends_at - now) / per_step)
         planned = self.config.recipe.steps - step
         if planned and not _STEADY[0] < left / planned < _STEADY[1]:
-            self._set_steps(step + max(0, round(left)))
+            recipe = replace(self.config.recipe, steps=step + max(0, round(left)))
+            self._keep(replace(self.config, recipe=recipe))
 
     def _agreed(self, steps: float) -> float:
         """The mean over all processes, which must go by the same number, and each has its own clock."""
@@ -319,10 +326,6 @@ class Session:
         on_progress("train", step, recipe.steps, note)
         log.row(step, loss, metric, recipe.rate(step - 1), speed)
 
-    def _set_steps(self, steps: int) -> None:
-        """Make so many steps all that the run was asked for; the learning rate follows from here on."""
-        self._keep(replace(self.config, recipe=replace(self.config.recipe, steps=steps)))
-
     def _keep(self, config: TrainingConfig) -> None:
         """Let this be what the run was asked for, also where it is resumed or recorded."""
         self.config = config
@@ -334,6 +337,11 @@ class Session:
         self.state.save(self.run)
         with self.state.in_use():
             self.network.save(self.run / "model.safetensors")
+
+    def _note_history(self) -> None:
+        if self.config.history and is_kept(self.state.step) and self.fabric.is_global_zero:
+            with self.state.in_use():
+                self.network.save(history_file(self.run, self.state.step))
 
     def _seconds_per_step(self, at: Batches) -> float:
         """How long a step takes here, measured on some that are undone afterwards."""

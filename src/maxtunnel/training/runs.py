@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     devices: int
     nodes: int
     logger: Logger | None
+    history: bool
 
 
 def make_config(
@@ -134,7 +135,7 @@ def train(
         steps, batch, learning_rate, rate_weight, precision: in the place of the recipe's.
         on_progress: told what is done, how far and out of how much.
         options: `seed`, `decoder`, `width`, `start`, `encoder`, `size`, `resize`, `minutes`, `target_rmse`,
-            `devices`, `nodes` and `logger`, as in `TrainingConfig`.
+            `devices`, `nodes`, `logger` and `history`, as in `TrainingConfig`.
 
     Returns:
         The network, which `out` also holds as model.safetensors. Files that could not be read are logged.

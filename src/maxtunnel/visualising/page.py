@@ -50,11 +50,11 @@ def write_visualisation(found: Visualisation, pixels: UInt8[Tensor, "n 3 h w"], 
     out = Path(out)
     names, body = FreeNames(), []
     for layer in found.layers:
-        name = names.take("".join(sign if sign.isalnum() or sign in "._-" else "_" for sign in layer.name))
+        name = names.take(file_stem(layer.name))
         sheets = {name: draw_units(layer, pixels, found.config.method)}
         if (controls := draw_controls(layer, pixels)) is not None:
             sheets[f"{name}-controls"] = controls
-        files = {stem: _save(picture, out / f"{stem}.png") for stem, picture in sheets.items()}
+        files = {stem: save_sheet(picture, out / f"{stem}.png") for stem, picture in sheets.items()}
         body += _section(layer, found, list(files.values()))
     with replacing(out / "visualise.json") as temporary:
         temporary.write_text(json.dumps(as_json(found), indent=1) + "\n", encoding="utf-8")
@@ -168,7 +168,13 @@ def _section(layer: LayerPictures, found: Visualisation, files: list[bytes]) -> 
     ]
 
 
-def _save(picture: "Image.Image", path: Path) -> bytes:
+def file_stem(layer: str) -> str:
+    """The name of a layer, as a file may be called."""
+    return "".join(sign if sign.isalnum() or sign in "._-" else "_" for sign in layer)
+
+
+def save_sheet(picture: "Image.Image", path: Path) -> bytes:
+    """Write a PNG file; the bytes of it."""
     file = io.BytesIO()
     picture.save(file, format="PNG")
     with replacing(path) as temporary:

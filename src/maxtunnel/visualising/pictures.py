@@ -46,10 +46,10 @@ def nines(
     """The projections of a unit three by three, and what it sees of the photographs in the same places."""
     parts = [pixels[number] for number in unit.photographs]
     size = _largest(unit.boxes)
-    drawn = [_shown(picture, method) for picture in unit.pictures]
+    drawn = [shown(picture, method) for picture in unit.pictures]
     return (
-        _grid([_cut(picture, box, size, TILE) for picture, box in zip(drawn, unit.boxes, strict=True)]),
-        _grid([_cut(part, box, size, TILE) for part, box in zip(parts, unit.boxes, strict=True)]),
+        _grid([cut_out(picture, box, size, TILE) for picture, box in zip(drawn, unit.boxes, strict=True)]),
+        _grid([cut_out(part, box, size, TILE) for part, box in zip(parts, unit.boxes, strict=True)]),
     )
 
 
@@ -63,19 +63,19 @@ def draw_controls(layer: LayerPictures, pixels: UInt8[Tensor, "n 3 h w"]) -> "Im
     for unit in units:
         box = unit.boxes[0]
         size = box[2] - box[0], box[3] - box[1]
-        drawn = [pixels[unit.photographs[0]], _shown(unit.pictures[0], "")]
+        drawn = [pixels[unit.photographs[0]], shown(unit.pictures[0])]
         # A unit that fires on one photograph alone has no other's switches.
-        drawn += [_shown(unit.controls.get(name, torch.zeros_like(unit.pictures[0])), "") for name in known]
+        drawn += [shown(unit.controls.get(name, torch.zeros_like(unit.pictures[0]))) for name in known]
         shares = ", ".join(
             f"{_NAMES[name]} {unit.shares[name][0]:.0%}" for name in known if name in unit.shares
         )
         rows.append(
-            Row(f"unit {unit.unit}", shares, torch.stack([_cut(part, box, size, WIDE) for part in drawn]))
+            Row(f"unit {unit.unit}", shares, torch.stack([cut_out(part, box, size, WIDE) for part in drawn]))
         )
     return sheet(rows, ["photograph", "its own", *(_NAMES[name] for name in known)])
 
 
-def _shown(picture: Float[Tensor, "3 h w"], method: str) -> UInt8[Tensor, "3 h w"]:
+def shown(picture: Float[Tensor, "3 h w"], method: str = "") -> UInt8[Tensor, "3 h w"]:
     """Grey where it is 0, and as strong as there is room for; of `occlusion` what lowers most is white."""
     most = float(picture.abs().max()) or 1.0
     if method == "occlusion":
@@ -88,7 +88,7 @@ def _largest(boxes: Sequence[Box]) -> tuple[int, int]:
     return max(heights, default=1), max(widths, default=1)
 
 
-def _cut(
+def cut_out(
     picture: UInt8[Tensor, "3 h w"], box: Box, size: tuple[int, int], side: int
 ) -> UInt8[Tensor, "3 s s"]:
     """What lies in the box, on grey of `size` where the photograph ends inside it, enlarged to a tile."""
