@@ -39,8 +39,8 @@ ROOMS = {
         "comparison evaluate segmentation triggers"
     ),
     "training": (
-        "adaptive average batch graph peers feeds recipes config engine log phases all_conv state "
-        "loop dense train runs what_where"
+        "adaptive average batch graph history peers feeds recipes config engine log phases all_conv "
+        "state loop dense train runs what_where"
     ),
     "report": "contours html pictures sheet classes demo dense_files contour_files svg",
     "auditing": (
@@ -49,8 +49,8 @@ ROOMS = {
         "attacker contest levels experiments scores speed trials run folders"
     ),
     "visualising": (
-        "config layers loading ways controls outcome passes pictures page reach units occlusion "
-        "projecting run folders"
+        "config layers loading ways controls outcome passes pictures page reach units evolution "
+        "evolution_page occlusion projecting run folders"
     ),
     "protection": (
         "config levels adversary outputs plan unpooling student duel outcome conclusions measure "
@@ -67,11 +67,13 @@ ROOMS = {
         "all_conv_config contours_data contours_networks dense_conditions contours_config "
         "contours_reading contours_run published recon_dec_config recon_dec_depths rows seeds "
         "segmentation_config segmentation_data segmentation_run swwae_config swwae_presets "
-        "swwae_reading recon_dec_networks swwae_run all_conv_run verdicts page report adaptive "
-        "adaptive_conclusions adaptive_tables adaptive_page all_conv contours contours_conclusions "
-        "contours_page recon_dec recon_dec_conclusions recon_dec_tables recon_dec_page segmentation "
-        "segmentation_conclusions segmentation_tables segmentation_page swwae swwae_conclusions "
-        "all_conv_conclusions all_conv_tables all_conv_page swwae_tables swwae_page"
+        "swwae_reading recon_dec_networks swwae_run all_conv_run transplant_config transplant_data "
+        "transplant_reading transplant_edits transplant_pictures transplant_run verdicts page report "
+        "adaptive adaptive_conclusions adaptive_tables adaptive_page all_conv contours "
+        "contours_conclusions contours_page recon_dec recon_dec_conclusions recon_dec_tables "
+        "recon_dec_page segmentation segmentation_conclusions segmentation_tables segmentation_page "
+        "swwae swwae_conclusions all_conv_conclusions all_conv_tables all_conv_page swwae_tables "
+        "swwae_page transplant transplant_conclusions transplant_tables transplant_page"
     ),
     "benchmark": "stock turns floors large ways costs plan run tables",
     "web": (
@@ -82,8 +84,8 @@ ROOMS = {
     "scale": "cluster",
     "commands": (
         "options spelling console measuring onnx segment contours serve site tables audit bench data "
-        "networks paper photographs plan protect studies studying adaptive study training visualise "
-        "app"
+        "networks paper photographs plan protect studies studying adaptive dense_study study training "
+        "transplant visualise app"
     ),
 }
 # Where an untyped library, or somebody else's code, begins.

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 import maxtunnel
 from maxtunnel import auditing, data, paper, web
@@ -16,7 +15,7 @@ from maxtunnel.benchmark.plan import make_plan
 from maxtunnel.benchmark.run import run_benchmark
 from maxtunnel.codec import files
 from maxtunnel.codec.dataset import encode_dataset
-from maxtunnel.commands.app import app, spellings_of
+from maxtunnel.commands.app import command_line, spellings_of
 from maxtunnel.commands.spelling import spell
 from maxtunnel.evaluation.comparison import evaluate_models
 from maxtunnel.export.networks import export_file
@@ -34,6 +33,7 @@ from maxtunnel.studies.contours import study_contours
 from maxtunnel.studies.recon_dec import study_recon_dec
 from maxtunnel.studies.segmentation import study_segmentation
 from maxtunnel.studies.swwae import study_swwae
+from maxtunnel.studies.transplant import study_transplant
 from maxtunnel.studies.verdicts import write_verdicts
 from maxtunnel.training.config import TrainingConfig
 from maxtunnel.training.recipes import Recipe
@@ -66,7 +66,7 @@ FUNCTIONS = {
     "export": ([data.export], set()),
     "audit": ([audit_folder, auditing.AuditConfig, start_engine], set()),
     "protect": ([protect_folder, ProtectionConfig], set()),
-    "visualise": ([visualise_files, VisualisingConfig], TABLES),
+    "visualise": ([visualise_files, VisualisingConfig], {"evolution"} | TABLES),
     "import": ([names.import_network], set()),
     "export-onnx": ([export_file], set()),
     "reproduce": ([paper.Reproduction, start_engine], TABLES),
@@ -79,6 +79,7 @@ FUNCTIONS = {
     "study contours": ([study_contours], {"toy", "full"} | TABLES),
     "study segmentation": ([study_segmentation], {"toy", "full"} | TABLES),
     "study adaptive": ([study_adaptive], {"toy", "full"} | TABLES),
+    "study transplant": ([study_transplant], {"toy", "full"} | TABLES),
     "study verdicts": ([write_verdicts], set()),
     "figure": ([paper.draw_figure], set()),
     "site": ([build_site], set()),
@@ -98,7 +99,7 @@ def test_parameters_have_the_names_of_the_librarys_arguments(command):
 
 
 def test_all_commands_are_in_the_table():
-    commands = get_command(app).commands
+    commands = command_line().commands
     assert FUNCTIONS.keys() == {*commands, *(f"study {name}" for name in commands["study"].commands)}
 
 
@@ -125,7 +126,7 @@ def test_defaults_are_those_of_the_library(command):
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
-    found = get_command(app)
+    found = command_line()
     for name in command.split():
         found = found.commands[name]
     for parameter in found.params:

@@ -1,4 +1,4 @@
-"""HEIC and AVIF: read where the library is there, otherwise skipped with what to install."""
+"""PGM; HEIC and AVIF, which are read where the library is there, otherwise skipped with what to install."""
 
 import io
 
@@ -86,6 +86,31 @@ def test_a_heic_photograph_is_read(tmp_path):
     assert (hwc(read_image(io.BytesIO(data))) == hwc(read_image(tmp_path / "a.heic"))).all()
     (tmp_path / "a.heic").write_bytes(data[: len(data) // 2])
     assert refusal(read_image, tmp_path / "a.heic").startswith(f"{tmp_path / 'a.heic'} is cut short")
+
+
+def test_pgm_is_read_as_grey_and_its_kin_is_not(tmp_path):
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    (tmp_path / "a.pgm").write_bytes(b"P5\n# a comment\n4 3\n255\n" + grey.tobytes())
+    (tmp_path / "b.pgm").write_text("P2\n4 3\n255\n" + " ".join(map(str, grey.flatten())))
+    # 16 bits, the high byte first.
+    deep = (grey.astype(int) * 256).astype(">u2").tobytes()
+    (tmp_path / "c.pgm").write_bytes(b"P5 4 3 65535\n" + deep)
+    for name in ("a", "b", "c"):
+        assert (hwc(read_image(tmp_path / f"{name}.pgm")) == grey[..., None]).all(), name
+    (tmp_path / "a.pgm").write_bytes((tmp_path / "a.pgm").read_bytes()[:-3])
+    assert refusal(read_image, tmp_path / "a.pgm").startswith(f"{tmp_path / 'a.pgm'} is cut short")
+    (tmp_path / "d.pgm").write_bytes(b"P6 1 1 255\nabc")
+    assert "is no image that can be read" in refusal(read_image, tmp_path / "d.pgm")
+
+
+def test_a_folder_of_pgm_is_prepared_and_what_lies_beside_is_counted(tmp_path):
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    pgm = b"P5\n4 3\n255\n" + bytes(12)
+    for name, data in (("1.pgm", pgm), ("2.PGM", pgm), ("3.pgm.bad", pgm), ("a.info", b"words")):
+        (tmp_path / "in" / "a" / name).write_bytes(data)
+    manifest = prepare(tmp_path / "in", tmp_path / "out", size=SIZE)
+    assert (manifest.found, manifest.images, manifest.skipped) == (4, 2, ())
+    assert dict(manifest.ignored) == {".bad": 1, ".info": 1}
 
 
 def test_jfif_is_jpeg(tmp_path):

@@ -10,6 +10,7 @@ from maxtunnel.models.cedn import cedn
 from maxtunnel.models.segnet import segnet_basic
 from maxtunnel.report.classes import class_colours, class_names, class_sheet, colour, legend_list, overlay
 from maxtunnel.report.dense_files import segment_files, shrink
+from maxtunnel.report.sheet import GAP, MARGIN
 from tools.command_line import here, refuse
 
 
@@ -62,6 +63,26 @@ def test_a_sheet_holds_its_pictures_pixel_for_pixel(height, width):
         assert (sheet == 10 * n).all(-1).sum() >= height * width
     # And a patch of each class in the legend.
     assert (sheet == [64, 0, 128]).all(-1).any()
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 30), (30, 400), (200, 3)])
+def test_what_stands_above_narrow_pictures_does_not_overlap(height, width):
+    """Each of six is written out, with nothing beside it for as wide as pictures lie apart at least."""
+    heads = [sign * 20 for sign in "mwoaxz"]
+    blank = torch.full((3, height, width), 255, dtype=torch.uint8)
+    dark = (np.asarray(class_sheet([(head, blank) for head in heads], (), 11)) < 128).any(-1)
+    assert not dark[:, :MARGIN].any()
+    assert not dark[:, -MARGIN:].any()
+    # Apart by a row of pictures.
+    lines = groups(dark.any(1), 16)
+    words = [groups(dark[line].any(0), GAP) for line in lines]
+    assert [len(line) for line in words] == ([1] * 6 if width == 400 else [3, 3])
+
+
+def groups(there, apart):
+    """The numbers of what is there, cut where so many are not."""
+    numbers = np.flatnonzero(there)
+    return np.split(numbers, np.flatnonzero(np.diff(numbers) >= apart) + 1)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -88,6 +88,9 @@ def test_a_number_has_its_interval_below_it_and_a_key_to_sort_by():
     html = table(["", "bits"], [["a", number(1234.56, ",.1f", (1000.0, 2000.0), unit=" B")]], "")
     assert '<td class="mt-number" data-key="1234.56">1,234.6 B<small>1,000.0–2,000.0</small></td>' in html
     assert number(1, ".0f", (0.0, 2.0), between=" to ").note == "0 to 2"
+    # A dash before a minus could not be read.
+    assert number(-0.1, ".1f", (-0.3, -0.2)).note == "-0.3 to -0.2"
+    assert number(0.1, "+.1f", (0.0, 0.2)).note == "+0.0 to +0.2"
 
 
 def test_what_was_not_measured_is_a_dash_that_sorts_last():

@@ -105,11 +105,14 @@ def test_a_stopped_study_keeps_what_is_done(tmp_path, photographs, monkeypatch):
 def test_other_settings_or_folders_without_classes_are_refused(done, photographs, tmp_path):
     out, _ = done
     start = ("study", "adaptive", "--toy", "--data")
-    refuse("holds runs with `sparsity` 0.2, not 0.5", *start, photographs, "--sparsity", "0.5", "--out", out)
-    refuse("has 0 class folders", *start, photographs / "along", "--out", tmp_path / "a")
-    refuse("expected at least 3", *start, photographs, "--classes", "3", "--out", tmp_path / "a")
-    refuse("--maps is 4,x", *start, photographs, "--maps", "4,x", "--out", tmp_path / "a")
-    refuse("give one of them", *start, photographs, "--full", "--out", tmp_path / "a")
+    for folder, options, message in (
+        (photographs, ("--sparsity", "0.5", "--out", out), "holds runs with --sparsity 0.2, not 0.5"),
+        (photographs / "along", ("--out", tmp_path / "a"), "has 0 class folders"),
+        (photographs, ("--classes", "3", "--out", tmp_path / "a"), "give a folder with at least 3"),
+        (photographs, ("--maps", "4,x", "--out", tmp_path / "a"), "--maps is '4,x'"),
+        (photographs, ("--full", "--out", tmp_path / "a"), "give one of them"),
+    ):
+        assert message in refuse(*start, folder, *options)
     few = tmp_path / "few"
     for name in ("one", "other"):
         (few / name).mkdir(parents=True)

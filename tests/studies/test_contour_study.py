@@ -26,6 +26,7 @@ from maxtunnel.studies.contours_reading import (
 )
 from maxtunnel.studies.contours_run import Given, NetworkRow, make_network, run_network
 from maxtunnel.support.files import FormatError
+from maxtunnel.support.locks import take
 from maxtunnel.support.progress import Stopped
 from maxtunnel.switches.pooling import pool
 from maxtunnel.switches.window import Window
@@ -146,8 +147,6 @@ def test_a_stopped_study_keeps_what_is_done(tmp_path, data, monkeypatch):
 
 def test_switches_alone_wait_for_the_network_whose_they_are(tmp_path, data, monkeypatch):
     """Another process is at that network: the rest is done, and the study says what is missing."""
-    rows = contours.Rows(tmp_path, "other", preset("toy").settings, NetworkRow)
-    assert contours._network(rows, Run("switches", 0)) is None
     begun = []
 
     def run(settings, run, *rest):
@@ -156,10 +155,13 @@ def test_switches_alone_wait_for_the_network_whose_they_are(tmp_path, data, monk
         return NetworkRow(run.kind, run.seed, counts, None, (0.0, 0.0)), narrow(2), {}
 
     monkeypatch.setattr(contours, "run_network", run)
-    monkeypatch.setattr(contours, "_network", lambda rows, run: None)
-    found = contours.study_contours(data, tmp_path / "study", size="toy")
-    assert "alone" not in begun
-    assert found.missing == ("alone-0",)
+    lock = tmp_path / "study" / "runs" / "switches-0.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        assert take(file)
+        found = contours.study_contours(data, tmp_path / "study", size="toy")
+    assert not {"switches", "alone"} & {*begun}
+    assert found.missing == ("switches-0", "alone-0")
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_a_stopped_study_keeps_what_is_done(tmp_path, photographs, monkeypatch):
     monkeypatch.setattr(recon_dec, "run_network", trained)
     asked = (photographs / "train", photographs / "val", tmp_path)
     options = {"size": "toy", "parts": "networks", "seeds": 1}
-    with pytest.raises(Stopped, match="stopped; 1 of 7 of these runs are kept"):
+    with pytest.raises(Stopped, match="stopped; 1 of 7 networks are kept"):
         recon_dec.study_recon_dec(*asked, **options)
     assert len(recon_dec.study_recon_dec(*asked, **options).networks) == 7
     assert begun == [begun[0], begun[1], begun[1], *begun[3:]]

@@ -1,12 +1,14 @@
 """What a study keeps, and whom its folder refuses."""
 
 import json
+import signal
 from dataclasses import dataclass
 
 import pytest
 
-from maxtunnel.studies.rows import Rows, kept_settings
+from maxtunnel.studies.rows import Rows, do_missing, kept_settings
 from maxtunnel.support.files import FormatError
+from maxtunnel.support.progress import Stopped
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,54 @@ def test_a_run_that_fails_can_be_claimed_again(tmp_path):
         raise ZeroDivisionError
     with rows(tmp_path).claim("a") as mine:
         assert mine
+
+
+@dataclass(frozen=True)
+class Run:
+    name: str
+
+
+RUNS = tuple(map(Run, "abc"))
+
+
+def test_what_is_missing_is_done_in_order(tmp_path):
+    kept, told, done = rows(tmp_path), [], []
+    kept.keep("b", Found(2.0))
+
+    def do(run, stop):
+        done.append(run.name)
+        if run.name != "c":
+            kept.keep(run.name, Found(1.0))
+
+    do_missing(RUNS, lambda run: kept, do, lambda *news: told.append(news))
+    assert done == ["a", "c"]
+    assert told == [
+        ("networks", 0, 3, "a"), ("networks", 1, 3, "b"), ("networks", 2, 3, "c"), ("networks", 3, 3, ""),
+    ]  # fmt: skip
+    assert kept.sorted_out(RUNS) == ((Found(1.0), Found(2.0)), ("c",))
+
+
+def test_a_study_that_is_stopped_says_what_it_has(tmp_path):
+    kept = rows(tmp_path)
+
+    def do(run, stop):
+        assert not stop()
+        if run.name == "b":
+            signal.raise_signal(signal.SIGINT)
+            assert stop()
+            return
+        kept.keep(run.name, Found(1.0))
+
+    with pytest.raises(Stopped, match=r"stopped; 1 of 3 readers are kept in .*study: give the same command"):
+        do_missing(RUNS, lambda run: kept, do, lambda *news: None, "readers")
+    assert kept.sorted_out(RUNS) == ((Found(1.0),), ("b", "c"))
+
+
+def test_a_network_that_somebody_deleted_is_named(tmp_path):
+    kept = rows(tmp_path)
+    with pytest.raises(FormatError, match=r"a\.safetensors is missing: delete .*a\.json to train it again"):
+        kept.find_network("a")
+    kept.network("a").write_bytes(b"")
+    assert kept.find_network("a") == kept.network("a")
+    kept.keep_picture("a", b"pixels")
+    assert kept.picture("a").read_bytes() == b"pixels"

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from maxtunnel.support.records import from_json, to_json
+from maxtunnel.support.records import changed, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,17 @@ def test_a_whole_number_is_a_float_and_a_default_may_be_absent():
 def test_what_does_not_fit_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         from_json(Outer, to_json(RECORD) | change)
+
+
+def test_a_record_is_changed_where_something_is_given():
+    inner = RECORD.inner
+    assert changed(RECORD, kind=None, number=None) == RECORD
+    assert changed(RECORD, number=5, maybe=2) == Outer("a", 5, inner, RECORD.settings, RECORD.rest, 2.0)
+    assert changed(RECORD, inner={"interval": [0, 1]}).inner == Inner((0.0, 1.0))
+    with pytest.raises(ValueError, match=r"Outer.number is 'x': expected int"):
+        changed(RECORD, number="x")
+    with pytest.raises(ValueError, match="no 'other'"):
+        changed(RECORD, other=1)
 
 
 @pytest.mark.parametrize("value", [[], None, "text", 3])

@@ -71,7 +71,7 @@ def test_the_four_answers_are_what_the_network_gives(files, cat):
     for picture, answers in zip(pictures[1:], expected, strict=True):
         assert torch.equal(picture, overlay(cat, answers[0].argmax(0), 11))
     same = float((expected[0].argmax(1) == expected[1].argmax(1)).double().mean())
-    assert f"{same:.0%} of the pixels as in the first" in html
+    assert f"{same:.0%} of the pixels as with its own" in html
     assert same < 1
     assert "bicyclist" in html
     assert "cat.png, 64×64, through streets" in html
@@ -91,7 +91,7 @@ def test_a_network_without_switches_answers_alike(cat):
     assert torch.equal(found.answers["known"], found.answers["fixed"])
     assert torch.equal(found.answers["known"], found.answers["other"])
     html = dense.show(found, "fixed", "cat.png")
-    assert html.count("100% of the pixels as in the first") >= 2
+    assert html.count("100% of the pixels as with its own") >= 2
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The command line, put together."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from maxtunnel.commands import (
     bench,
     contours,
     data,
+    dense_study,
     networks,
     onnx,
     paper,
@@ -24,6 +26,7 @@ from maxtunnel.commands import (
     studies,
     study,
     training,
+    transplant,
     visualise,
 )
 from maxtunnel.commands.spelling import Context, spellings
@@ -65,9 +68,10 @@ STUDIES = (
     (study.swwae, "maxtunnel study swwae --data mnist --out study"),
     (study.recon_dec, "maxtunnel study recon-dec --data imagenette/train --val imagenette/val --out study"),
     (study.all_conv, "maxtunnel study all-conv --data cifar-10 --out study"),
-    (study.contours, "maxtunnel study contours --data BSDS500/data --out study"),
-    (study.segmentation, "maxtunnel study segmentation --data CamVid --out study"),
+    (dense_study.contours, "maxtunnel study contours --data BSDS500/data --out study"),
+    (dense_study.segmentation, "maxtunnel study segmentation --data CamVid --out study"),
     (adaptive.adaptive, "maxtunnel study adaptive --data 101_ObjectCategories --out study"),
+    (transplant.transplant, "maxtunnel study transplant --data CroppedYale --out study"),
     (study.verdicts, "maxtunnel study verdicts docs/studies --into docs/claims.md"),
 )
 
@@ -117,6 +121,8 @@ def maxtunnel(
     """Rebuild photographs from the positions of max-pooling maxima (the switches) alone."""
 
 
+# Putting it together takes longer than many commands take, and an error asks for it again.
+@cache
 def command_line() -> TyperGroup:
     """All commands; the options for shell completion work, but are no part of the help."""
     group = typer.main.get_command(app)

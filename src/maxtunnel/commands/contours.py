@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from maxtunnel.commands.console import finish_with_skipped, progress, say
+from maxtunnel.commands.console import progress
 from maxtunnel.commands.options import Force, Images, Out
-from maxtunnel.commands.segment import DenseModel, Other, Side, Switches
+from maxtunnel.commands.segment import DenseModel, Other, Side, Switches, finish_drawn
 
 
 def contours(
@@ -36,7 +36,4 @@ def contours(
         written, skipped = contour_files(
             images, model, out, switches, other, side, thick, strengths, force, on_progress
         )
-    for path, about in written:
-        say(f"{path}  ({about})")
-    asked = set(images)
-    finish_with_skipped(skipped, fail=not written or any(path in asked for path, _ in skipped))
+    finish_drawn(written, skipped, images)

@@ -1,5 +1,6 @@
 """Photographs to classes of pixels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,13 @@ def segment(
 
     with progress() as on_progress:
         written, skipped = segment_files(images, model, out, switches, other, side, masks, force, on_progress)
+    finish_drawn(written, skipped, images)
+
+
+def finish_drawn(
+    written: Sequence[tuple[Path, str]], skipped: Sequence[tuple[Path, str]], images: Sequence[Path]
+) -> None:
+    """Tell what was drawn, and what could not be read; exit with status 2 where that was named."""
     for path, about in written:
         say(f"{path}  ({about})")
     asked = set(images)

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 Toy = Annotated[bool, typer.Option("--toy", help="Seconds: shows that it works, answers nothing.")]
 Full = Annotated[bool, typer.Option("--full", help="Hours: what an answer takes.")]
 Seeds = Annotated[int | None, typer.Option(help="Networks of each kind.", min=1, show_default=False)]
+NetworkSteps = Annotated[int | None, typer.Option(help="Of every network.", min=1, show_default=False)]
+ReaderSteps = Annotated[int | None, typer.Option(help="Of every reader.", min=1, show_default=False)]
+Batch = Annotated[int | None, typer.Option(help="Images a step.", min=1, show_default=False)]
+Rate = Annotated[float | None, typer.Option(help="At its highest.", show_default=False)]
+ImageWeight = Annotated[float | None, typer.Option(help="Weight of the image term.", show_default=False)]
+Validate = Annotated[
+    bool, typer.Option("--validate", help="Measure on training images held out; leave the test set alone.")
+]
 
 
 def study_size(toy: bool, full: bool) -> Literal["toy", "small", "full"]:

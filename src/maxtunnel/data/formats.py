@@ -8,9 +8,10 @@ from PIL import features
 
 Stream = io.BytesIO | io.BufferedReader
 # The suffixes that image files are looked for by.
-SUFFIXES = ("jpg", "jpeg", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif", "heic", "heif", "avif")
+SUFFIXES = ("jpg", "jpeg", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif", "pgm", "heic", "heif", "avif")
 
 _ALWAYS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_PGM = (b"P2", b"P5")  # written out, and as bytes; Pillow's PPM reads them, and others that are not asked for
 _AVIF = {b"avif", b"avis"}
 # The last two are containers of pictures whose coding the brand does not tell.
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
@@ -24,6 +25,8 @@ def readable(start: bytes) -> tuple[str, ...]:
         return ("HEIF",)
     if kind == "AVIF" and features.check("avif"):
         return ("AVIF",)
+    if start[:2] in _PGM:
+        return ("PPM",)
     return () if kind else _ALWAYS
 
 

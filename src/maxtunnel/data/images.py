@@ -47,7 +47,7 @@ class NamedBytes(io.BytesIO):
 
 
 def read_image(path: str | Path | Place | Stream, *, max_pixels: int = 200_000_000) -> UInt8[Tensor, "3 h w"]:
-    """The pixels of a JPEG, PNG, WebP, BMP, TIFF or GIF file, upright (EXIF) and as RGB.
+    """The pixels of a JPEG, PNG, WebP, BMP, TIFF, GIF or PGM file, upright (EXIF) and as RGB.
 
     So are those of AVIF, if this Pillow reads it, and of HEIC, with the `heif` extra.
     The content decides, not the suffix. Of several frames or pages the first is taken. Transparent

@@ -1,5 +1,6 @@
 """Classes of pixels as pictures: in colours, over the photograph, and with the names of the classes."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ _CAMVID = (
 )  # fmt: skip
 _NAMES = {len(names): names for names in (camvid.CLASSES, voc.CLASSES, horses.CLASSES)}
 _ROW, _PATCH, _LEGEND = 24, 16, 170  # of a legend, in pixels
+_HEAD = 15  # size of what stands above a picture
 _PALE = 0.45  # share of the photograph in an overlay
 
 
@@ -71,6 +73,8 @@ def class_sheet(
 ) -> "Image.Image":
     """Pictures of one size side by side, or where they are wide one below the other, with a legend.
 
+    What stands above a narrow picture has room: the next one lies further right.
+
     Args:
         pictures: each with what stands above it.
         shown: classes that the legend names.
@@ -81,7 +85,8 @@ def class_sheet(
     height, width = pictures[0][1].shape[-2:]
     across = 1 if width > 2 * height else min(len(pictures), 3)
     down = -(-len(pictures) // across)
-    step = max(width, 96) + GAP, height + _ROW + GAP
+    heads = max(math.ceil(font(_HEAD).getlength(head)) for head, _ in pictures)
+    step = max(width, heads) + GAP, height + _ROW + GAP
     columns = max(1, (across * step[0]) // _LEGEND)
     tall = -(-len(shown) // columns) * _ROW
     whole = (2 * MARGIN + max(across * step[0], _LEGEND), 2 * MARGIN + down * step[1] + GAP + tall)
@@ -89,7 +94,7 @@ def class_sheet(
     draw = ImageDraw.Draw(sheet)
     for number, (head, pixels) in enumerate(pictures):
         left, top = MARGIN + number % across * step[0], MARGIN + number // across * step[1]
-        draw.text((left, top + _ROW - 6), head, INK, font(15), anchor="ls")
+        draw.text((left, top + _ROW - 6), head, INK, font(_HEAD), anchor="ls")
         sheet.paste(Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()), (left, top + _ROW))
     names, colours = class_names(classes), class_colours(classes).tolist()
     for number, each in enumerate(shown):

@@ -16,11 +16,9 @@ from maxtunnel.report.dense_files import (
     GIVEN,
     SIDE,
     Answered,
+    Drawn,
     Skipped,
-    answer_files,
-    check_targets,
-    name_targets,
-    save_picture,
+    draw_files,
 )
 from maxtunnel.support.choices import DenseGiven, DenseShown
 from maxtunnel.support.files import check_folder
@@ -44,46 +42,31 @@ def contour_files(
 ) -> tuple[list[tuple[Path, str]], Skipped]:
     """Draw the contours of photographs as `out`/NAME-contours.png: photograph, contours, both.
 
+    What `segment_files` does for classes; the rest of the arguments, what is returned and the errors are as
+    there.
+
     Args:
-        images: a file or a folder of them, or several.
         model: what `load_dense` takes, of one answer a pixel.
-        out: folder for the pictures.
-        switches: what the decoder is given; `all` shows all of these.
-        other: the image whose switches `other` is; by default each image's is the next one that was given.
-        side: longest side in pixels that the network is given; larger photographs are shrunk.
         thick: leave contours as wide as the network draws them; otherwise they are thinned (`ridges`).
         strengths: write `out`/NAME-strength.png too: grey levels at the photograph's own size, 255 for the
             strongest contour there can be.
-        force: replace pictures that another network made, and files that are no pictures of ours, too.
-        on_progress: told the files done and their total.
-
-    Returns:
-        The pictures with a line about each, and the unreadable images with the reason.
-
-    Raises:
-        FormatError: the network cannot be read, or the one image that was asked for.
-        ValueError: the network answers otherwise, there is no other image, or a picture would take the place
-            of what this network did not make.
     """
     check_folder(out)
     network = load_dense(model)
     classes = network.shape.classes
     if classes > 1:
         raise ValueError(f"{model} has {classes} answers a pixel, as for classes: take `maxtunnel segment`")
-    targets = name_targets(images, Path(out), "-contours")
-    also = [_beside(target) for _, target in targets] if strengths else []
-    note = check_targets([*(target for _, target in targets), *also], network, force)
-    written: list[tuple[Path, str]] = []
-    skipped: Skipped = []
-    for target, found in answer_files(network, targets, switches, other, side, skipped, on_progress):
-        drawn = {given: _strength(answers, thick) for given, answers in found.answers.items()}
-        save_picture(target, _draw(found, drawn), note)
-        first = next(iter(drawn.values()))
-        written.append((target, f"{float((first >= _CLEAR).double().mean()):.1%} of the pixels are contours"))
+
+    def draw(found: Answered) -> dict[str, Drawn]:
+        strength = {given: _strength(answers, thick) for given, answers in found.answers.items()}
+        clear = float((next(iter(strength.values())) >= _CLEAR).double().mean())
+        drawn = {"contours": Drawn(_draw(found, strength), f"{clear:.1%} of the pixels are contours")}
         if strengths:
-            save_picture(_beside(target), _grey(found, thick), note)
-            written.append((_beside(target), "strength of each pixel"))
-    return written, skipped
+            drawn["strength"] = Drawn(_grey(found, thick), "strength of each pixel")
+        return drawn
+
+    kinds = ("contours", "strength") if strengths else ("contours",)
+    return draw_files(network, images, Path(out), kinds, draw, switches, other, side, force, on_progress)
 
 
 def _strength(answers: Float[Tensor, "1 h w"], thick: bool) -> Float[Tensor, "h w"]:
@@ -111,8 +94,3 @@ def _grey(found: Answered, thick: bool) -> Image.Image:
     wide = F.interpolate(answers[None].sigmoid(), size, mode="bilinear", align_corners=False)[0, 0]
     strength = wide if thick else thin(wide)
     return Image.fromarray((255 * strength).round().to(torch.uint8).numpy())
-
-
-def _beside(target: Path) -> Path:
-    """Where the strengths of a picture lie."""
-    return target.with_name(target.name.replace("-contours", "-strength"))

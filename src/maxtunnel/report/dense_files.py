@@ -1,6 +1,6 @@
 """Photographs through a network that answers for every pixel, to pictures of what it says."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -48,6 +48,14 @@ class Answered:
     answers: dict[DenseGiven, Float[Tensor, "classes h w"]]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A picture, and a line about it."""
+
+    picture: Image.Image
+    about: str
+
+
 def segment_files(
     images: str | Path | Sequence[str | Path],
     model: str | Path,
@@ -86,19 +94,53 @@ def segment_files(
     classes = network.shape.classes
     if classes < 2:
         raise ValueError(f"{model} has one answer a pixel, as for contours: take `maxtunnel contours`")
-    targets = name_targets(images, Path(out), "-classes")
-    also = [_beside(target) for _, target in targets] if masks else []
-    note = check_targets([*(target for _, target in targets), *also], network, force)
+
+    def draw(found: Answered) -> dict[str, Drawn]:
+        said = {given: answers.argmax(0) for given, answers in found.answers.items()}
+        first = next(iter(said.values()))
+        drawn = {"classes": Drawn(_draw(found.pixels, said, classes), _shares(first, classes))}
+        if masks:
+            drawn["mask"] = Drawn(_mask(first, found.whole, classes), "class of each pixel")
+        return drawn
+
+    kinds = ("classes", "mask") if masks else ("classes",)
+    return draw_files(network, images, Path(out), kinds, draw, switches, other, side, force, on_progress)
+
+
+def draw_files(
+    network: DenseNetwork,
+    images: str | Path | Sequence[str | Path],
+    out: Path,
+    kinds: Sequence[str],
+    draw: Callable[[Answered], dict[str, Drawn]],
+    switches: DenseShown,
+    other: str | Path | None,
+    side: int,
+    force: bool,
+    on_progress: OnProgress = silent,
+) -> tuple[list[tuple[Path, str]], Skipped]:
+    """Write what is drawn of a network's answers as `out`/NAME-KIND.png; as for `segment_files`.
+
+    Args:
+        network: answers.
+        kinds: of pictures, the first of which names them; `draw` gives one of each.
+        draw: makes the pictures of a photograph.
+    """
+    named = name_targets(images, out, f"-{kinds[0]}")
+    # The last label is ours: a photograph's own name may hold the same word.
+    pictures = {
+        target: {
+            kind: target.with_name(f"-{kind}".join(target.name.rsplit(f"-{kinds[0]}", 1))) for kind in kinds
+        }
+        for _, target in named
+    }
+    note = check_targets([path for paths in pictures.values() for path in paths.values()], network, force)
     written: list[tuple[Path, str]] = []
     skipped: Skipped = []
-    for target, found in answer_files(network, targets, switches, other, side, skipped, on_progress):
-        said = {given: answers.argmax(0) for given, answers in found.answers.items()}
-        save_picture(target, _draw(found.pixels, said, classes), note)
-        first = next(iter(said.values()))
-        written.append((target, _shares(first, classes)))
-        if masks:
-            save_picture(_beside(target), _mask(first, found.whole, classes), note)
-            written.append((_beside(target), "class of each pixel"))
+    for target, found in answer_files(network, named, switches, other, side, skipped, on_progress):
+        for kind, drawn in draw(found).items():
+            save_picture(pictures[target][kind], drawn.picture, note)
+            written.append((pictures[target][kind], drawn.about))
     return written, skipped
 
 
@@ -244,11 +286,6 @@ def _shares(labels: Tensor, classes: int) -> str:
     names = class_names(classes)
     order = counts.argsort(descending=True, stable=True)[:3].tolist()
     return ", ".join(f"{names[n]} {counts[n] / labels.numel():.0%}" for n in order if counts[n])
-
-
-def _beside(target: Path) -> Path:
-    """Where the mask of a picture lies."""
-    return target.with_name(target.name.replace("-classes", "-mask"))
 
 
 def _made_by(path: Path) -> str | None:

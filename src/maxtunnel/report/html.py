@@ -97,14 +97,15 @@ def number(
         value: the number, or None.
         form: how it and its interval are formatted, such as `.4f`.
         interval: its lower and upper end.
-        between: what stands between the two ends.
+        between: what stands between the two ends; of signed ones it is ` to `, as a dash would be a minus.
         unit: written after the number.
         classes: of the cell.
     """
     classes = f"mt-number {classes}".rstrip()
     if value is None:
         return Cell("–", "", f"{classes} mt-missing", math.inf)
-    note = "" if interval is None else between.join(format(end, form) for end in interval)
+    ends = [format(end, form) for end in interval or ()]
+    note = (" to " if any(end[0] in "+-" for end in ends) else between).join(ends)
     return Cell(f"{value:{form}}{unit}", note, classes, value)
 
 

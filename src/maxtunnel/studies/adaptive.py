@@ -8,7 +8,9 @@ the features with other switches.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from maxtunnel.models.adaptive_deconv import Pooling
@@ -17,12 +19,11 @@ from maxtunnel.studies.adaptive_classes import check_installed
 from maxtunnel.studies.adaptive_config import Grid, Run, Settings, Size, left_out, preset
 from maxtunnel.studies.adaptive_run import NetworkRow, Parts, fingerprint, read_parts, run_network
 from maxtunnel.studies.report import gather_facts
-from maxtunnel.studies.rows import Rows
-from maxtunnel.support.files import check_folder, replacing
+from maxtunnel.studies.rows import Rows, do_missing
+from maxtunnel.support.files import check_folder
 from maxtunnel.support.numbers import parse_numbers
-from maxtunnel.support.progress import OnProgress, Stopped, silent
-from maxtunnel.support.records import from_json, to_json
-from maxtunnel.training.loop import interrupts
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.support.records import changed
 
 STUDY = "adaptive"
 
@@ -97,24 +98,23 @@ def study_adaptive(
     began = time.monotonic()
     settings, grid = preset(size)
     grid = grid if seeds is None else replace(grid, seeds=seeds)
-    given = {
-        "side": side, "maps": None if maps is None else list(parse_numbers(maps, "maps") or ()),
-        "learned": learned, "passes": passes, "classes": classes, "sparsity": sparsity,
-    }  # fmt: skip
-    changed = {name: value for name, value in given.items() if value is not None}
-    settings = from_json(Settings, to_json(settings) | changed)
+    settings = changed(
+        settings, side=side, maps=None if maps is None else list(parse_numbers(maps, "maps") or ()),
+        learned=learned, passes=passes, classes=classes, sparsity=sparsity,
+    )  # fmt: skip
     check_installed()
     check_folder(out)
     parts = read_parts(data, settings, on_progress)
     settings = replace(settings, data=fingerprint(parts))
     rows = Rows(out, STUDY, settings, NetworkRow)
-    _run_all(rows, settings, grid, parts, on_progress)
-    found = {run.name: rows.get(run.name) for run in grid.runs()}
+    runs = tuple(grid.runs())
+    do_missing(runs, lambda run: rows, partial(_do, rows, settings, parts, on_progress), on_progress)
+    kept, missing = rows.sorted_out(runs)
     return AdaptiveStudy(
         settings=settings,
         grid=grid,
-        rows=tuple(row for row in found.values() if row is not None),
-        missing=tuple(name for name, row in found.items() if row is None),
+        rows=kept,
+        missing=missing,
         classes=len(parts.names),
         labelled=len(parts.labelled),
         tested=len(parts.tested),
@@ -124,30 +124,21 @@ def study_adaptive(
     )
 
 
-def _run_all(
-    rows: Rows[NetworkRow], settings: Settings, grid: Grid, parts: Parts, on_progress: OnProgress
+def _do(
+    rows: Rows[NetworkRow],
+    settings: Settings,
+    parts: Parts,
+    on_progress: OnProgress,
+    run: Run,
+    stop: Callable[[], bool],
 ) -> None:
-    """Do every run that is missing, but for those that another process is at."""
-    runs = tuple(grid.runs())
-    with interrupts() as interrupted:
-        for number, run in enumerate(runs):
-            on_progress("networks", number, len(runs), run.name)
-            with rows.claim(run.name) as mine:
-                found = run_network(settings, run, parts, on_progress, interrupted.is_set) if mine else None
-                if found is not None:
-                    row, network, readings, maps = found
-                    network.save(rows.picture(run.name).with_suffix(".safetensors"))
-                    for name, picture in ((run.name, readings), (maps_name(run), maps)):
-                        with replacing(rows.picture(name)) as temporary:
-                            temporary.write_bytes(png(picture))
-                    rows.keep(run.name, row)
-            if interrupted.is_set():
-                done = sum(rows.get(each.name) is not None for each in runs)
-                raise Stopped(
-                    f"stopped; {done} of {len(runs)} networks are kept in {rows.folder}: give the same "
-                    "command again to go on"
-                )
-    on_progress("networks", len(runs), len(runs), "")
+    found = run_network(settings, run, parts, on_progress, stop)
+    if found is not None:
+        row, network, readings, maps = found
+        network.save(rows.network(run.name))
+        rows.keep_picture(run.name, png(readings))
+        rows.keep_picture(maps_name(run), png(maps))
+        rows.keep(run.name, row)
 
 
 def maps_name(run: Run) -> str:

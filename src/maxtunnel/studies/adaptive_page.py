@@ -55,10 +55,10 @@ def _verdict(study: AdaptiveStudy) -> Verdict:
 
 def _notes(study: AdaptiveStudy) -> Iterator[str]:
     seeds = study.grid.seeds
+    networks = f"these {seeds} networks" if seeds > 1 else "this one network"
     yield (
-        f"Intervals of what images become are Student's over {study.settings.held} images, for these "
-        f"{seeds} network{'s' if seeds > 1 else ''} of each kind; those of accuracies are over seeds, and "
-        "there are none with one seed."
+        f"Intervals of what images become are Student's over {study.settings.held} images, for {networks} "
+        "of each kind; those of accuracies are over seeds, and there are none with one seed."
     )
     yield (
         "The switches of boxes whose feature is 0 say so by being those of the first cell: what is drawn "

@@ -37,15 +37,14 @@ from maxtunnel.studies.all_conv_run import (
 )
 from maxtunnel.studies.recon_dec_depths import mean_errors
 from maxtunnel.studies.report import gather_facts
-from maxtunnel.studies.rows import Rows
+from maxtunnel.studies.rows import Rows, do_missing
 from maxtunnel.studies.swwae_config import parse_choices
 from maxtunnel.studies.swwae_run import Parts, fingerprint, split
 from maxtunnel.support.choices import RecipeName
-from maxtunnel.support.files import FormatError, check_folder, replacing
+from maxtunnel.support.files import check_folder
 from maxtunnel.support.numbers import parse_numbers
-from maxtunnel.support.progress import OnProgress, Stopped, silent
-from maxtunnel.support.records import Json, from_json, to_json
-from maxtunnel.training.loop import interrupts
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.support.records import changed
 
 STUDY = "all-conv"
 
@@ -134,13 +133,10 @@ def study_all_conv(
         None if validate else read_set(data, "cifar10", "test", on_progress),
     )
     asked = base.settings if recipe is None else base.settings.with_recipe(recipe)
-    given: dict[str, Json] = {
-        "width": width, "steps": steps, "batch": batch, "learning_rate": learning_rate,
-        "reader_steps": reader_steps, "seen": seen,
-    }  # fmt: skip
-    changed = {name: value for name, value in given.items() if value is not None}
-    changed |= {"data": fingerprint(parts), "augment": augment, "validate": validate}
-    settings = from_json(Settings, to_json(asked) | changed)
+    settings = changed(
+        asked, width=width, steps=steps, batch=batch, learning_rate=learning_rate, reader_steps=reader_steps,
+        seen=seen, data=fingerprint(parts), augment=augment, validate=validate,
+    )  # fmt: skip
     work = _Work(settings, grid, parts, Path(out), on_progress)
     work.run()
     return work.result(gather_facts(command, str(data), began))
@@ -180,26 +176,16 @@ class _Work:
 
     def run(self) -> None:
         """Do every run that is missing, but for those that another process is at."""
-        runs = self.runs
-        with interrupts() as interrupted:
-            for number, run in enumerate(runs):
-                self.on_progress("runs", number, len(runs), run.name)
-                rows = self.network_rows if isinstance(run, NetworkRun) else self.reading_rows
-                with rows.claim(run.name) as mine:
-                    if mine:
-                        self._do(run, interrupted.is_set)
-                if interrupted.is_set():
-                    raise Stopped(
-                        f"stopped; {self._done} of {len(runs)} runs are kept in {rows.folder}: give the same "
-                        "command again to go on"
-                    )
-        self.on_progress("runs", len(runs), len(runs), "")
+        do_missing(self.runs, self._rows_of, self._do, self.on_progress, "runs")
+
+    def _rows_of(self, run: NetworkRun | ReadingRun) -> Rows[NetworkRow] | Rows[ReadingRow]:
+        return self.network_rows if isinstance(run, NetworkRun) else self.reading_rows
 
     def _do(self, run: NetworkRun | ReadingRun, stop: Callable[[], bool]) -> None:
         if isinstance(run, NetworkRun):
             row, network = run_network(self.settings, run, self.parts, self.on_progress, stop)
             if not stop():
-                network.save(self._weights(run))
+                network.save(self.network_rows.network(run.name))
                 self.network_rows.keep(run.name, row)
             return
         seen = self._captured(run)
@@ -209,20 +195,8 @@ class _Work:
             found, picture = run_reading(self.settings, run, seen, self.on_progress, stop)
         except CutShort:
             return
-        with replacing(self.reading_rows.picture(run.name)) as temporary:
-            temporary.write_bytes(png(picture))
+        self.reading_rows.keep_picture(run.name, png(picture))
         self.reading_rows.keep(run.name, found)
-
-    @property
-    def _done(self) -> int:
-        """How many runs are kept."""
-        networks = (self.network_rows.get(run.name) for run in self.grid.networks())
-        readings = (self.reading_rows.get(run.name) for run in self.grid.readings())
-        return sum(row is not None for row in (*networks, *readings))
-
-    def _weights(self, run: NetworkRun) -> Path:
-        """Where a network lies."""
-        return self.network_rows.picture(run.name).with_suffix(".safetensors")
 
     def _captured(self, run: ReadingRun) -> Seen | None:
         """What a reader is given; None where another process is still at its network."""
@@ -239,22 +213,19 @@ class _Work:
             return make_network(self.settings, run.network, self.parts.trained)
         if self.network_rows.get(run.network.name) is None:
             return None
-        path = self._weights(run.network)
-        if not path.exists():
-            raise FormatError(f"{path} is missing: delete {path.with_suffix('.json')} to train it again")
-        return AllConv.load(path)
+        return AllConv.load(self.network_rows.find_network(run.network.name))
 
     def result(self, facts: dict[str, str]) -> AllConvStudy:
         """What is known now."""
-        networks = {run.name: self.network_rows.get(run.name) for run in self.grid.networks()}
-        readings = {run.name: self.reading_rows.get(run.name) for run in self.grid.readings()}
+        networks, untrained = self.network_rows.sorted_out(self.grid.networks())
+        readings, unread = self.reading_rows.sorted_out(self.grid.readings())
         of_mean = mean_errors(*readers_pixels(self.settings, self.parts))["mse"]
         return AllConvStudy(
             settings=self.settings,
             grid=self.grid,
-            networks=tuple(row for row in networks.values() if row is not None),
-            readings=tuple(row for row in readings.values() if row is not None),
-            missing=tuple(name for name, row in (networks | readings).items() if row is None),
+            networks=networks,
+            readings=readings,
+            missing=untrained + unread,
             of_mean=tuple(of_mean.tolist()),
             trained=len(self.parts.trained),
             measured=len(self.parts.measured),

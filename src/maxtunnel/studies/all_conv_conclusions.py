@@ -253,7 +253,7 @@ def _tell_place(found: Place) -> str:
 
 def _percent(share: Share) -> str:
     low, high = share.interval
-    return f"{share.value:.1%} ({low:.1%}–{high:.1%})"
+    return f"{share.value:.1%} ({low:.1%} to {high:.1%})"
 
 
 def _points(share: Share, sign: int = 1) -> str:

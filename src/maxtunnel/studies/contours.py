@@ -6,8 +6,9 @@ Here networks like CEDN are trained with and without them, and read with other o
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,12 +24,11 @@ from maxtunnel.studies.contours_data import Parts, read_parts
 from maxtunnel.studies.contours_networks import identity, on_vgg
 from maxtunnel.studies.contours_run import Given, NetworkRow, Pictures, chosen, run_network
 from maxtunnel.studies.report import gather_facts
-from maxtunnel.studies.rows import Rows
+from maxtunnel.studies.rows import Rows, do_missing
 from maxtunnel.support.choices import VggInputs
-from maxtunnel.support.files import check_folder, replacing
-from maxtunnel.support.progress import OnProgress, Stopped, silent
-from maxtunnel.support.records import Json, from_json, to_json
-from maxtunnel.training.loop import interrupts
+from maxtunnel.support.files import check_folder
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.support.records import changed
 
 STUDY = "contours"
 PHOTOGRAPHS, PEOPLE = "photographs", "people"
@@ -115,25 +115,26 @@ def study_contours(
     given = Given(
         None if encoder is None else Path(encoder), inputs, None if networks is None else Path(networks)
     )
-    changed = {"width": width, "steps": steps, "tested": tested, "thresholds": thresholds}
-    settings = _settings(base.settings, given, changed)
+    settings = changed(
+        base.settings, width=width, steps=steps, tested=tested, thresholds=thresholds,
+        elsewhere=networks is not None, encoder=_identity(given),
+    )  # fmt: skip
     parts = read_parts(str(data), settings.shrink, settings.crop, settings.tested, on_progress)
     wanted = Preset(replace(settings, data=parts.identity), base.seeds if seeds is None else seeds)
     for run in wanted.runs():
         given.trained(run)
     rows = Rows(out, STUDY, wanted.settings, NetworkRow)
     _keep_shown(rows, parts)
-    _run_all(rows, wanted, parts, given, on_progress)
+    do = partial(_do, rows, wanted.settings, parts, given, on_progress)
+    do_missing(tuple(wanted.runs()), lambda run: rows, do, on_progress)
     return _result(rows, wanted, parts, gather_facts(command, str(data), began))
 
 
-def _settings(base: Settings, given: Given, changed: dict[str, int | None]) -> Settings:
-    """Those that were asked for."""
-    known: dict[str, Json] = {name: value for name, value in changed.items() if value is not None}
-    known["elsewhere"] = given.networks is not None
-    if given.file is not None:
-        known["encoder"] = identity(on_vgg(given.file, inputs=given.inputs).encoder.state_dict())
-    return from_json(Settings, to_json(base) | known)
+def _identity(given: Given) -> str | None:
+    """That of the encoder that is given; None where encoders are trained."""
+    if given.file is None:
+        return None
+    return identity(on_vgg(given.file, inputs=given.inputs).encoder.state_dict())
 
 
 def _keep_shown(rows: Rows[NetworkRow], parts: Parts) -> None:
@@ -144,82 +145,47 @@ def _keep_shown(rows: Rows[NetworkRow], parts: Parts) -> None:
         PEOPLE: [lines(each.contours.float().mean(0)) for each in some],
     }
     for name, pictures in shown.items():
-        _write(rows.picture(name), pictures)
+        rows.keep_picture(name, _beside(pictures))
 
 
-def _run_all(
-    rows: Rows[NetworkRow], wanted: Preset, parts: Parts, given: Given, on_progress: OnProgress
+def _do(
+    rows: Rows[NetworkRow],
+    settings: Settings,
+    parts: Parts,
+    given: Given,
+    on_progress: OnProgress,
+    run: Run,
+    stop: Callable[[], bool],
 ) -> None:
-    """Do every run that is missing, but for those that another process is at."""
-    runs = tuple(wanted.runs())
-    with interrupts() as interrupted:
-        for run in _missing(runs, rows, on_progress):
-            known = _network(rows, replace(run, kind="switches"))
-            # The network whose switches are to be read is another process's to train, and not there yet.
-            if run.kind == "alone" and known is None:
-                continue
-            with rows.claim(run.name) as mine:
-                if not mine:
-                    continue
-                row, network, pictures = run_network(
-                    wanted.settings, run, parts, given, known, on_progress, interrupted.is_set
-                )
-                if not interrupted.is_set():
-                    _keep(rows, run, row, network, pictures)
-            if interrupted.is_set():
-                done = sum(rows.get(each.name) is not None for each in runs)
-                raise Stopped(
-                    f"stopped; {done} of {len(runs)} networks are kept in {rows.folder}: give the same "
-                    "command again to go on"
-                )
-
-
-def _missing(runs: tuple[Run, ...], rows: Rows[NetworkRow], on_progress: OnProgress) -> Iterator[Run]:
-    """The runs without a row, each told before it begins."""
-    for number, run in enumerate(runs):
-        on_progress("networks", number, len(runs), run.name)
-        if rows.get(run.name) is None:
-            yield run
-    on_progress("networks", len(runs), len(runs), "")
-
-
-def _keep(
-    rows: Rows[NetworkRow], run: Run, row: NetworkRow, network: DenseNetwork | None, pictures: Pictures
-) -> None:
-    """Write a run's network and pictures, and at last its row."""
+    """Do a run, unless another process is still at the network whose switches it reads."""
+    with_switches = replace(run, kind="switches").name
+    known = DenseNetwork.load(rows.network(with_switches)) if rows.get(with_switches) is not None else None
+    if run.kind == "alone" and known is None:
+        return
+    row, network, pictures = run_network(settings, run, parts, given, known, on_progress, stop)
+    if stop():
+        return
     for way, some in pictures.items():
-        _write(rows.picture(f"{run.name}.{way}"), some)
+        rows.keep_picture(f"{run.name}.{way}", _beside(some))
     if network is not None:
-        network.cpu().save(_file(rows, run))
+        network.cpu().save(rows.network(run.name))
     rows.keep(run.name, row)
 
 
-def _file(rows: Rows[NetworkRow], run: Run) -> Path:
-    return rows.picture(run.name).with_suffix(".safetensors")
-
-
-def _network(rows: Rows[NetworkRow], run: Run) -> DenseNetwork | None:
-    """The network of a run; None where it is not done."""
-    if rows.get(run.name) is None:
-        return None
-    return DenseNetwork.load(_file(rows, run))
-
-
-def _write(path: Path, pictures: list[UInt8[Tensor, "3 h w"]]) -> None:
-    """Pictures side by side as one file, each at most `_WIDEST` pixels wide."""
+def _beside(pictures: list[UInt8[Tensor, "3 h w"]]) -> bytes:
+    """Pictures side by side as a PNG file, each at most `_WIDEST` pixels wide."""
     height, width = pictures[0].shape[1:]
     size = (height * _WIDEST // width, _WIDEST)
     some = [each if width <= _WIDEST else resize(each, size, "antialias") for each in pictures]
-    with replacing(path) as temporary:
-        temporary.write_bytes(png(strip(torch.stack(some))))
+    return png(strip(torch.stack(some)))
 
 
 def _result(rows: Rows[NetworkRow], wanted: Preset, parts: Parts, facts: dict[str, str]) -> ContourStudy:
-    found = {run.name: rows.get(run.name) for run in wanted.runs()}
+    kept, missing = rows.sorted_out(wanted.runs())
     return ContourStudy(
         preset=wanted,
-        rows=tuple(row for row in found.values() if row is not None),
-        missing=tuple(name for name, row in found.items() if row is None),
+        rows=kept,
+        missing=missing,
         trained=parts.photographs,
         tested=len(parts.tested),
         available=parts.available,

@@ -88,7 +88,7 @@ def _measures(found: Findings) -> Html:
         ]
         for each, how in _rows(found)
     ]
-    heads = ("contours from", "", "networks", "ODS, 95 %", "OIS", "AP", "known switches: ODS more by")
+    heads = ("contours from", "how", "networks", "ODS, 95 %", "OIS", "AP", "known switches: ODS more by")
     return table(heads, rows, "Measures of each way")
 
 
@@ -169,7 +169,7 @@ def _record(study: ContourStudy) -> dict[str, str]:
 def _tabulate(found: Findings) -> Table:
     columns = (
         Column("way", "contours from", text=True),
-        Column("how", "", text=True),
+        Column("how", "how", text=True),
         Column("networks", "networks"),
         Column("ods", "ODS", ".3f"),
         Column("ods", "95 % interval", ".3f", interval=True),

@@ -7,7 +7,7 @@ and both; and, as there, decoders are trained beside a classifier.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -38,16 +38,15 @@ from maxtunnel.studies.recon_dec_config import (
 from maxtunnel.studies.recon_dec_depths import DepthRow, capture, mean_errors, run_reader
 from maxtunnel.studies.recon_dec_networks import NetworkRow, as_tunnel, held_of, run_network
 from maxtunnel.studies.report import gather_facts
-from maxtunnel.studies.rows import Rows
+from maxtunnel.studies.rows import Rows, do_missing
 from maxtunnel.studies.swwae_config import parse_choices
 from maxtunnel.studies.swwae_run import Parts, fingerprint
 from maxtunnel.support.choices import VggInputs
-from maxtunnel.support.files import FormatError, replacing
+from maxtunnel.support.files import FormatError
 from maxtunnel.support.numbers import parse_numbers
-from maxtunnel.support.progress import OnProgress, Stopped, silent
-from maxtunnel.support.records import from_json, to_json
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.support.records import changed
 from maxtunnel.training.engine import place, start_fabric
-from maxtunnel.training.loop import interrupts
 from maxtunnel.zoo.foreign import refuse_foreign
 from maxtunnel.zoo.names import load, shipped
 from maxtunnel.zoo.vgg import load_vgg
@@ -133,7 +132,7 @@ def study_recon_dec(
         l2rec, l2m: weights of the image term and of each plane's.
         seen, held: photographs that readers are trained on, and that reconstructions are measured on.
         command: the command line, for the report.
-        on_progress: told of reading, of every training, and as phase `runs` of all.
+        on_progress: told of reading, of every training, and as phases `networks` and `readers` of these.
 
     Raises:
         FormatError: the photographs, the encoder or the folder are damaged or of another kind.
@@ -142,12 +141,10 @@ def study_recon_dec(
     """
     began, base = time.monotonic(), preset(size)
     grid = _grid(base.grid, parts, levels, seeds)
-    given = {
-        "size": side, "network": network, "steps": steps, "reader_steps": reader_steps, "l2rec": l2rec,
-        "l2m": l2m, "seen": seen, "held": held,
-    }  # fmt: skip
-    changed = {name: value for name, value in given.items() if value is not None}
-    settings = from_json(Settings, to_json(base.settings) | changed)
+    settings = changed(
+        base.settings, size=side, network=network, steps=steps, reader_steps=reader_steps, l2rec=l2rec,
+        l2m=l2m, seen=seen, held=held,
+    )  # fmt: skip
     photographs = _read(data, val, settings.size, base.limit, on_progress)
     read = None if encoder is None else find_encoder(encoder, photographs.trained.pixels, inputs)
     settings = replace(
@@ -223,38 +220,16 @@ class _Work:
 
     def run(self) -> None:
         """Do every run that is missing, but for those that another process is at."""
-        with interrupts() as interrupted:
-            self._do(self.networks, self.network_rows, self._train, interrupted.is_set)
-            if "depths" not in self.grid.parts:
-                return
-            self.encoder = self.encoder or self._own_encoder()
-            if self.encoder is None:
-                return
-            self.depths = self.grid.depths(self.encoder.architecture)
-            if any(self.depth_rows.get(run.name) is None for run in self.depths):
-                self._capture(self.encoder)
-                self._do(self.depths, self.depth_rows, self._read, interrupted.is_set)
-
-    def _do(
-        self,
-        runs: Sequence[Run],
-        rows: Rows[DepthRow] | Rows[NetworkRow],
-        do: Callable[[Run, Callable[[], bool]], None],
-        stop: Callable[[], bool],
-    ) -> None:
-        for number, run in enumerate(runs):
-            self.on_progress("runs", number, len(runs), run.name)
-            if rows.get(run.name) is None:
-                with rows.claim(run.name) as mine:
-                    if mine:
-                        do(run, stop)
-            if stop():
-                done = sum(rows.get(each.name) is not None for each in runs)
-                raise Stopped(
-                    f"stopped; {done} of {len(runs)} of these runs are kept in {rows.folder}: give the same "
-                    "command again to go on"
-                )
-        self.on_progress("runs", len(runs), len(runs), "")
+        do_missing(self.networks, lambda run: self.network_rows, self._train, self.on_progress, "networks")
+        if "depths" not in self.grid.parts:
+            return
+        self.encoder = self.encoder or self._own_encoder()
+        if self.encoder is None:
+            return
+        self.depths = self.grid.depths(self.encoder.architecture)
+        if self.depth_rows.sorted_out(self.depths)[1]:
+            self._capture(self.encoder)
+            do_missing(self.depths, lambda run: self.depth_rows, self._read, self.on_progress, "readers")
 
     def _train(self, run: NetworkRun, stop: Callable[[], bool]) -> None:
         photographs = self.photographs
@@ -263,7 +238,7 @@ class _Work:
         )
         if not stop():
             if run == OWN:
-                network.save(self._weights)
+                network.save(self.network_rows.network(OWN.name))
             self.network_rows.keep(run.name, row)
 
     def _read(self, run: DepthRun, stop: Callable[[], bool]) -> None:
@@ -272,24 +247,14 @@ class _Work:
             self.settings, run, self.encoder.architecture, self.seen, self.held, self.on_progress, stop
         )
         if not stop():
-            with replacing(self.depth_rows.picture(run.name)) as temporary:
-                temporary.write_bytes(png(picture))
+            self.depth_rows.keep_picture(run.name, png(picture))
             self.depth_rows.keep(run.name, row)
-
-    @property
-    def _weights(self) -> Path:
-        """Where the network lies whose encoder is read where none is given."""
-        return self.network_rows.picture(OWN.name).with_suffix(".safetensors")
 
     def _own_encoder(self) -> TunnelNetwork | None:
         """The encoder that was trained here; None where another process is at it."""
         if self.network_rows.get(OWN.name) is None:
             return None
-        if not self._weights.exists():
-            raise FormatError(
-                f"{self._weights} is missing: delete {self._weights.with_suffix('.json')} to train it again"
-            )
-        return as_tunnel(Swwae.load(self._weights))
+        return as_tunnel(Swwae.load(self.network_rows.find_network(OWN.name)))
 
     def _capture(self, encoder: TunnelNetwork) -> None:
         seen, held = self._pixels()
@@ -305,8 +270,8 @@ class _Work:
 
     def result(self, limit: int | None, facts: dict[str, str]) -> ReconDecStudy:
         """What is known now; of each folder at most `limit` photographs were read."""
-        depths = {run.name: self.depth_rows.get(run.name) for run in self.depths}
-        networks = {run.name: self.network_rows.get(run.name) for run in self.networks}
+        depths, unread = self.depth_rows.sorted_out(self.depths)
+        networks, untrained = self.network_rows.sorted_out(self.networks)
         of_mean = mean_errors(*self._pixels())
         trained, measured = len(self.photographs.trained), len(self.photographs.measured)
         read = (
@@ -315,10 +280,10 @@ class _Work:
         return ReconDecStudy(
             settings=self.settings,
             grid=self.grid,
-            depths=tuple(row for row in depths.values() if row is not None),
-            networks=tuple(row for row in networks.values() if row is not None),
+            depths=depths,
+            networks=networks,
             encoder="" if self.encoder is None else str(self.encoder.architecture),
-            missing=tuple(name for name, row in (networks | depths).items() if row is None),
+            missing=untrained + unread,
             of_mean={name: tuple(values.tolist()) for name, values in of_mean.items()},
             classes=len(self.photographs.trained.class_names),
             trained=trained,

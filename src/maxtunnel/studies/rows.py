@@ -3,23 +3,38 @@
     DIR/study.json           which study, and its settings
     DIR/runs/NAME.json       the row of a run
     DIR/runs/NAME.png        pictures of it, where there are any
+    DIR/runs/NAME.safetensors   its network, where that is kept
 
 A study that was stopped, or is to have more runs, goes on in the same folder. Several processes may work in
 one folder: each run is done by one of them.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from maxtunnel.support.files import FormatError, check_folder, one_line, replacing
 from maxtunnel.support.locks import take
+from maxtunnel.support.progress import OnProgress, Stopped
 from maxtunnel.support.records import Json, from_json, to_json
+from maxtunnel.training.loop import interrupts
 
 Row = TypeVar("Row")
 _FILE = "study.json"
+
+
+@runtime_checkable
+class Run(Protocol):
+    """A run of a study."""
+
+    @property
+    def name(self) -> str:
+        """It decides the files, and no two runs of a study share it."""
+
+
+AnyRun = TypeVar("AnyRun", bound=Run)
 
 
 class Rows(Generic[Row]):
@@ -70,9 +85,37 @@ class Rows(Generic[Row]):
         with replacing(self._runs / f"{name}.json") as temporary:
             temporary.write_text(json.dumps(to_json(row), indent=1) + "\n", encoding="utf-8")
 
+    def sorted_out(self, runs: Iterable[Run]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+        """The rows of these runs that have ended, in their order, and the names of the others."""
+        found = {run.name: self.get(run.name) for run in runs}
+        return (
+            tuple(row for row in found.values() if row is not None),
+            tuple(name for name, row in found.items() if row is None),
+        )
+
     def picture(self, name: str) -> Path:
         """Where the pictures of a run lie."""
         return self._runs / f"{name}.png"
+
+    def keep_picture(self, name: str, data: bytes) -> None:
+        """Write a PNG file."""
+        with replacing(self.picture(name)) as temporary:
+            temporary.write_bytes(data)
+
+    def network(self, name: str) -> Path:
+        """Where the network of a run lies."""
+        return self._runs / f"{name}.safetensors"
+
+    def find_network(self, name: str) -> Path:
+        """Where the network of a run that has ended lies.
+
+        Raises:
+            FormatError: it is not there any more.
+        """
+        path = self.network(name)
+        if not path.exists():
+            raise FormatError(f"{path} is missing: delete {path.with_suffix('.json')} to train it again")
+        return path
 
     @contextmanager
     def claim(self, name: str) -> Iterator[bool]:
@@ -89,6 +132,53 @@ class Rows(Generic[Row]):
                 if mine:
                     with suppress(OSError):
                         path.unlink()
+
+
+@runtime_checkable
+class _Kept(Protocol):
+    """Rows, of whatever kind."""
+
+    folder: Path
+
+    def get(self, name: str) -> object:
+        """As of `Rows`."""
+
+    def claim(self, name: str) -> AbstractContextManager[bool]:
+        """As of `Rows`."""
+
+
+def do_missing(
+    runs: Sequence[AnyRun],
+    rows_of: Callable[[AnyRun], _Kept],
+    do: Callable[[AnyRun, Callable[[], bool]], None],
+    on_progress: OnProgress,
+    noun: str = "networks",
+) -> None:
+    """Do every run of a study that is missing, but for those that another process is at.
+
+    Args:
+        runs: in this order.
+        rows_of: where the row of a run is kept.
+        do: does a run and keeps its row, unless the function that it is given says to stop.
+        on_progress: told of every run before it begins.
+        noun: what runs are called there, and in messages.
+
+    Raises:
+        Stopped: interrupted; what is done is kept.
+    """
+    with interrupts() as interrupted:
+        for number, run in enumerate(runs):
+            on_progress(noun, number, len(runs), run.name)
+            with rows_of(run).claim(run.name) as mine:
+                if mine:
+                    do(run, interrupted.is_set)
+            if interrupted.is_set():
+                done = sum(rows_of(each).get(each.name) is not None for each in runs)
+                raise Stopped(
+                    f"stopped; {done} of {len(runs)} {noun} are kept in {rows_of(run).folder}: give the same "
+                    "command again to go on"
+                )
+    on_progress(noun, len(runs), len(runs), "")
 
 
 def kept_settings(out: str | Path) -> dict[str, Json] | None:

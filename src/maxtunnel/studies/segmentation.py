@@ -9,13 +9,14 @@ images.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.report.pictures import png
 from maxtunnel.studies.dense_conditions import Condition
 from maxtunnel.studies.report import gather_facts
-from maxtunnel.studies.rows import Rows
+from maxtunnel.studies.rows import Rows, do_missing
 from maxtunnel.studies.segmentation_config import (
     Grid,
     Run,
@@ -28,10 +29,9 @@ from maxtunnel.studies.segmentation_config import (
 from maxtunnel.studies.segmentation_data import Parts, fingerprint, read_parts, usual
 from maxtunnel.studies.segmentation_run import Found, NetworkRow, count, draw_truth, run_network
 from maxtunnel.support.choices import SegmentationNetworkName, SegmentationSetName
-from maxtunnel.support.files import FormatError, check_folder, replacing
-from maxtunnel.support.progress import OnProgress, Stopped, silent
-from maxtunnel.support.records import from_json, to_json
-from maxtunnel.training.loop import interrupts
+from maxtunnel.support.files import check_folder
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.support.records import changed
 
 STUDY = "segmentation"
 
@@ -111,42 +111,21 @@ def study_segmentation(
     """
     began, base = time.monotonic(), preset(set, size)
     grid = base.grid if seeds is None else Grid(seeds)
-    given = {
-        "network": network, "width": width, "size": None if pixels is None else [*parse_pixels(pixels)],
-        "steps": steps, "batch": batch, "learning_rate": learning_rate, "images": images,
-    }  # fmt: skip
-    changed = {name: value for name, value in given.items() if value is not None}
-    settings = from_json(Settings, to_json(base.settings) | changed)
+    settings = changed(
+        base.settings, network=network, width=width, size=None if pixels is None else [*parse_pixels(pixels)],
+        steps=steps, batch=batch, learning_rate=learning_rate, images=images,
+    )  # fmt: skip
     check_folder(out)
     parts = read_parts(data, set, settings.size, settings.images, on_progress)
     # What cannot be is refused before anything is written.
     settings.draw(len(parts.class_names), "fixed", 0).shape.sizes(settings.size)
     settings = replace(settings, data=fingerprint(parts))
     rows = Rows(out, STUDY, settings, NetworkRow)
-    _write_picture(rows, "images", png(draw_truth(parts.measured, len(parts.class_names))))
-    _run_all(rows, settings, grid, parts, on_progress)
+    rows.keep_picture("images", png(draw_truth(parts.measured, len(parts.class_names))))
+    do_missing(
+        tuple(grid.runs()), lambda run: rows, partial(_do, rows, settings, parts, on_progress), on_progress
+    )
     return _result(rows, settings, grid, parts, gather_facts(command, str(data), began))
-
-
-def _run_all(
-    rows: Rows[NetworkRow], settings: Settings, grid: Grid, parts: Parts, on_progress: OnProgress
-) -> None:
-    """Do every run that is missing, but for those that another process is at, or whose encoder one is at."""
-    runs = tuple(grid.runs())
-    with interrupts() as interrupted:
-        for number, run in enumerate(runs):
-            on_progress("networks", number, len(runs), run.name)
-            if rows.get(run.name) is None and _can_begin(rows, run):
-                with rows.claim(run.name) as mine:
-                    if mine:
-                        _do(rows, settings, run, parts, on_progress, interrupted.is_set)
-            if interrupted.is_set():
-                done = sum(rows.get(each.name) is not None for each in runs)
-                raise Stopped(
-                    f"stopped; {done} of {len(runs)} networks are kept in {rows.folder}: give the same "
-                    "command again to go on"
-                )
-        on_progress("networks", len(runs), len(runs), "")
 
 
 def _can_begin(rows: Rows[NetworkRow], run: Run) -> bool:
@@ -156,48 +135,36 @@ def _can_begin(rows: Rows[NetworkRow], run: Run) -> bool:
 def _do(
     rows: Rows[NetworkRow],
     settings: Settings,
-    run: Run,
     parts: Parts,
     on_progress: OnProgress,
+    run: Run,
     stop: Callable[[], bool],
 ) -> None:
-    known = _load(rows, Run("switches", run.seed)) if run.trained == "alone" else None
+    """Do a run, unless another process is still at the network whose switches it reads."""
+    if not _can_begin(rows, run):
+        return
+    known = None
+    if run.trained == "alone":
+        known = DenseNetwork.load(rows.find_network(Run("switches", run.seed).name))
     row, network, pictures = run_network(settings, run, parts, known, on_progress, stop)
     if stop():
         return
     for given, picture in pictures.items():
-        _write_picture(rows, f"{run.name}-{given}", png(picture))
-    network.cpu().save(weights_of(rows, run))
+        rows.keep_picture(f"{run.name}-{given}", png(picture))
+    network.cpu().save(rows.network(run.name))
     rows.keep(run.name, row)
-
-
-def weights_of(rows: Rows[NetworkRow], run: Run) -> Path:
-    """Where the network of a run lies."""
-    return rows.picture(run.name).with_suffix(".safetensors")
-
-
-def _load(rows: Rows[NetworkRow], run: Run) -> DenseNetwork:
-    path = weights_of(rows, run)
-    if not path.exists():
-        raise FormatError(f"{path} is missing: delete {path.with_suffix('.json')} to train it again")
-    return DenseNetwork.load(path)
-
-
-def _write_picture(rows: Rows[NetworkRow], name: str, data: bytes) -> None:
-    with replacing(rows.picture(name)) as temporary:
-        temporary.write_bytes(data)
 
 
 def _result(
     rows: Rows[NetworkRow], settings: Settings, grid: Grid, parts: Parts, facts: dict[str, str]
 ) -> SegmentationStudy:
-    found = {run.name: rows.get(run.name) for run in grid.runs()}
+    kept, missing = rows.sorted_out(grid.runs())
     same = usual(parts).expand(len(parts.measured), -1, -1)
     return SegmentationStudy(
         settings=settings,
         grid=grid,
-        rows=tuple(row for row in found.values() if row is not None),
-        missing=tuple(name for name, row in found.items() if row is None),
+        rows=kept,
+        missing=missing,
         usual=count(same, parts, settings.band),
         class_names=parts.class_names,
         trained=len(parts.trained),

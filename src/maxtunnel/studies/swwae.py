@@ -6,8 +6,9 @@ for a training with the intermediate terms alone: here it is, beside all others.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -15,7 +16,7 @@ from maxtunnel.data.labelled import labels_for
 from maxtunnel.data.labelled_sets import read_set
 from maxtunnel.report.pictures import png
 from maxtunnel.studies.report import gather_facts
-from maxtunnel.studies.rows import Rows, kept_settings
+from maxtunnel.studies.rows import Rows, do_missing, kept_settings
 from maxtunnel.studies.swwae_config import Grid, Method, Run, Settings, Size, parse_choices
 from maxtunnel.studies.swwae_presets import left_out, preset
 from maxtunnel.studies.swwae_run import (
@@ -28,11 +29,10 @@ from maxtunnel.studies.swwae_run import (
     split,
 )
 from maxtunnel.support.choices import LabelledSetName, Unpooling
-from maxtunnel.support.files import check_folder, replacing
+from maxtunnel.support.files import check_folder
 from maxtunnel.support.numbers import parse_numbers
-from maxtunnel.support.progress import OnProgress, Stopped, silent
-from maxtunnel.support.records import from_json, to_json
-from maxtunnel.training.loop import interrupts
+from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.support.records import changed
 
 STUDY = "swwae"
 _TRIED, _WARM_UP = 10, 5  # steps whose pace is measured at first, and how many of them only warm up
@@ -136,13 +136,11 @@ def study_swwae(
         # STL-10 has images of its own for this.
         read_set(data, set, "unlabelled", on_progress) if set == "stl10" else None,
     )
-    given = {
-        "layout": layout, "steps": steps, "l2rec": l2rec, "l2m": l2m, "dropout": dropout,
-        "learning_rate": learning_rate, "batch": batch, "unlabelled_batch": batch,
-    }  # fmt: skip
-    changed = {name: value for name, value in given.items() if value is not None}
-    changed |= {"data": fingerprint(parts), "validate": validate}
-    settings = from_json(Settings, to_json(base.settings) | changed)
+    settings = changed(
+        base.settings, layout=layout, steps=steps, l2rec=l2rec, l2m=l2m, dropout=dropout,
+        learning_rate=learning_rate, batch=batch, unlabelled_batch=batch, data=fingerprint(parts),
+        validate=validate,
+    )  # fmt: skip
     # What cannot be is refused before anything is tried out or written.
     for count in grid.labels:
         labels_for(parts.trained.labels, count, seed=0)
@@ -150,7 +148,9 @@ def study_swwae(
     if minutes is not None:
         settings = replace(settings, steps=_kept_steps(out) or _steps_in(minutes, settings, grid, parts))
     rows = Rows(out, STUDY, settings, NetworkRow)
-    _run_all(rows, settings, grid, parts, on_progress)
+    do_missing(
+        tuple(grid.runs()), lambda run: rows, partial(_do, rows, settings, parts, on_progress), on_progress
+    )
     return _result(rows, settings, grid, parts, gather_facts(command, str(data), began))
 
 
@@ -171,47 +171,29 @@ def _grid(
     return Grid(numbers, chosen, kinds, base.seeds if seeds is None else seeds)
 
 
-def _run_all(
-    rows: Rows[NetworkRow], settings: Settings, grid: Grid, parts: Parts, on_progress: OnProgress
+def _do(
+    rows: Rows[NetworkRow],
+    settings: Settings,
+    parts: Parts,
+    on_progress: OnProgress,
+    run: Run,
+    stop: Callable[[], bool],
 ) -> None:
-    """Do every run that is missing, but for those that another process is at."""
-    runs = tuple(grid.runs())
-    with interrupts() as interrupted:
-        for run in _shown(runs, rows, on_progress):
-            with rows.claim(run.name) as mine:
-                if not mine:
-                    continue
-                row, picture = run_network(settings, run, parts, on_progress, interrupted.is_set)
-                if not interrupted.is_set():
-                    with replacing(rows.picture(run.name)) as temporary:
-                        temporary.write_bytes(png(picture))
-                    rows.keep(run.name, row)
-            if interrupted.is_set():
-                done = sum(rows.get(each.name) is not None for each in runs)
-                raise Stopped(
-                    f"stopped; {done} of {len(runs)} networks are kept in {rows.folder}: give the same "
-                    "command again to go on"
-                )
-
-
-def _shown(runs: tuple[Run, ...], rows: Rows[NetworkRow], on_progress: OnProgress) -> Iterator[Run]:
-    """The runs without a row, each told before it begins."""
-    for number, run in enumerate(runs):
-        on_progress("networks", number, len(runs), run.name)
-        if rows.get(run.name) is None:
-            yield run
-    on_progress("networks", len(runs), len(runs), "")
+    row, picture = run_network(settings, run, parts, on_progress, stop)
+    if not stop():
+        rows.keep_picture(run.name, png(picture))
+        rows.keep(run.name, row)
 
 
 def _result(
     rows: Rows[NetworkRow], settings: Settings, grid: Grid, parts: Parts, facts: dict[str, str]
 ) -> SwwaeStudy:
-    found = {run.name: rows.get(run.name) for run in grid.runs()}
+    kept, missing = rows.sorted_out(grid.runs())
     return SwwaeStudy(
         settings=settings,
         grid=grid,
-        rows=tuple(row for row in found.values() if row is not None),
-        missing=tuple(name for name, row in found.items() if row is None),
+        rows=kept,
+        missing=missing,
         trained=len(parts.trained),
         measured=len(parts.measured),
         mean_rmse=mean_rmse(parts, settings.rebuilt),

@@ -41,6 +41,16 @@ def from_json(kind: type[Record], values: object) -> Record:
     return kind(**found)
 
 
+def changed(record: Record, **values: Json) -> Record:
+    """A record with these fields in the place of its own; None leaves a field as it is.
+
+    Raises:
+        ValueError: as for `from_json`.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    return from_json(type(record), to_json(record) | given)
+
+
 def _read(kind: Any, value: Any, name: str) -> Any:
     origin, parts = get_origin(kind), get_args(kind)
     if is_dataclass(kind) and isinstance(kind, type):

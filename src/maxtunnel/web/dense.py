@@ -32,7 +32,7 @@ class, or the strength of a contour.
 
 The same network answers four times: with the photograph's own features and switches; without knowing *where*,
 every value going to the first cell of its window; with another photograph's switches; and without knowing
-*what*, the network's constant standing in the place of the features. What the first picture owes to the
+*what*, the network's constant standing in the place of the features. What the first answer owes to the
 switches is missing in the second, and what is left in the last one came through them alone. A network that
 was made without switches answers the first three times alike.
 """
@@ -130,7 +130,7 @@ def _distance(done: Answered, given: DenseGiven) -> str:
     """How near an answer is to the first one."""
     if not done.contours:
         same = (done.labels(given) == done.labels("known")).double().mean()
-        return f"{float(same):.0%} of the pixels as in the first"
+        return f"{float(same):.0%} of the pixels as with its own"
     first, this = (done.answers[each][0].sigmoid().flatten() for each in ("known", given))
     related = float(torch.corrcoef(torch.stack([first, this]).double())[0, 1])
     return "as strong everywhere" if related != related else f"correlation with the first {related:+.2f}"

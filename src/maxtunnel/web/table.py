@@ -11,6 +11,7 @@ from maxtunnel.zoo.names import Shipped, list_shipped
 _AREA = svg.Area(height=380.0, left=76.0, right=18.0, top=14.0, bottom=56.0)
 # Of the plot, at both ends: names stand to the left of their marks.
 _BEFORE, _AFTER = 1.6, 1.2
+_LINE = 12  # of text, in pixels
 _ASIDE = 1.04  # marks of equal bits: ours to the left by this factor, the paper's to the right
 _COLUMNS = (
     ("network", "Filters per block, outermost first", ""),
@@ -125,7 +126,7 @@ def _plot(found: list[Line]) -> Html:
     errors |= {line.strong.rmse for line in found if line.strong is not None}
     x = _AREA.across(min(bits) / _BEFORE, max(bits) * _AFTER, log=True)
     y = _AREA.up(*svg.round_limits(errors))
-    marks = []
+    marks, learned = [], 0
     for row in ROWS:
         about = f"{row.name}, paper: {row.rmse:.4f}"
         marks.append(_mark(x(row.bits_per_pixel * _ASIDE), y(row.rmse), row.pretrained, "mt-hollow", about))
@@ -135,7 +136,9 @@ def _plot(found: list[Line]) -> Html:
         if line.strong is not None:
             marks.append(_diamond(place[0], y(line.strong.rmse), _told(line.strong)))
         if line.rmse is None:
-            marks.append(svg.text(place[0] + 9, place[1] + 12, entry.name, "start"))
+            # Their errors are alike: each name below its mark stands a line lower than the one before it.
+            marks.append(svg.text(place[0], place[1] + 18 + _LINE * learned, entry.name))
+            learned += 1
             continue
         marks.append(_mark(*place, line.pretrained, "mt-filled", _told(entry)))
         if not line.pretrained:
