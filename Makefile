@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu collect lint docs clean
+.PHONY: demo test test-gpu collect covered lint docs clean
 
 demo: .venv/installed
 	@echo "Rebuilding the photographs in the package from their switches, by both decoders: usually under a minute."
@@ -19,6 +19,11 @@ test: .venv/developing
 # at once. What is wrong with a test is for them to say.
 collect: .venv/developing
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --collect-only -qq > /dev/null || true
+
+# The lowest rooms, and how much of them their tests run: over all tests, measuring that would lengthen them.
+LOWEST := support switches report
+covered: .venv/developing
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(LOWEST:%=--cov=maxtunnel.%) --cov-report=term $(LOWEST:%=tests/%)
 
 # Also from a checkout where nothing can be installed, with the PyTorch that is there.
 test-gpu:

@@ -132,7 +132,7 @@ def one_thread(monkeypatch):
 def forkserver() -> BaseContext:
     """Processes that are forked from one which has imported what a training needs, and done nothing yet."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["maxtunnel.benchmark.ways", "lightning.fabric"])
+    context.set_forkserver_preload(["imported_once"])
     # Whoever asks for the same server later gets this one, and its own list is not looked at.
     ensure_running()
     return context

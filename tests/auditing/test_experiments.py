@@ -133,17 +133,17 @@ def test_coded_bits_are_what_a_switch_file_takes():
 
 
 @pytest.mark.parametrize(
-    ("name", "levels", "decoder"),
+    ("name", "levels", "decoder", "side"),
     [
-        ("monai BasicUNet", 4, "mirrored"),
-        ("monai ResNet", 1, "both"),
-        ("unet UNet2D", 3, "mirrored"),
-        ("kornia YuNet", 5, "mirrored"),
+        ("monai BasicUNet", 4, "mirrored", 32),
+        ("monai ResNet", 1, "both", 32),
+        ("unet UNet2D", 3, "mirrored", 32),
+        ("kornia YuNet", 5, "mirrored", 64),
     ],
 )
-def test_an_audit_of_third_party_networks(name, levels, decoder):
+def test_an_audit_of_third_party_networks(name, levels, decoder, side):
     pytest.importorskip("monai")
-    pixels = (torch.rand(24, 3, 64, 64, generator=generator()) * 255).to(torch.uint8)
+    pixels = (torch.rand(24, 3, side, side, generator=generator()) * 255).to(torch.uint8)
     config = AuditConfig(steps=1, images=8, width=4, decoder=decoder)
     found = audit(third_party_network(name), pixels, holdout=pixels[:8], config=config)
     assert len(found.levels) == levels

@@ -12,9 +12,9 @@ from maxtunnel.data.images import read_image, to_float
 from maxtunnel.evaluation.metrics import rmse
 from maxtunnel.report import demo
 from maxtunnel.report.demo import run_demo
-from maxtunnel.report.sheet import sheet
+from maxtunnel.report.sheet import CAPTION, MARGIN, sheet
 from maxtunnel.zoo.names import load, shipped
-from tools.command_line import call, here, run
+from tools.command_line import call, here
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,11 +26,19 @@ def photograph(tmp_path):
     return tmp_path / "photo.png"
 
 
+@pytest.fixture
+def small_photographs(monkeypatch):
+    """Those of the package, 96 pixels of them; tests/test_package.py has the demo of the whole ones."""
+    small = {name: pixels[:, 80:176, 80:176] for name, pixels in photographs.demo_photographs().items()}
+    monkeypatch.setattr(demo, "demo_photographs", lambda: small)
+
+
+@pytest.mark.usefixtures("small_photographs")
 def test_demo_shows_both_decoders_of_the_same_switches(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(demo, "sheet", lambda rows: drawn.extend(rows) or sheet(rows))
     output = call("demo", "--out", tmp_path / "demo")
-    assert read_image(tmp_path / "demo" / "demo.png").shape[1] > 256 * 3
+    assert read_image(tmp_path / "demo" / "demo.png").shape[1] == 2 * MARGIN + 3 * (96 + CAPTION)
     assert [row.name for row in drawn] == ["originals", "16-16-16 (shipped)", "16-16-16-strong (shipped)"]
     originals, paper, strong = (row.images for row in drawn)
     errors = [rmse(images, to_float(originals)) for images in (paper, strong)]
@@ -43,12 +51,14 @@ def test_demo_shows_both_decoders_of_the_same_switches(tmp_path, monkeypatch):
     assert torch.allclose(strong, load("16-16-16-strong").decode(code), atol=1e-5)
 
 
+@pytest.mark.usefixtures("small_photographs")
 def test_demo_shows_the_models_asked_for(tmp_path):
     output = call("demo", "-m", "8-8-8", "-m", "16-16-16", "--out", tmp_path / "demo")
-    assert 256 * 3 < read_image(tmp_path / "demo" / "demo.png").shape[1] < 256 * 4
+    assert read_image(tmp_path / "demo" / "demo.png").shape[1] == 2 * MARGIN + 3 * (96 + CAPTION)
     assert [name for name in shipped() if f"\n{name} (shipped) " in output] == ["8-8-8", "16-16-16"]
 
 
+@pytest.mark.usefixtures("small_photographs")
 def test_switches_of_another_encoder_are_not_called_the_same(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(demo, "sheet", lambda rows: drawn.extend(rows) or sheet(rows))
@@ -57,7 +67,7 @@ def test_switches_of_another_encoder_are_not_called_the_same(tmp_path, monkeypat
 
 
 def test_reconstruct_keeps_the_size(tmp_path, photograph):
-    output, _ = run("reconstruct", photograph, "--model", "8-8-8", "--out", tmp_path / "out")
+    output, _ = here("reconstruct", photograph, "--model", "8-8-8", "--out", tmp_path / "out")
     picture = read_image(tmp_path / "out" / "photo-8-8-8.png")
     assert picture.shape == (3, 61, 40)
     assert "photo-8-8-8.png" in output

@@ -49,7 +49,9 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    # Nobody watches its logs, and it does not grow.
+    quiet = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1} | quiet)
     nodes.add_node(num_cpus=1)
     yield nodes
     nodes.shutdown()
@@ -227,6 +229,8 @@ def test_a_command_starts_a_cluster_of_its_own(tmp_path):
     command = shlex.split(f"{sys.executable} -m maxtunnel encode . -m 8-8-8 -o ray --engine ray")
     # Of a cluster that tests have joined it knows nothing.
     outside = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    # One processor, and so one worker, is enough to see that there is a cluster.
+    outside["RAY_OVERRIDE_RESOURCES"] = '{"CPU": 1}'
     done = subprocess.run(command, cwd=tmp_path, env=outside, capture_output=True, text=True, timeout=300)
     # A slow machine is told of progress there.
     assert (done.returncode, "ray" in done.stderr.lower()) == (0, False), done.stderr

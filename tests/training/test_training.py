@@ -113,11 +113,11 @@ def interrupt_before(monkeypatch, feed, step):
 
 
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
-    config = TrainingConfig(recipe=short(200))
+    config = TrainingConfig(recipe=short(100))
     whole = train_decoder(new_network(), pictures(), tmp_path / "whole", config)
 
-    interrupt_before(monkeypatch, SwitchFeed, 122)
-    with pytest.raises(TrainingStopped, match=r"step 123 of 200.*--resume"):
+    interrupt_before(monkeypatch, SwitchFeed, 72)
+    with pytest.raises(TrainingStopped, match=r"step 73 of 100.*--resume"):
         train_decoder(new_network(), pictures(), tmp_path / "run", config)
     monkeypatch.undo()
     resumed = train_decoder(new_network(7), pictures(), tmp_path / "run", config, resume=True)
@@ -126,7 +126,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch)
         row["step"] for row in csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines())
     ]
     assert len(steps) == len(set(steps))
-    assert steps[-1] == "200"
+    assert steps[-1] == "100"
 
 
 def train_until_killed(run, config, step, while_saving):
