@@ -54,6 +54,7 @@ LONG = (
 # what trainings need, a page that is served, one audit.
 TOGETHER = {
     "trainings": ("test_training", "test_nodes", "test_benchmark"),
+    "clusters": ("test_cluster", "test_gpus"),
     "pages": (
         "test_browser", "test_layout", "test_gate", "test_messages", "test_tabs", "test_dense_browser",
         "test_given_networks", "test_file_bounds",

@@ -44,20 +44,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    """Two nodes of one processor each."""
-    from ray.cluster_utils import Cluster
-
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # Nobody watches its logs, and it does not grow.
-    quiet = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1} | quiet)
-    nodes.add_node(num_cpus=1)
-    yield nodes
-    nodes.shutdown()
-
-
-@pytest.fixture(scope="module")
 def spread(cluster):
     """The engine on that cluster."""
     with start_engine("ray", cluster.address) as engine:
