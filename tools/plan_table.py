@@ -66,10 +66,8 @@ def checks(runs: Runs, costs: Costs) -> str:
     for count, work in sorted(runs, key=lambda run: (run[0], [*RUNS].index(run[1]))):
         took, written = runs[count, work]
         (planned,) = (one for one in make_plan(costs, float(count), 1, 1).works if one.name == RUNS[work])
-        seconds, size = (
-            f"{planned.hours * HOUR:,.1f} s",
-            f"{planned.written / 1e6:,.1f} MB" if written else "",
-        )
+        seconds = f"{planned.hours * HOUR:,.1f} s"
+        size = f"{planned.written / 1e6:,.1f} MB" if written else ""
         lines.append(f"| {work} | {count:,} | {took} | {seconds} | {written} | {size} |")
     return "\n".join(lines) + "\n"
 

@@ -1,8 +1,14 @@
 """A training imports of Lightning what it needs, and nothing of torchvision, whatever is wrong with that."""
 
+import importlib
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+
+from maxtunnel.training import engine
 
 TRAIN = """
 import sys
@@ -50,3 +56,36 @@ def test_a_broken_torchvision_breaks_no_training(tmp_path):
     for phase in ("encoder", "decoder"):
         for precision in ("32", "bf16"):
             assert (tmp_path / f"{phase}-{precision}" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("with_metrics", [True, False])
+def test_who_imports_lightning_after_a_training_gets_all_of_it(tmp_path, monkeypatch, with_metrics):
+    package = tmp_path / "lightning"
+    (package / "fabric").mkdir(parents=True)
+    (package / "__init__.py").write_text("from lightning.fabric import Fabric\nTrainer = Fabric\n")
+    (package / "fabric" / "__init__.py").write_text(
+        "try:\n    from torchmetrics import __version__ as metrics\n"
+        "except ImportError:\n    metrics = None\nFabric = object()\n"
+    )
+    for name in [name for name in sys.modules if name.split(".")[0] in ("lightning", "torchmetrics")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    if not with_metrics:
+        # Not installed, for Python as for its record of what is.
+        monkeypatch.setitem(sys.modules, "torchmetrics", None)
+        monkeypatch.setattr(engine, "version", _not_installed)
+    try:
+        engine._import_fabric()
+        assert "lightning" not in sys.modules
+        whole = importlib.import_module("lightning")
+        assert whole.fabric is sys.modules["lightning.fabric"]
+        assert whole.Trainer is whole.fabric.Fabric
+        assert (whole.fabric.metrics is not None) == with_metrics
+    finally:
+        for name in ("lightning", "lightning.fabric"):
+            sys.modules.pop(name, None)
+
+
+def _not_installed(name):
+    raise PackageNotFoundError(name)

@@ -125,11 +125,11 @@ class Rows(Generic[Row]):
             return
         path = self._runs / f"{name}.lock"
         with path.open("w") as file:
-            mine = take(file) and self.get(name) is None
+            taken = take(file)
             try:
-                yield mine
+                yield taken and self.get(name) is None
             finally:
-                if mine:
+                if taken:
                     with suppress(OSError):
                         path.unlink()
 

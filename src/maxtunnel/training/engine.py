@@ -4,10 +4,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
-from importlib.metadata import version
-from importlib.util import find_spec, module_from_spec
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,6 +24,8 @@ from maxtunnel.training.batch import Batch
 from maxtunnel.training.graph import Graph
 from maxtunnel.training.peers import NotLaunched, join_peers, processes_started
 from maxtunnel.training.recipes import Recipe
+
+_IMPORTING = Lock()
 
 
 @runtime_checkable
@@ -177,24 +182,45 @@ def _import_fabric() -> None:
     `lightning/__init__.py` imports everything, that imports torchmetrics, and that imports torchvision where
     it is installed. One that was built for another PyTorch raises, and no training needs it.
     """
-    if "lightning.fabric" in sys.modules:
-        return
-    package = find_spec("lightning")
-    if package is None:
-        raise ModuleNotFoundError("Lightning is not installed: pip install lightning")
-    metrics: Any = ModuleType("torchmetrics")
-    # Fabric asks for no more of it.
-    metrics.__version__ = version("torchmetrics")
-    # The package without what its __init__.py does: enough to find its parts.
-    stand_ins = {"lightning": module_from_spec(package), "torchmetrics": metrics}
-    stand_ins = {name: module for name, module in stand_ins.items() if name not in sys.modules}
-    sys.modules.update(stand_ins)
-    try:
-        import_module("lightning.fabric")
-    finally:
-        # Whoever imports the whole of either gets it, and is told what is wrong.
-        for name in stand_ins:
-            del sys.modules[name]
+    with _IMPORTING:
+        if "lightning.fabric" in sys.modules:
+            return
+        package = find_spec("lightning")
+        if package is None or package.origin is None:
+            raise ModuleNotFoundError("Lightning is not installed: pip install lightning")
+        # The package without what its __init__.py does: enough to find its parts.
+        stand_ins = {"lightning": module_from_spec(package)}
+        with suppress(PackageNotFoundError):
+            metrics: Any = ModuleType("torchmetrics")
+            # Fabric asks for no more of it.
+            metrics.__version__ = version("torchmetrics")
+            stand_ins["torchmetrics"] = metrics
+        stand_ins = {name: module for name, module in stand_ins.items() if name not in sys.modules}
+        sys.modules.update(stand_ins)
+        try:
+            import_module("lightning.fabric")
+        finally:
+            # Whoever imports the whole of either gets it, and is told what is wrong.
+            for name in stand_ins:
+                del sys.modules[name]
+        if "lightning" in stand_ins:
+            sys.meta_path.insert(0, _Whole("lightning", package.origin))
+
+
+class _Whole(SourceFileLoader):
+    """Loads a package for whoever imports it after some of its parts, which are its attributes then, too."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """What `sys.meta_path` asks for."""
+        return spec_from_loader(name, self) if name == self.name else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the package's __init__.py."""
+        for name, part in tuple(sys.modules.items()):
+            package, _, last = name.rpartition(".")
+            if package == self.name:
+                setattr(module, last, part)
+        super().exec_module(module)
 
 
 def place(module: nn.Module, device: torch.device) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from maxtunnel.support.files import FormatError
+from maxtunnel.support.numbers import counted
 
 _FOLDER = "history"
 
@@ -21,13 +22,13 @@ def read_history(run: str | Path) -> tuple[tuple[int, Path], ...]:
     """Steps and the files of their networks, the first step first.
 
     Raises:
-        FormatError: `run` keeps no history, or less than two steps of it.
+        FormatError: `run` keeps no history, or fewer than two steps of it.
     """
     files = (Path(run) / _FOLDER).glob("*.safetensors")
     found = sorted((int(file.stem), file) for file in files if file.stem.isascii() and file.stem.isdigit())
     if len(found) < 2:
         raise FormatError(
-            f"{run} holds {len(found) or 'no'} networks of a run's steps: give the folder of a run that "
+            f"{run} holds {counted(len(found), 'network')} of a run's steps: give the folder of a run that "
             "`maxtunnel pretrain --history` or `maxtunnel train --history` began"
         )
     return tuple(found)

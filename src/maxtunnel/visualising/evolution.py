@@ -182,15 +182,19 @@ def evolve(
 
     Raises:
         UnknownLayer: the network has no layer of a name.
-        ValueError: another `method` than deconvnet is asked for, a unit is out of range or silent at the last
-            step, the networks are not of one shape, or there is no way back (see `visualise`).
+        ValueError: `steps` is empty, another `method` than deconvnet is asked for, a unit is out of range or
+            silent at the last step, the networks are not of one shape, or there is no way back (see
+            `visualise`).
 
     Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014, section 4.1.
     """
     check_photographs(images)
+    if not steps:
+        raise ValueError("`steps` is empty: expected steps of a training, the last one among them")
     if config.method != "deconvnet":
         raise ValueError(
-            f"`method` is {config.method}: an evolution exchanges switches, which deconvnet alone draws by"
+            f"`method` is {config.method}: an evolution exchanges switches, which deconvnet alone draws by: "
+            "leave it out"
         )
     names = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
     trained = _target(network_at(steps[-1]))

@@ -197,6 +197,8 @@ def _settled(layer: LayerEvolution) -> str:
     found = [
         f"{_NAMES[part]} from step {step:,} on" for part in PARTS if (step := layer.settled(part)) is not None
     ]
+    if not found:
+        return "Nothing of the last step's pictures comes back to the pixels."
     random = layer.random
     least = "" if random is None else f" Random switches with the last filters make {random.mean:.1%}."
     return f"At least half of the last step's pictures is made by {', by '.join(found)}.{least}"
