@@ -2,7 +2,6 @@
 
 import runpy
 from dataclasses import replace
-from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,8 @@ import torch
 
 from maxtunnel.benchmark import costs as costs_module
 from maxtunnel.benchmark.costs import KEPT_AS, SHIPPED, STAGES, Costs, measure_costs
-from maxtunnel.benchmark.plan import BITS_IMAGES, describe, make_plan, tabulate
+from maxtunnel.benchmark.plan import describe, make_plan, tabulate
 from maxtunnel.benchmark.ways import shape_of
-from maxtunnel.evaluation.comparison import evaluate_models
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
@@ -46,7 +44,6 @@ def test_hours_disk_and_network_follow_from_the_costs_of_one_photograph():
 
 
 def test_an_evaluation_measures_stored_bits_of_so_many_photographs_and_no_more():
-    assert signature(evaluate_models).parameters["bits_images"].default == BITS_IMAGES
     for images, bits in ((1e6, 200 * 0.06), (50.0, 50 * 0.06)):
         plan = make_plan(COSTS, images, nodes=5)
         works = {work.name: work for work in plan.works}

@@ -76,6 +76,16 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
         rows(tmp_path)
 
 
+def test_a_run_that_another_process_ends_meanwhile_leaves_no_lock(tmp_path, monkeypatch):
+    one = rows(tmp_path)
+    # It ends between the first look and the lock.
+    looks = iter([None, Found(1.0)])
+    monkeypatch.setattr(one, "get", lambda name: next(looks))
+    with one.claim("a") as mine:
+        assert not mine
+    assert list((tmp_path / "study" / "runs").iterdir()) == []
+
+
 def test_a_run_is_one_process_s_at_a_time(tmp_path):
     with rows(tmp_path).claim("a") as mine:
         assert mine

@@ -129,6 +129,16 @@ def test_numbers_are_means_over_seeds_with_intervals_over_pairs(tmp_path):
     assert moved(both, "average", OWN) is None
 
 
+def test_notes_say_over_how_much_intervals_are(tmp_path):
+    few = replace(study(tmp_path, row("switches")), tested=3)
+    assert "of pairs over 3 pairs and of edits over 4 people, for these 2 networks" in report_of(few).notes[0]
+    lone = replace(few, grid=replace(few.grid, seeds=1))
+    assert "for this one network of each kind" in report_of(lone).notes[0]
+    assert not any("No light was moved" in note for note in report_of(few).notes)
+    unmoved = replace(few, rows=(replace(row("switches"), edits={}),))
+    assert any("(+000E+00 to +050E+00, " in note for note in report_of(unmoved).notes)
+
+
 def test_when_editing_is_safe(tmp_path):
     done = study(tmp_path, row("switches", way=0.4))
     found = list(perfect(done))
@@ -160,7 +170,7 @@ def test_the_sentences_have_the_numbers(tmp_path):
     assert "level 1, with 75% of the switches, 40% (39% to 41%)" in found[1]
     assert found[2].startswith(
         "The arithmetic of lights goes 20% (19% to 21%) of the way with the original's known switches and "
-        "60% (59% to 61%) with fixed switches: further by 40% (40% to 40%)"
+        "60% (59% to 61%) with fixed switches: further by 40% (40% to 40%) of the way"
     )
     assert found[3].endswith("arrives less through known switches is supported.")
     assert "known switches 0.200, unedited 0.300" in found[4]

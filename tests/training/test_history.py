@@ -7,7 +7,7 @@ from small_runs import new_network, pictures, short, weights
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
 from maxtunnel.training.config import TrainingConfig
-from maxtunnel.training.history import is_kept, read_history
+from maxtunnel.training.history import history_file, is_kept, read_history
 from maxtunnel.training.loop import TrainingStopped
 from maxtunnel.training.train import train_decoder, train_encoder
 
@@ -76,5 +76,9 @@ def test_an_encoder_that_is_pretrained_has_a_history_too(tmp_path):
 
 def test_a_run_without_a_history_is_refused(tmp_path):
     train_decoder(new_network(), pictures(), tmp_path / "run", TrainingConfig(recipe=short(3)))
-    with pytest.raises(FormatError, match=r"holds no networks of a run's steps: give the folder of a run"):
+    with pytest.raises(FormatError, match=r"holds 0 networks of a run's steps: give the folder of a run"):
+        read_history(tmp_path / "run")
+    history_file(tmp_path / "run", 0).parent.mkdir()
+    history_file(tmp_path / "run", 0).touch()
+    with pytest.raises(FormatError, match=r"holds 1 network of a run's steps"):
         read_history(tmp_path / "run")

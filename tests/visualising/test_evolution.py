@@ -1,4 +1,6 @@
 import json
+import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +10,8 @@ from ways_by_hand import Modules, placing
 
 from maxtunnel.data.images import to_float
 from maxtunnel.visualising import VisualisingConfig, evolve, write_evolution
-from maxtunnel.visualising.evolution import LayerEvolution, StepPicture, UnitEvolution
+from maxtunnel.visualising.evolution import PARTS, LayerEvolution, StepPicture, UnitEvolution
+from maxtunnel.visualising.evolution_page import _settled
 
 PIXELS = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 UNIT = 3
@@ -135,7 +138,20 @@ def test_it_has_settled_where_half_is_there_from_then_on():
     assert layer.random.mean == pytest.approx(0.1)
 
 
+def test_a_unit_that_leaves_nothing_at_the_pixels_has_settled_nowhere():
+    empty = shares((math.nan,), (math.nan,))
+    nowhere = replace(empty, units=tuple(replace(unit, steps=_empty(unit.steps)) for unit in empty.units))
+    assert nowhere.settled("own") is None
+    assert _settled(nowhere) == "Nothing of the last step's pictures comes back to the pixels."
+
+
+def _empty(steps):
+    return tuple(replace(step, shares=dict.fromkeys(PARTS, math.nan)) for step in steps)
+
+
 def test_errors_say_what_to_do():
+    with pytest.raises(ValueError, match="`steps` is empty: expected steps of a training"):
+        evolution({})
     with pytest.raises(ValueError, match="`method` is guided: an evolution exchanges switches, which"):
         evolution(method="guided")
     other = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.MaxPool2d(4))

@@ -18,12 +18,14 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from maxtunnel.benchmark.ways import KEPT, SIDE, build, shape_of
+from maxtunnel.benchmark.ways import KEPT, build, shape_of
 from maxtunnel.codec import dumps, stored_bits
 from maxtunnel.data.folders import evenly_spaced, list_images
 from maxtunnel.data.images import read_image, to_float
 from maxtunnel.data.images import resize as warp
 from maxtunnel.data.store import write_shard
+from maxtunnel.evaluation.measuring import BATCH as MEASURED
+from maxtunnel.evaluation.measuring import at_a_time
 from maxtunnel.evaluation.rows import Album, Handful, Meter
 from maxtunnel.models import tiling
 from maxtunnel.models.tunnel import TunnelNetwork
@@ -37,7 +39,6 @@ from maxtunnel.zoo.names import load
 
 SHIPPED = Path(__file__).with_name("costs.json")
 BATCH = 16  # photographs of a training step of one process
-MEASURED = 32  # photographs of 128x128 that `evaluate` takes at a time
 # Photographs, and steps, of which the times are not looked at; and steps that are timed.
 WARM_UP, STEPS = 3, 40
 STAGES = ("read", "warp", "store", "switches", "packed", "entropy", "measure", "bits", "step")
@@ -212,7 +213,7 @@ def _take(network: TunnelNetwork, files: Sequence[Path], size: int) -> _Found:
             sizes[coding] += len(timed(coding, partial(dumps, code, network, coding))) / len(files)
         sizes["file"] += file.stat().st_size / len(files)
         pixels += photograph[0].numel() / len(files)
-    meter = Meter((network,), size, "bilinear", max(1, min(MEASURED, MEASURED * SIDE**2 // size**2)))
+    meter = Meter((network,), size, "bilinear", at_a_time(MEASURED, size * size))
     for some in torch.from_numpy(square).split(meter.batch):
         timed("measure", partial(meter, Handful(0, Album(some), ())))
         timed("bits", partial(stored_bits, _encode(network, some), network))

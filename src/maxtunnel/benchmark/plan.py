@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from maxtunnel.benchmark.costs import BATCH, Costs
 from maxtunnel.benchmark.ways import SIDE
+from maxtunnel.evaluation.measuring import BITS_IMAGES
 from maxtunnel.support.tables import Cell, Column, Table
 
 HOUR, DAY = 3600.0, 24
@@ -17,8 +18,6 @@ WORKS = {
     "evaluate a store": (("measure",), "store", None),
     "train, one pass": (("step",), "store", None),
 }
-# `evaluate` measures the stored bits of so many photographs at most, one after the other.
-BITS_IMAGES = 200
 # These are done to a photograph at its own size.
 BY_PIXELS = ("read", "warp", "switches", "packed", "entropy", "file")
 
@@ -30,8 +29,9 @@ class Work:
     Attributes:
         name: of the work.
         milliseconds: processor time a photograph.
-        fixed_seconds: that are spent once, however many processors there are: the start of a process, and of
-            `evaluate` the stored bits of some photographs.
+        fixed_seconds: that are counted once, however many processors there are: the start of a process, and
+            of `evaluate` the stored bits of some photographs, which one machine measures one after the other;
+            a cluster shares them out, and so takes some seconds less.
         hours: on all nodes together, from the start of the first process on.
         nodes_a_day: nodes that do it in a day.
         read, written: bytes in all.

@@ -40,7 +40,8 @@ def transplant(
         int | None, typer.Option(help="Images of a folder, at most.", min=2, show_default=False)
     ] = None,
     pairs: Annotated[
-        int | None, typer.Option(help="Of each kind that are measured on.", min=2, show_default=False)
+        int | None,
+        typer.Option(help="To measure on, of each kind at most.", min=2, show_default=False),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At its highest.", show_default=False)] = None,
     out: Out = Path("study"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from maxtunnel.evaluation.intervals import Interval, bootstrap
-from maxtunnel.evaluation.measuring import measure_all
+from maxtunnel.evaluation.measuring import BITS_IMAGES, measure_all
 from maxtunnel.evaluation.records import Evaluation, without_nan
 from maxtunnel.evaluation.rows import open_album
 from maxtunnel.support.choices import Resize
@@ -69,7 +69,7 @@ def evaluate_models(
     limit: int | None = None,
     labels: Sequence[str] = (),
     json_file: Path | None = None,
-    bits_images: int = 200,
+    bits_images: int = BITS_IMAGES,
     rows: str | Path | None = None,
     device: str | None = None,
     spread: Spread = here,

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from maxtunnel.data.batches import Pixels
-from maxtunnel.evaluation.measuring import measure_all
+from maxtunnel.evaluation.measuring import BATCH, BITS_IMAGES, measure_all
 from maxtunnel.evaluation.records import Evaluation
 from maxtunnel.evaluation.rows import Album, open_album
 from maxtunnel.models.tunnel import TunnelNetwork
@@ -23,8 +23,8 @@ def evaluate(
     resize: Resize = "bilinear",
     mean: str | Path | None = None,
     limit: int | None = None,
-    batch: int = 32,
-    bits_images: int = 200,
+    batch: int = BATCH,
+    bits_images: int = BITS_IMAGES,
     on_progress: OnProgress = silent,
 ) -> Evaluation:
     """Reconstruct photographs from their switches and measure how close that comes.

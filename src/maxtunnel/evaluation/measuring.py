@@ -22,6 +22,8 @@ from maxtunnel.support.parts import Parts, Spread, complete, here
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.switches.codes import entropy_of
 
+BATCH = 32  # images of 128x128 at a time
+BITS_IMAGES = 200  # that have their stored bits measured, at most
 # Why there are no stored bits on a machine where coding takes seconds a photograph.
 NO_COMPILER = "native code is turned off or cannot be compiled here, and without it coding is slow"
 _BATCHES = 8  # that a part of the work holds, where it is shared out or kept
@@ -41,8 +43,8 @@ def measure_all(
     album: Album,
     size: int,
     resize: Resize,
-    batch: int = 32,
-    bits_images: int = 200,
+    batch: int = BATCH,
+    bits_images: int = BITS_IMAGES,
     device: str | None = None,
     rows: str | Path | None = None,
     spread: Spread = here,
@@ -67,7 +69,7 @@ def measure_all(
     """
     if len(album) == 0:
         raise ValueError("there are no photographs to evaluate on")
-    batch = max(1, min(batch, batch * 128**2 // (album.area or size * size)))
+    batch = at_a_time(batch, album.area or size * size)
     workers = (os.cpu_count() or 1) if spread is here else 1
     meter = Meter(tuple(networks), size, resize, batch, device, workers)
     missing = NO_COMPILER if bits_images else "not asked for"
@@ -84,6 +86,11 @@ def measure_all(
         for number, (network, model) in enumerate(zip(networks, models, strict=True))
     ]
     return results, measured
+
+
+def at_a_time(batch: int, area: int) -> int:
+    """How many images of so many pixels take the memory of `batch` ones of 128x128, `batch` at most."""
+    return max(1, min(batch, batch * 128**2 // area))
 
 
 def _measure(

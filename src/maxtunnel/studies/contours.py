@@ -158,10 +158,12 @@ def _do(
     stop: Callable[[], bool],
 ) -> None:
     """Do a run, unless another process is still at the network whose switches it reads."""
-    with_switches = replace(run, kind="switches").name
-    known = DenseNetwork.load(rows.network(with_switches)) if rows.get(with_switches) is not None else None
-    if run.kind == "alone" and known is None:
-        return
+    known = None
+    if run.kind == "alone":
+        with_switches = replace(run, kind="switches").name
+        if rows.get(with_switches) is None:
+            return
+        known = DenseNetwork.load(rows.find_network(with_switches))
     row, network, pictures = run_network(settings, run, parts, given, known, on_progress, stop)
     if stop():
         return

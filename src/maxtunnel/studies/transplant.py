@@ -55,6 +55,11 @@ class TransplantStudy:
     folder: Path
     facts: dict[str, str]
 
+    @property
+    def pairs(self) -> int:
+        """How many pairs of each kind were measured on."""
+        return min(self.settings.pairs, self.tested)
+
     def of(self, kind: Kind) -> tuple[NetworkRow, ...]:
         """The networks of one kind, by seed."""
         return tuple(row for row in self.rows if row.kind == kind)
@@ -86,7 +91,7 @@ def study_transplant(
         layout: of the encoder, as `Layout` reads it, without fully connected layers.
         steps: of every training.
         each: images of a folder, at most.
-        pairs: of each kind that are measured on.
+        pairs: of each kind that are measured on, at most.
         learning_rate: at its highest.
         command: the command line, for the report.
         on_progress: told of reading, of every training, and as phase `networks` of all.

@@ -281,8 +281,8 @@ def _on_edits(study: TransplantStudy) -> Iterator[str]:
         seen = "" if further.detectable is None else f", {further.detectable:.0%} would have been seen"
         yield (
             f"{_what(study)} goes {_way(_gone(study, 'switches'))} of the way with the original's known "
-            f"switches and {_way(_gone(study, control))} with {KINDS[control]}: further by {_way(further)}"
-            f"{seen}. That an edit arrives less through known switches is {_answer(_told(further))}."
+            f"switches and {_way(_gone(study, control))} with {KINDS[control]}: further by "
+            f"{_way(further)} of the way{seen}. That an edit arrives less through known switches is {_answer(_told(further))}."
         )
 
 

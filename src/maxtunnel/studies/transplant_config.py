@@ -52,7 +52,7 @@ class Settings:
         batch: images a step.
         learning_rate: at its highest.
         each: images of a folder, at most, evenly spaced; None for all.
-        pairs: of each kind that are measured on.
+        pairs: of each kind that are measured on, at most; of fewer images there are as many as of these.
 
     Raises:
         ValueError: a number is out of range, or the layout does not fit the images.

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,12 @@ from maxtunnel.support.progress import OnProgress, silent
 
 # What two images of a pair have in common; `flip` is one image and its own mirror image.
 Common = Literal["folder", "light", "nothing", "flip"]
+# Where lights are not known, each image counts as in one of its own.
+_PARTNERS: dict[Common, str] = {
+    "folder": "another image of its folder, in another light where lights are known",
+    "light": "one of another folder in the same light",
+    "nothing": "one of another folder, in another light where lights are known",
+}
 _LIGHT = re.compile(r"_P\d\dA([+-]\d{3}E[+-]\d{2})\.[^./]+$")
 _EVERY = 3  # every third folder is tested on
 _FEWEST = 6  # folders, so that two are tested on
@@ -171,13 +178,13 @@ def commons(faces: Faces) -> tuple[Common, ...]:
 def draw_pairs(faces: Faces, common: Common, count: int) -> Pairs:
     """Pairs of images, the same ones for every network.
 
-    The first images are of one folder after the other, none twice before all of its folder were drawn. A pair
-    of one folder has two lights where lights are known; one with nothing in common has too.
+    The first images are of one folder after the other, and none is twice the first: pairs that share it are
+    not two. A pair of one folder has two lights where lights are known; one with nothing in common has too.
 
     Args:
         faces: to draw from.
         common: what both images of a pair have in common.
-        count: how many pairs.
+        count: how many pairs, or as many as there are images where these are fewer.
 
     Raises:
         ValueError: an image has no partner.
@@ -199,18 +206,18 @@ def draw_pairs(faces: Faces, common: Common, count: int) -> Pairs:
         }[common]
         others = fits.nonzero()[:, 0]
         if not len(others):
-            raise ValueError(f"image {number} has no partner with the same {common}: give more images")
+            raise ValueError(
+                f"an image of folder {int(faces.folders[number]) + 1}, by name, has no partner: expected "
+                f"{_PARTNERS[common]}; give more images"
+            )
         second.append(int(others[int(torch.randint(len(others), (), generator=generator))]))
     return Pairs(faces.pixels[first], faces.pixels[second])
 
 
 def _in_turn(faces: Faces, count: int, generator: torch.Generator) -> list[int]:
-    """Numbers of images, of one folder after the other, in an order of each folder's own."""
+    """Numbers of images, none twice, of one folder after the other, in an order of each folder's own."""
     orders = []
     for folder in faces.folders.unique().tolist():
         members = (faces.folders == folder).nonzero()[:, 0]
         orders.append(members[torch.randperm(len(members), generator=generator)].tolist())
-    return [
-        orders[turn % len(orders)][turn // len(orders) % len(orders[turn % len(orders)])]
-        for turn in range(count)
-    ]
+    return [number for turn in zip_longest(*orders) for number in turn if number is not None][:count]

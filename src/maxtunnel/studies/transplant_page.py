@@ -10,6 +10,7 @@ from maxtunnel.studies.seeds import Estimate
 from maxtunnel.studies.transplant import STUDY, TransplantStudy, picture_name
 from maxtunnel.studies.transplant_conclusions import QUOTE, answers, verdict, words
 from maxtunnel.studies.transplant_config import KINDS
+from maxtunnel.studies.transplant_data import EDITS
 from maxtunnel.studies.transplant_pictures import edit_rows, pair_rows
 from maxtunnel.studies.transplant_run import Shown
 from maxtunnel.studies.transplant_tables import COMMONS, all_came, all_kept, all_moved, tabulate, told
@@ -44,15 +45,22 @@ def _verdict(study: TransplantStudy) -> Verdict:
 
 def _notes(study: TransplantStudy) -> Iterator[str]:
     seeds = study.grid.seeds
+    networks = f"these {seeds} networks" if seeds > 1 else "this one network"
     yield (
-        f"Intervals are Student's, of pairs over {study.settings.pairs} pairs and of edits over "
-        f"{study.people} people, for these {seeds} network{'s' if seeds > 1 else ''} of each kind. Pairs of "
-        "one person are taken for independent, which they are not wholly."
+        f"Intervals are Student's, of pairs over {study.pairs} pairs and of edits over {study.people} "
+        f"people, for {networks} of each kind. Pairs of one person are taken for independent, which they are "
+        "not wholly."
     )
     yield (
         "The two images that a way leads between are rebuilt by the same network: a network that rebuilds "
         "badly may still go all of the way. RMSE and pictures say how well it rebuilds."
     )
+    if study.lit and not any(row.edits for row in study.rows):
+        lights = ", ".join(f"{old} to {new}" for old, new in EDITS)
+        yield (
+            "No light was moved: of no change of light that is tried has every folder that is tested on both "
+            f"({lights}), and one that was trained on too."
+        )
     if not study.lit:
         yield "Nothing is known of these images but their folders, so there is no arithmetic of an attribute."
     if study.ignored:

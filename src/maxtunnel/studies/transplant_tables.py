@@ -103,9 +103,7 @@ def _pairs(study: TransplantStudy) -> Table:
         )
         for _, _, title, one in all_came(study)
     ]  # fmt: skip
-    return Table(
-        f"Features of one image, switches of another: {study.settings.pairs} pairs", columns, (*rows,)
-    )
+    return Table(f"Features of one image, switches of another: {study.pairs} pairs", columns, (*rows,))
 
 
 def _edits(study: TransplantStudy) -> Table:
