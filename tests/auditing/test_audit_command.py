@@ -90,6 +90,7 @@ def call(*arguments):
         ("models.py:inner_nan", [], "NaN among the pooled values"),
         ("models.py:grey", [], "--preprocess"),
         ("models.py:nothing", [], "models.py holds no 'nothing'"),
+        ("models.py:unpoold", [], "models.py holds no 'unpoold' (is unpooled meant?)"),
         ("syntax.py:build", [], "syntax.py cannot be imported (SyntaxError"),
         ("nowhere.py:build", [], "nowhere.py: there is no such file"),
         ("no.such.package:build", [], "no.such.package cannot be imported (ModuleNotFoundError"),

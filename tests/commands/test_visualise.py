@@ -42,6 +42,8 @@ def test_pictures_and_numbers_of_a_model(tmp_path):
     assert 0 <= float(rows[0]["lost_random"]) <= 1
     # Before the first pooling there are no switches that could draw.
     assert rows[2]["lost_random"] == ""
+    assert "No pooling lies below 0: there no switch draws, so nothing is compared." in output
+    assert "No pooling lies below 0:" in (tmp_path / "out" / "visualise.html").read_text()
 
 
 def test_errors_are_one_line(tmp_path):

@@ -75,6 +75,12 @@ def test_no_text_breaks_out(write):
     assert parsed.text.count(HOSTILE) >= 2
 
 
+def test_a_fact_and_the_words_about_it_are_apart():
+    assert Parsed(facts([("photographs", "12", "24x24 pixels"), ("seed", "0", "")])).text == (
+        "photographs12 24x24 pixelsseed0"
+    )
+
+
 def test_a_table_names_its_columns_and_rows():
     parsed = Parsed(table(["network", "RMSE"], [["a", number(0.5, ".2f")], ["b", "-"]], "Errors", main=1))
     assert [head.get("scope") for head in parsed.all("th")] == ["col", "col", "row", "row"]

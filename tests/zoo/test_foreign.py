@@ -171,6 +171,16 @@ def test_ours_still_load_under_any_name(tmp_path):
     assert load(tmp_path / "b.pt.safetensors").architecture == Architecture((2,))
 
 
+@pytest.mark.parametrize("length", [0x03_80, 0x04_80, 0x05_80])
+def test_a_header_as_long_as_the_first_bytes_of_a_pickle_is_ours(tmp_path, length):
+    path = tmp_path / "a.safetensors"
+    TunnelNetwork(Architecture((2,)), torch.zeros(3, 4, 4)).save(path)
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    path.write_bytes(length.to_bytes(8, "little") + data[8:end].ljust(length) + data[end:])
+    assert load(path).architecture == Architecture((2,))
+
+
 def test_a_later_format_of_ours_is_not_called_another_networks(tmp_path):
     header = json.dumps({"__metadata__": {"format": "maxtunnel network 9"}}).encode()
     (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from maxtunnel.auditing.exported import read_exported
 from maxtunnel.auditing.targets import Preprocess, Target
 from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.choices import meant
 from maxtunnel.support.files import FormatError, one_line
 from maxtunnel.switches.guard import Settings, keeping_state
 from maxtunnel.zoo.names import load, shipped
@@ -86,7 +87,8 @@ def find(reference: str, settings: Settings | None = None) -> Any:
     try:
         return getattr(module, name)
     except AttributeError:
-        raise ValueError(f"{place} holds no {name!r}") from None
+        known = [known for known in vars(module) if not known.startswith("_")]
+        raise ValueError(f"{place} holds no {name!r}{meant(name, known)}") from None
 
 
 def read_preprocess(text: str | None, settings: Settings | None = None) -> Preprocess:

@@ -47,7 +47,9 @@ def explain(error: BaseException, known: Spellings | None = None) -> int:
     """
     text = " ".join(str(error).split())
     if isinstance(error, _UsageError):
-        text = f"{_plain(error.format_message())} (maxtunnel COMMAND --help shows how)"
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "maxtunnel COMMAND"
+        text = f"{_plain(error.format_message())} ({command} --help shows how)"
     elif isinstance(error, typer.Abort | KeyboardInterrupt):
         text = "interrupted"
     elif is_out_of_memory(error):

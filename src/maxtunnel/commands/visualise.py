@@ -103,15 +103,22 @@ def visualise(
             on_progress=on_progress,
         )
     table = tabulate(found) if any(layer.tunnel for layer in found.layers) else None
-    _finish(table, page, skipped, csv_file, latex_file)
+    _finish(table, page, skipped, csv_file, latex_file, found.unpooled)
 
 
 def _finish(
-    table: Table | None, page: Path, skipped: "Skipped", csv_file: Path | None, latex_file: Path | None
+    table: Table | None,
+    page: Path,
+    skipped: "Skipped",
+    csv_file: Path | None,
+    latex_file: Path | None,
+    note: str = "",
 ) -> None:
     if table is not None:
         print_table(table)
         write_tables([table], csv_file, latex_file)
+    if note:
+        say(note)
     say(f"Pictures: {page}")
     finish_with_skipped(skipped)
 

@@ -150,7 +150,7 @@ def facts(rows: Iterable[tuple[str, str, str]]) -> Html:
             element(
                 "div",
                 element("dt", name),
-                element("dd", element("b", value), *([element("small", note)] if note else [])),
+                element("dd", element("b", value), *([" ", element("small", note)] if note else [])),
             )
             for name, value, note in rows
         ),

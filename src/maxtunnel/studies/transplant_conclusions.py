@@ -282,7 +282,8 @@ def _on_edits(study: TransplantStudy) -> Iterator[str]:
         yield (
             f"{_what(study)} goes {_way(_gone(study, 'switches'))} of the way with the original's known "
             f"switches and {_way(_gone(study, control))} with {KINDS[control]}: further by "
-            f"{_way(further)} of the way{seen}. That an edit arrives less through known switches is {_answer(_told(further))}."
+            f"{_way(further)} of the way{seen}. That an edit arrives less through known switches is "
+            f"{_answer(_told(further))}."
         )
 
 

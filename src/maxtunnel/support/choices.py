@@ -3,6 +3,8 @@
 They stand here, away from the code that acts on them, so that `maxtunnel --help` need not wait for PyTorch.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Literal
 
 # How photographs come to the size of a network: bilinear without antialiasing is the paper's.
@@ -69,3 +71,9 @@ VisualisingMethod = Literal["deconvnet", "guided", "gradient", "occlusion"]
 
 # What a cell gets that several windows chose: the last of their values, row by row, or their sum.
 OverlapRule = Literal["last", "sum"]
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """What an error adds to a name that is not known: ` (is NAME meant?)`, or nothing where none is near."""
+    close = get_close_matches(name, list(known), 1, 0.5)
+    return f" (is {close[0]} meant?)" if close else ""

@@ -1,13 +1,14 @@
 """The layers of a model while it runs, by name: what its modules give out, and what functions give it."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as modules
 from torch.overrides import TorchFunctionMode
+
+from maxtunnel.support.choices import meant
 
 # Functions whose results are layers where no module of PyTorch's calls them. A name may end in an underscore.
 _FUNCTIONS = {
@@ -84,9 +85,7 @@ class Layers(TorchFunctionMode):
     def _unknown(self, name: str) -> str:
         if not self.shapes:
             return f"no layer {name!r} was seen, nor any other: inside a scripted program none can be"
-        close = get_close_matches(name, self.shapes, 1, 0.5)
-        meant = f" (is {close[0]} meant?)" if close else ""
-        return f"there is no layer {name!r}{meant}: there are {', '.join(self.shapes)}"
+        return f"there is no layer {name!r}{meant(name, self.shapes)}: there are {', '.join(self.shapes)}"
 
     def _in_pytorchs_own(self) -> bool:
         return bool(self._running) and type(self._running[-1]).__module__.startswith("torch.nn.")

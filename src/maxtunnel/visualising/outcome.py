@@ -93,3 +93,11 @@ class Visualisation:
     photographs: int
     size: Pair
     layers: tuple[LayerPictures, ...]
+
+    @property
+    def unpooled(self) -> str:
+        """A sentence that names the layers whose pictures no switch could have drawn; empty without any."""
+        names = [layer.name for layer in self.layers if layer.poolings == 0 and layer.tunnel]
+        if not names:
+            return ""
+        return f"No pooling lies below {', '.join(names)}: there no switch draws, so nothing is compared."

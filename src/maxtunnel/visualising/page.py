@@ -127,6 +127,7 @@ def _tunnel_table(found: Visualisation) -> Html:
         "div",
         element("h2", "How much of it the switches drew"),
         element("p", _TUNNEL),
+        *([element("p", found.unpooled)] if found.unpooled else []),
         table(heads, rows, "Shares of the energy of pictures, by layer"),
     )
 

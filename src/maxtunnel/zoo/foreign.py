@@ -52,6 +52,9 @@ def refuse_foreign(path: Path) -> None:
 
 def _by_content(path: Path, start: bytes) -> tuple[str, str] | None:
     """What a file is and what to do with it; None where its content may be ours or says nothing."""
+    # First, as a safetensors file begins with the length of its header: 1,152 are the bytes of a pickle.
+    if start[4:9] == b"\0\0\0\0{":
+        return _safetensors(path)
     for magic, found in _STARTS.items():
         if start.startswith(magic):
             return found

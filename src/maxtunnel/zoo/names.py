@@ -20,7 +20,7 @@ from maxtunnel.models.checkpoint import hash_encoder, hash_tensors, read_header
 from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.models.provenance import EncoderKind
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.support.choices import DecoderKind, Resize, VggInputs
+from maxtunnel.support.choices import DecoderKind, Resize, VggInputs, meant
 from maxtunnel.support.files import FormatError
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.caffe import load_caffemodel, read_caffemodel
@@ -88,8 +88,8 @@ def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> Tunne
             )
     if not path.exists():
         raise FormatError(
-            f"no model {str(model)!r}: there is no such file or run folder, and those that ship are "
-            f"{', '.join(shipped())}"
+            f"no model {str(model)!r}{meant(str(model), shipped())}: there is no such file or run folder, "
+            f"and those that ship are {', '.join(shipped())}"
         )
     return TunnelNetwork.load(path)
 
