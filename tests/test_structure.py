@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "maxtunnel"
 DOCUMENT = Path(__file__).parents[1] / "docs" / "architecture.md"
 ROOMS = {
     "support": (
-        "choices machine markdown numbers parts progress records system files locks memory places jobs tables"
+        "choices machine markdown numbers progress records system files locks memory parts places jobs tables"
     ),
     "native": "arguments shipped build coder contours convolution planar pooling",
     "switches": (

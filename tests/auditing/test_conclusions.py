@@ -8,6 +8,7 @@ from specimens import convolutions, photographs, small_result
 
 from maxtunnel.auditing import AuditConfig, Conclusions, audit, write_report
 from maxtunnel.auditing.conclusions import readable_minutes
+from maxtunnel.auditing.controls import too_short
 from maxtunnel.auditing.ledger import EVERY_LEVEL, known_by
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -41,6 +42,12 @@ def withheld(**changes):
 def test_nothing_is_withheld_from_a_sound_audit():
     assert withheld() == {}
     assert "This is a lower bound of the leak" in Conclusions(changed()).verdict
+
+
+def test_a_short_training_is_named_as_a_sentence_takes_it():
+    for name, subject in (("levels", "levels"), ("known switches, strong", "known switches, strong,")):
+        training = replace(small_result().decoders[0], name=name, steps=12)
+        assert too_short([name], [training], 30)[0].startswith(f"the decoder of {subject} had 12 steps, and")
 
 
 def test_decoders_that_hardly_began_conclude_nothing(tmp_path):

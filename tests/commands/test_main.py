@@ -32,6 +32,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
         (["demo", "--model", "9-9-9"], "no model '9-9-9'"),
         (["demo", "--out", "/dev/null/x"], "/dev/null is a file: give a folder"),
         (["train", "8-8", "--data", ".", "--out", "r", "--steps", "5", "--minutes", "1"], "one of them"),
+        (
+            ["train", "8-8-strong", "--data", ".", "--out", "r"],
+            "a network's name: give its filters alone, 8-8",
+        ),
         (["summary", "big"], "no architecture"),
         (["import", "nowhere.caffemodel", "x.safetensors"], "nowhere.caffemodel"),
         (["encode", "nowhere.jpg"], "nowhere.jpg"),

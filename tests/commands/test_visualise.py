@@ -83,6 +83,6 @@ def test_units_over_the_steps_of_a_run(tmp_path, photographs_folder):
 def test_an_evolution_needs_the_history_of_a_run(tmp_path):
     photographs(tmp_path)
     asked = ("visualise", "8-8-8", tmp_path / "0.png", "--layer", "pool1", "--evolution")
-    assert "8-8-8 holds no networks of a run's steps: give the folder of a run that" in refuse(*asked)
+    assert "8-8-8 holds 0 networks of a run's steps: give the folder of a run that" in refuse(*asked)
     error = refuse(*asked, "--preprocess", "imagenet")
     assert "--preprocess does not go with --evolution: a run preprocesses by itself" in error

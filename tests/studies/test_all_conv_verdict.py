@@ -72,6 +72,17 @@ def test_the_answer_is_made_from_what_is_read(values, answer):
     assert f"against the switches: {answer}, as" in sentence
 
 
+def test_what_seeds_do_not_tell_is_not_told():
+    """Each seed alone tells the switches from the features of All-CNN, the other way round."""
+    apart = [*read(0.8, 0.5, 0.9, 0.3), *read(0.3, 0.5, 0.9, 0.7, seed=1)]
+    (found,) = places(study(apart, seeds=2))
+    assert found.more.interval[0] > 0
+    assert found.answer == "open"
+    alike = [*read(0.8, 0.5, 0.9, 0.3), *read(0.8, 0.5, 0.9, 0.3, seed=1)]
+    assert places(study(alike, seeds=2))[0].answer == "a cure"
+    assert "over seeds" in verdict(study(alike, seeds=2))[0]
+
+
 def test_without_enough_steps_or_with_controls_out_of_order_it_is_withheld():
     rows = read(0.8, 0.5, 0.9, 0.3)
     assert places(study(rows, reader_steps=99))[0].answer == "withheld"

@@ -90,6 +90,11 @@ def test_what_both_explain_is_shared_out(tmp_path):
     assert depth.switches is None
 
 
+def test_nothing_is_explained_by_minus_nothing(tmp_path):
+    rows = [row("both", 0.02, 0.9), row("features", -0.001, 0.5), row("switches", -0.002, 0.7)]
+    assert "at pool 1 0% by features, 0% by switches, 2% by both" in verdict(study(tmp_path, rows))[0]
+
+
 def test_a_depth_without_all_of_its_rows_is_not_judged(tmp_path):
     found = study(tmp_path, [row("both", 0.9, 0.9), row("features", 0.5, 0.5)])
     assert depths(found, "strong") == ()
@@ -130,6 +135,9 @@ def test_what_could_have_been_seen_is_said(tmp_path):
     assert sentence.startswith("Not told apart from it: SAE first, SAE all")
     # Three seeds see 5.65 of a mean's own deviations.
     assert f"{100 * 5.653 * 0.01 / 3**0.5:.2f} to {100 * 5.653 * 0.06 / 3**0.5:.2f} points" in sentence
+    # One number where all six have it.
+    alike = [replace(each, error=0.4 + 0.01 * each.seed * (each.mode is not None)) for each in networks(0, 0)]
+    assert "true differences of 3.26 points would" in verdict(study(tmp_path, networks=alike))[0]
     (sentence,) = verdict(study(tmp_path, networks=networks(0.05, 0.0, seeds=1)))
     assert "with one seed there is no interval" in sentence
 

@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "none").mkdir()
     error = refuse("study", "verdicts", str(tmp_path / "none"), "--into", str(document))
     assert "holds no study with a verdict.json" in error
-    with pytest.raises(FormatError, match=r"no\.md cannot be read"):
+    with pytest.raises(FormatError, match=r"no\.md cannot be read \(No such file or directory\)"):
         write_verdicts([tmp_path / "studies"], tmp_path / "no.md")
     kept = tmp_path / "studies" / "toys" / "verdict.json"
     kept.write_text('{"study": "toys"}')

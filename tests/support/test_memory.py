@@ -1,11 +1,12 @@
 import errno
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from maxtunnel.support.memory import free_memory, is_out_of_memory
+from maxtunnel.support.memory import free_memory, give_back_freed, held_memory, is_out_of_memory
 
 MEMINFO = """MemTotal:       24615812 kB
 MemFree:          812000 kB
@@ -52,3 +53,16 @@ def test_a_tensor_and_an_array_that_do_not_fit(allocate):
 )
 def test_memory_that_was_too_small_is_told_from_other_errors(error, expected):
     assert is_out_of_memory(error) is expected
+
+
+@pytest.mark.skipif(sys.platform != "linux" or held_memory() is None, reason="not Linux")
+def test_memory_between_what_is_kept_is_given_back():
+    """Blocks below those that glibc maps anew; each is followed by something small that stays."""
+    large, small = [], []
+    for _ in range(1000):
+        large.append(torch.zeros(2**16, dtype=torch.uint8))
+        small.append(torch.zeros(8))
+    del large
+    before = held_memory()
+    give_back_freed()
+    assert before - held_memory() > 40 * 2**20, len(small)

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from maxtunnel.support import parts
 from maxtunnel.support.jobs import open_job
 from maxtunnel.support.parts import Parts, complete, here, in_order
 from maxtunnel.support.places import Place
@@ -37,3 +38,12 @@ def test_a_job_finds_its_own_files_and_no_others(tmp_path):
     with pytest.raises(ValueError, match="nothing can go on from it: name a new folder"):
         open_job(Place(str(tmp_path / "mine")), "one", own)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["part-1"]
+
+
+def test_memory_is_given_back_every_few_seconds(monkeypatch):
+    """Else it grows with the parts, as their rows are kept between what they needed."""
+    given, clock = [], iter(range(0, 1000, 2))
+    monkeypatch.setattr(parts.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(parts, "give_back_freed", lambda: given.append(len(given)))
+    assert len(list(here(abs, range(20)))) == 20
+    assert 3 <= len(given) <= 10

@@ -12,8 +12,8 @@ def too_short(names: Sequence[str], decoders: Sequence[Training], least: int) ->
     """Sentences about those of the trainings that had too few steps, or that there are not."""
     found = {training.name: training for training in decoders}
     return [
-        f"the decoder of {name} had {found[name].steps:,} steps, and with fewer than {least} it has "
-        "hardly begun to learn"
+        f"the decoder of {name}{',' * (',' in name)} had {found[name].steps:,} steps, and with fewer than "
+        f"{least} it has hardly begun to learn"
         if name in found
         else f"no decoder of {name} was trained"
         for name in names

@@ -136,7 +136,9 @@ def read_header(data: bytes, name: str = "the data") -> Header:
         FormatError: this is no switch file, or its header is cut short, damaged or contradicts itself.
     """
     if data[: len(MAGIC)] != MAGIC:
-        raise FormatError(f"{name} is no switch file: it starts with {bytes(data[:8])!r}, not {MAGIC!r}")
+        raise FormatError(
+            f"{name} is no switch file, as encode makes: it starts with {bytes(data[:8])!r}, not {MAGIC!r}"
+        )
     if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
         raise FormatError(
             f"{name} is a switch file of version {data[len(MAGIC)]}, and this is version {VERSION}: "

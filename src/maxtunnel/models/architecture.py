@@ -75,6 +75,11 @@ class Architecture:
         """Read `48-96-192`, `8-8x3+linear+inside64` or `vgg16`; ValueError for anything else."""
         found = _TEXT.fullmatch(VGG.get(text, text))
         if found is None:
+            filters, _, kind = text.rpartition("-")
+            if _TEXT.fullmatch(filters) and kind in ("learned", "pretrained", "strong"):
+                raise ValueError(
+                    f"{text!r} is no architecture but a network's name: give its filters alone, {filters}"
+                )
             raise ValueError(
                 f"{text!r} is no architecture: expected filters per block, such as 16-16-16, or 16-16x3-16 "
                 "where a block has three convolutions, and behind them +linear, +inside64 or both, in this "

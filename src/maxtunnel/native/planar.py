@@ -8,6 +8,7 @@ multiplies in bfloat16.
 
 import ctypes
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -148,9 +149,9 @@ def _network(codes: Sequence[Tensor], widths: Sequence[int], size: tuple[int, in
         height,
         width,
         len(widths),
-        (ctypes.c_int64 * len(widths))(*widths),
-        (ctypes.c_void_p * len(codes))(*(where.data_ptr() for where in codes)),
-        (ctypes.c_int64 * len(strides))(*strides),
+        _array(ctypes.c_int64, len(widths))(*widths),
+        _array(ctypes.c_void_p, len(codes))(*(where.data_ptr() for where in codes)),
+        _array(ctypes.c_int64, len(strides))(*strides),
         torch.get_num_threads(),
         torch.is_autocast_enabled("cpu"),
     )
@@ -159,4 +160,10 @@ def _network(codes: Sequence[Tensor], widths: Sequence[int], size: tuple[int, in
 def _images(x: Tensor) -> _Images:
     if x.dtype != torch.float32:
         raise ValueError(f"images are {x.dtype}: expected float32")
-    return _Images(x.data_ptr(), (ctypes.c_int64 * 4)(*x.stride()))
+    return _Images(x.data_ptr(), _array(ctypes.c_int64, 4)(*x.stride()))
+
+
+@cache
+def _array(kind: type[Any], length: int) -> type[Any]:
+    """The type of an array, made once: it is a cycle, which stays until Python looks for such."""
+    return kind * length

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from maxtunnel.auditing.config import DEFAULTS
 from maxtunnel.auditing.rows import LITTLE
-from maxtunnel.evaluation.intervals import above, ratio_of_means, span
+from maxtunnel.evaluation.intervals import Interval, above, ratio_of_means, span
 from maxtunnel.models.all_conv import TITLES, Base, Variant
 from maxtunnel.studies.all_conv import AllConvStudy
 from maxtunnel.studies.all_conv_config import GIVEN, TWINS, Given
@@ -87,6 +87,25 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Lead(Share):
+    """How much more one reader explains than another, with its 95 % interval over images.
+
+    Attributes:
+        seeds: the same over seeds.
+    """
+
+    seeds: Estimate
+
+    @property
+    def told(self) -> bool | None:
+        """Whether it lies above 0; None where images, or seeds where there are several, do not tell."""
+        told = above(self.interval)
+        if self.seeds.interval is None:
+            return told
+        return told if told == above(self.seeds.interval) else None
+
+
+@dataclass(frozen=True)
 class Place:
     """What is read behind one place of twins, as shares of the variance that are explained.
 
@@ -105,9 +124,9 @@ class Place:
     place: int
     pooled: dict[Given, Share]
     strided: Share
-    more: Share
-    moved: Share
-    whole: Share
+    more: Lead
+    moved: Lead
+    whole: Lead
     trusted: bool
 
     @property
@@ -118,7 +137,7 @@ class Place:
         those of All-CNN tell more than the switches did; one in part, where less, but more than those behind
         pooling.
         """
-        more, moved = above(self.more.interval), above(self.moved.interval)
+        more, moved = self.more.told, self.moved.told
         if not self.trusted:
             return "withheld"
         if more is None:
@@ -139,7 +158,7 @@ _MEANING: dict[Answer, str] = {
     "a cure in part": "All-CNN tells less than the switches did, but more than features behind pooling",
     "no cure": "without any switch the features of All-CNN tell more than the switches did",
     "withheld": "readers of so few steps, or controls that rebuild what they cannot know, decide nothing",
-    "open": "these readers do not tell the switches from the features of All-CNN",
+    "open": "these readers and seeds do not tell the switches from the features of All-CNN",
 }
 
 
@@ -196,6 +215,10 @@ def errors_of(rows: Sequence[ReadingRow], swapped: str = "") -> Float64[Tensor, 
     return torch.tensor(values, dtype=torch.float64).mean(0)
 
 
+def _squares(rows: Sequence[ReadingRow]) -> Float64[Tensor, "seeds n"]:
+    return torch.tensor([row.mse for row in rows], dtype=torch.float64)
+
+
 def share_of(study: AllConvStudy, rows: Sequence[ReadingRow]) -> Share:
     """What is explained: 1 - MSE / MSE of the mean image, over seeds and images."""
     return explained(errors_of(rows).tolist(), study.of_mean)
@@ -214,21 +237,22 @@ def _place(study: AllConvStudy, base: Base, place: int) -> Place | None:
     # Of the same seeds, or an average of other networks would be set against each other.
     if not strided or any(len(each) != len(strided) for each in rows.values()):
         return None
-    errors, of_strided = {each: errors_of(found) for each, found in rows.items()}, errors_of(strided)
     of_mean = torch.tensor(study.of_mean, dtype=torch.float64)
 
-    def less(first: Tensor, second: Tensor) -> Share:
-        """Explained with the first errors less with the second."""
-        return Share(*ratio_of_means(second - first, of_mean))
+    def lead(first: Sequence[ReadingRow], second: Sequence[ReadingRow]) -> Lead:
+        """Explained by the first readers less by the second."""
+        less = _squares(second) - _squares(first)
+        seeds = estimate((less.mean(1) / of_mean.mean()).tolist())
+        return Lead(*ratio_of_means(less.mean(0), of_mean), seeds)
 
     return Place(
         base=base,
         place=place,
         pooled={each: share_of(study, found) for each, found in rows.items()},
         strided=share_of(study, strided),
-        more=less(errors["switches"], of_strided),
-        moved=less(of_strided, errors["features"]),
-        whole=less(errors["both"], of_strided),
+        more=lead(rows["switches"], strided),
+        moved=lead(strided, rows["features"]),
+        whole=lead(rows["both"], strided),
         trusted=study.settings.reader_steps >= DEFAULTS.least_steps and not out_of_order(study),
     )
 
@@ -256,10 +280,15 @@ def _percent(share: Share) -> str:
     return f"{share.value:.1%} ({low:.1%} to {high:.1%})"
 
 
-def _points(share: Share, sign: int = 1) -> str:
-    """A difference of shares with its interval: `+1.2 points (+0.8 to +1.6)`."""
-    low, high = sorted(100 * sign * end for end in share.interval)
-    return f"{100 * sign * share.value:+.1f} points ({span((low, high), '+.1f')})"
+def _points(lead: Lead, sign: int = 1) -> str:
+    """A difference of shares with its intervals: `+1.2 points (+0.8 to +1.6 over images)`."""
+
+    def ends(interval: Interval) -> str:
+        low, high = sorted(100 * sign * end for end in interval)
+        return span((low, high), "+.1f")
+
+    seeds = "" if lead.seeds.interval is None else f", {ends(lead.seeds.interval)} over seeds"
+    return f"{100 * sign * lead.value:+.1f} points ({ends(lead.interval)} over images{seeds})"
 
 
 def _tell_difference(found: Difference) -> str:

@@ -146,7 +146,7 @@ def _tell_depths(study: ReconDecStudy, reader: DecoderKind) -> list[str]:
 
 
 def _percent(depth: Depth, given: Given) -> str:
-    return f"{depth.explained[given].value:.0%}"
+    return f"{depth.explained[given].value:z.0%}"
 
 
 _MEANING: dict[Answer, str] = {
@@ -229,9 +229,11 @@ def _tell_networks(study: ReconDecStudy) -> list[str]:
     if untold:
         seen = [each.detectable for kind, each in found.items() if kind in untold]
         known = [value for value in seen if value is not None]
+        ends = dict.fromkeys(f"{100 * value:.2f}" for value in sorted(known))
+        span = " to ".join([*ends][:: max(len(ends) - 1, 1)])
         could = (
-            f": with this spread true differences of {100 * min(known):.2f} to {100 * max(known):.2f} points "
-            "would have been seen in four studies of five"
+            f": with this spread true differences of {span} points would have been seen in four "
+            "studies of five"
             if known
             else ": with one seed there is no interval"
         )

@@ -77,7 +77,8 @@ def write_verdicts(folders: Sequence[str | Path], into: str | Path) -> list[Verd
     try:
         before = document.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise FormatError(f"{into} cannot be read ({one_line(error)}): give a document in Markdown") from None
+        reason = (isinstance(error, OSError) and error.strerror) or one_line(error)
+        raise FormatError(f"{into} cannot be read ({reason}): give a document in Markdown") from None
     section = [
         *(HEADING, ""),
         *("Written by `maxtunnel study verdicts` from what studies found, after `maxtunnel reproduce`.", ""),

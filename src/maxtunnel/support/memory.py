@@ -56,6 +56,20 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, -1)
 
 
+def give_back_freed() -> None:
+    """Hand the memory of freed tensors back to the system, whatever `keep_freed_memory` says.
+
+    What is small and kept, such as the error of a photograph, comes to lie between large tensors, which then
+    have to be put elsewhere once they were freed: `evaluate` came to 22 GB after 80,000 photographs. Does
+    nothing without glibc.
+    """
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def held_memory(*, peak: bool = False) -> int | None:
     """Bytes that this process holds, or held at most so far; None where the system does not tell."""
     return _status("VmHWM" if peak else "VmRSS")
