@@ -190,3 +190,10 @@ def test_what_is_left_out_follows_what_is_asked_for():
     # What a part that is not asked for would have left out is not listed.
     assert "layers" not in left_out(small.settings, Grid(parts=("depths",)), vgg)
     assert "readers" not in left_out(small.settings, Grid(parts=("networks",)), vgg)
+
+
+def test_the_title_names_the_encoder_that_was_given(tmp_path):
+    """A document may hold the verdicts of several encoders, each below a head of its own."""
+    own, given = study(tmp_path), study(tmp_path, facts={"encoder": "vggs/vgg16.safetensors"})
+    assert report_of(own).verdict.title == "What activations carry, and what switches"
+    assert report_of(given).verdict.title == "What activations carry, and what switches: vgg16"

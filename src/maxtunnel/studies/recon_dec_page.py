@@ -1,6 +1,7 @@
 """What `study recon-dec` tells: its verdict, and its page."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import fmean
 
 from maxtunnel.report.html import Cell, Html, details, element, figure, joined, number, table
@@ -36,10 +37,16 @@ def report_of(study: ReconDecStudy) -> Report:
     )
 
 
+def _title(study: ReconDecStudy) -> str:
+    """Of which encoder, where one was given: a document may hold several."""
+    given, title = study.facts.get("encoder"), "What activations carry, and what switches"
+    return f"{title}: {Path(given).stem}" if given else title
+
+
 def _verdict(study: ReconDecStudy) -> Verdict:
     return Verdict(
         study=STUDY,
-        title="What activations carry, and what switches",
+        title=_title(study),
         question="Zhang, Lee and Lee (2016) rebuild images from the activations of a pretrained VGG16 with "
         "its pooling switches, and conclude what stands below. The paper under reproduction replies that "
         "there is already enough information in the switches. Here readers are given the activations, the "
