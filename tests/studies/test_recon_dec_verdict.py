@@ -59,6 +59,9 @@ def study(tmp_path, depths=(), networks=(), **changed):
         (0.40, 0.90, 0.60, 0.30, "open", "leave it open"),
         # Features and switches are not told apart.
         (0.60, 0.70, 0.60, 0.01, "open", "leave it open"),
+        # A reader that has not learnt says nothing.
+        (0.01, 0.02, 0.60, 0.001, "withheld", "may not have learnt"),
+        (0.20, 0.30, 0.60, 0.80, "withheld", "may not have learnt"),
     ],
 )
 def test_the_answer_follows_the_numbers(tmp_path, features, coarse, switches, noise, expected, words):

@@ -17,7 +17,7 @@ from maxtunnel.studies.seeds import Estimate, estimate, paired
 from maxtunnel.support.choices import DecoderKind
 
 # What Zhang et al.'s sentence comes to at one depth.
-Answer = Literal["supported", "supported in part", "contradicted", "open"]
+Answer = Literal["supported", "supported in part", "contradicted", "open", "withheld"]
 ALMOST_ALL = 0.9  # of the variance
 QUOTE = (
     "the intermediate activations of pretrained large-scale classification networks preserve almost all the "
@@ -56,17 +56,22 @@ class Depth:
 
     @property
     def answer(self) -> Answer:
-        """What the sentence comes to here, from the features alone."""
+        """What the sentence comes to here, from the features alone.
+
+        A reader that explains next to nothing may not have learnt to read: it says nothing of the features.
+        """
         nearly = above(self.coarse["features"].interval, ALMOST_ALL)
         more = above(self.more.interval)
         if nearly:
             return "supported"
         if nearly is None or more is None:
             return "open"
+        if not above(self.explained["features"].interval, _LITTLE):
+            return "withheld"
         return "contradicted" if more else "supported in part"
 
 
-_LITTLE = 0.02  # of the variance: what both explain below it is not shared out
+_LITTLE = 0.02  # of the variance: below it a reader has read next to nothing, and nothing is shared out
 
 
 def depths(study: ReconDecStudy, reader: DecoderKind) -> tuple[Depth, ...]:
@@ -163,6 +168,10 @@ _MEANING: dict[Answer, str] = {
         "the paper under reproduction objects"
     ),
     "open": "these photographs leave it open",
+    "withheld": (
+        "the reader of features explains next to nothing, and may not have learnt to read them, so the "
+        "sentence is not judged"
+    ),
 }
 
 

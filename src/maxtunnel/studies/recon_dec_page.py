@@ -213,7 +213,8 @@ def _method() -> Html:
                 f"The sentence is supported where features alone explain at least {ALMOST_ALL:.0%} without "
                 "local detail, with the whole interval; contradicted where they explain less and the "
                 "switches alone explain more of the photographs; supported in part where they explain less, "
-                "but more than the switches; open where an interval does not tell.",
+                "but more than the switches; withheld where it is not sure that they explain 2 % of the "
+                "photographs, as that reader may not have learnt; open where an interval does not tell.",
             ),
             element(
                 "li",
