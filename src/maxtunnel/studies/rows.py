@@ -83,7 +83,7 @@ class Rows(Generic[Row]):
     def keep(self, name: str, row: Row) -> None:
         """Write the row of a run that has ended."""
         with replacing(self._runs / f"{name}.json") as temporary:
-            temporary.write_text(json.dumps(to_json(row), indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(to_json(row)) + "\n", encoding="utf-8")
 
     def sorted_out(self, runs: Iterable[Run]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
         """The rows of these runs that have ended, in their order, and the names of the others."""
