@@ -26,6 +26,7 @@ VALUES = {
     "batch": "16",
     "learning_rate": "0.001",
     "rate_weight": "0.001",
+    "withheld": "0.5",
     "minutes": "1",
     "target_rmse": "0.1",
     "size": "128",

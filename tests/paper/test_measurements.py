@@ -37,10 +37,26 @@ def test_read_outs_are_least_squares(photographs):
     values = rows.detach().double().numpy()
     assert values @ ours == pytest.approx(values @ expected, abs=1e-6)
     layers = measurements.read_out(net, photographs)
-    assert [found.layer for found in layers] == ["bias code", "decoder block 2", "decoder block 1"]
+    assert [found.known for found in layers] == [0, 1, 2]
     # Nothing beats the original at that size, and the original at full size is itself.
     assert all(found.rmse >= found.floor for found in layers)
     assert layers[-1].floor == 0
+
+
+@pytest.mark.parametrize("width", [None, 4])
+def test_what_the_coarsest_levels_tell(photographs, width):
+    net = network(width)
+    nothing, coarsest, every = measurements.from_coarsest(net, photographs)
+    second = photographs[len(photographs) // 2 :]
+    images = to_float(second)
+    assert nothing.rmse == pytest.approx((images - 0.45).square().mean().sqrt().item(), rel=1e-5)
+    rebuilt = net.decode(net.encode(images), {2})
+    assert coarsest.rmse == pytest.approx((rebuilt - images).square().mean().sqrt().item(), rel=1e-5)
+    assert every.rmse == pytest.approx(evaluate(net, second).rmse, rel=1e-5)
+    # The coarsest level's planes unpool to half of the image's side.
+    shrunk = torch.nn.functional.avg_pool2d(images, 2).repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert coarsest.floor == pytest.approx((shrunk - images).square().mean().sqrt().item(), rel=1e-5)
+    assert every.floor == 0
 
 
 def test_replaced_switches(photographs):

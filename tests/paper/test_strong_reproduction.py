@@ -27,9 +27,10 @@ def test_both_decoders_read_the_same_switches_and_stand_beside_each_other(stores
     )
     said = []
     page, table = reproduce(asked, announce=said.append)
-    assert said[0].startswith("4 runs to train, about ")
+    assert said[0].startswith("5 runs to train, about ")
     assert "8-8-8-strong, seed 0, about " in said[0]
     assert "8-8-8-strong, seed 0 with more colourful sight" in said[0]
+    assert "8-8-8-strong, seed 0 with finer levels withheld, for the claim on the deepest ones" in said[0]
     line = table[0]
     runs = tmp_path / "out/runs"
     networks = {name: TunnelNetwork.load(runs / name / "seed0/model.safetensors") for name in NAMES}
@@ -37,6 +38,9 @@ def test_both_decoders_read_the_same_switches_and_stand_beside_each_other(stores
     for one, other in (NAMES[:2], NAMES[2:]):
         assert networks[one].identity() == networks[other].identity()
     assert networks[NAMES[0]].identity() != networks[NAMES[2]].identity()
+    coarse = TunnelNetwork.load(runs / "8-8-8-coarse-strong/seed0/model.safetensors")
+    assert coarse.identity() == networks[NAMES[0]].identity()
+    assert coarse.provenance.training.recipe["withheld"] == pytest.approx(2 / 3)
     strong = networks["8-8-8-strong"]
     assert line.strong.evaluation.rmse == pytest.approx(
         evaluate(strong, open_store(test).pixels).rmse, rel=1e-6
@@ -67,6 +71,10 @@ def test_both_decoders_read_the_same_switches_and_stand_beside_each_other(stores
     claims = (tmp_path / "out/claims.md").read_text()
     assert claims.count("(3) With 4 times the chroma") == 2
     assert "| strong | 8-8-8 |" in claims
+    deepest = claims.split("## Do the deepest layers")[1].split("\n## ")[0]
+    assert "| reader | network | no level | level 3 | levels 3 and 2 | all levels |" in deepest
+    assert "| strong | 8-8-8 |" in deepest
+    assert "Not asked" not in deepest
     # Nothing is left to do, and what is there is found by a call that trains the paper's decoder alone.
     assert make_plan(asked, open_store(train)).jobs == ()
     assert [found.width for found in find_networks(replace(asked, decoder="mirrored"))] == [None, 4]

@@ -8,11 +8,13 @@ import torch
 from safetensors.torch import load_file
 from small_runs import pictures, weights
 
+from maxtunnel.data.images import to_float
 from maxtunnel.evaluation.evaluate import evaluate
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.training.average import Average
 from maxtunnel.training.config import TrainingConfig
+from maxtunnel.training.feeds import SwitchFeed, WithholdingFeed
 from maxtunnel.training.loop import TrainingStopped
 from maxtunnel.training.recipes import FAST, STRONG, recipe_of
 from maxtunnel.training.runs import make_config, start_run, train
@@ -57,6 +59,60 @@ def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(tmp_path):
     stopped = TunnelNetwork.load(tmp_path / "run" / "model.safetensors")
     resumed = train_decoder(stopped, data, tmp_path / "run", asked, resume=True)
     assert torch.equal(weights(resumed), weights(expected))
+
+
+@pytest.mark.parametrize("width", [None, 16])
+def test_levels_that_were_withheld_are_missed_less(tmp_path, width):
+    data, mean = pictures(), torch.full((3, 32, 32), 0.5)
+    images, recipe = to_float(data), FAST if width is None else replace(STRONG, learning_rate=4e-3)
+    errors = {}
+    for share in (0.0, 0.5):
+        network = TunnelNetwork(Architecture((8, 8)), mean, recipe.scale, strong_width=width)
+        asked = replace(recipe, steps=150, batch=4, withheld=share, precision="32")
+        train_decoder(network, data, tmp_path / str(share), TrainingConfig(recipe=asked))
+        code = network.encode(images)
+        rebuilt = [network.decode(code, known) for known in ([2], [1, 2])]
+        errors[share] = [float((picture - images).square().mean()) for picture in rebuilt]
+    assert errors[0.5][0] < 0.8 * errors[0.0][0]
+    # A mirrored decoder has the same weights for planes that are four times as full where a level is missing.
+    assert errors[0.5][1] < errors[0.5][0] * (1.2 if width is None else 1.0)
+    assert network.provenance.training.recipe["withheld"] == 0.5
+
+
+def test_a_run_with_levels_withheld_is_resumed_bit_for_bit(tmp_path):
+    data, asked = pictures()[:, :, :16, :16], config(70, withheld=0.6)
+    expected = train_decoder(new_network(), data, tmp_path / "whole", asked)
+
+    def interrupt(phase, done, of, note):
+        if phase == "train" and done == 50:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingStopped):
+        train_decoder(new_network(), data, tmp_path / "run", asked, on_progress=interrupt)
+    stopped = TunnelNetwork.load(tmp_path / "run" / "model.safetensors")
+    resumed = train_decoder(stopped, data, tmp_path / "run", asked, resume=True)
+    assert torch.equal(weights(resumed), weights(expected))
+
+
+def test_how_many_levels_are_withheld_is_drawn_by_seed_and_step():
+    class Feed(SwitchFeed):
+        def __init__(self):
+            pass
+
+        def at(self, step):
+            return [], torch.zeros(0)
+
+    feed = WithholdingFeed(Feed(), 3, 0.6, 7)
+    drawn = [feed.at(step)[3] for step in range(600)]
+    assert drawn[::-1] == [feed.at(step)[3] for step in reversed(range(600))]
+    assert drawn != [WithholdingFeed(Feed(), 3, 0.6, 8).at(step)[3] for step in range(600)]
+    # The finest ones, by the numbers that decoders know.
+    shares = {missing: drawn.count(missing) / 600 for missing in set(drawn)}
+    assert shares == {
+        (): pytest.approx(0.4, abs=0.06),
+        (1,): pytest.approx(0.3, abs=0.06),
+        (1, 2): shares[1, 2],
+    }
 
 
 def test_what_is_left_is_the_average_of_the_weights(tmp_path):
@@ -120,5 +176,8 @@ def test_it_takes_the_encoder_of_another_network(tmp_path, photographs_folder):
 def test_contradicting_settings_are_refused(photographs_folder):
     with pytest.raises(ValueError, match="`start` and `encoder`"):
         make_config("train", "fast", photographs_folder, None, start="a", encoder="b")
+    for others in ({"withheld": 1.5}, {"withheld": 0.5, "encoder": "learned"}):
+        with pytest.raises(ValueError, match=r"`withheld` is .* up to 1, and an encoder that stays as it is"):
+            make_config("train", "fast", photographs_folder, None, **others)
     with pytest.raises(ValueError, match="of the paper's decoder"):
         recipe_of("train", "paper", "strong")

@@ -84,6 +84,15 @@ RateWeight = Annotated[
         min=1e-12,
     ),
 ]
+Withheld = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the batches whose finest levels the decoder is not given, to learn from any number "
+        "of levels.",
+        min=1e-9,
+        max=1.0,
+    ),
+]
 TargetRmse = Annotated[float | None, typer.Option(help="Stop as soon as --val is met this well.", min=0.0)]
 
 
@@ -103,6 +112,7 @@ def train(
     batch: Batch = None,
     learning_rate: Rate = None,
     rate_weight: RateWeight = None,
+    withheld: Withheld = None,
     minutes: Minutes = None,
     target_rmse: TargetRmse = None,
     size: Size = 128,
@@ -120,7 +130,7 @@ def train(
         minutes=minutes, size=size, resize=resize, seed=seed, devices=devices, nodes=nodes,
         logger=logger, history=history,
         encoder=encoder, target_rmse=target_rmse, decoder=decoder, start=start,
-        batch=batch, learning_rate=learning_rate, rate_weight=rate_weight,
+        batch=batch, learning_rate=learning_rate, rate_weight=rate_weight, withheld=withheld,
         # Who gives one expects it to count, also where it is the default.
         **({"width": width} if "width" in given(context) else {}),
     )  # fmt: skip
@@ -167,6 +177,7 @@ def _run(
     batch: int | None = None,
     learning_rate: float | None = None,
     rate_weight: float | None = None,
+    withheld: float | None = None,
     **options: "Unpack[Options]",
 ) -> None:
     """A new run, or an old one that goes on, and what it reached; `options` become fields of its config."""
@@ -188,6 +199,7 @@ def _run(
                 batch=batch,
                 learning_rate=learning_rate,
                 rate_weight=rate_weight,
+                withheld=withheld,
                 precision=precision,
                 **options,
             )

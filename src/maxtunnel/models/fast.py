@@ -72,14 +72,18 @@ def decode(
 
 
 def squared_error(
-    decoder: MirroredDecoder, codes: Codes, target: Float[Tensor, "n 3 h w"], what: Tensor | None = None
+    decoder: MirroredDecoder,
+    codes: Codes,
+    target: Float[Tensor, "n 3 h w"],
+    what: Tensor | None = None,
+    missing: Collection[int] = (),
 ) -> Float[Tensor, ""]:
     """Sum of (decoded codes - target)^2."""
-    widths = decoder.widths
-    integers = codes[0].dtype == torch.uint8
-    if widths and what is None and integers and torch.is_grad_enabled() and _planar(widths, decoder):
+    simple = what is None and not missing and codes[0].dtype == torch.uint8 and torch.is_grad_enabled()
+    widths = decoder.widths if simple else None
+    if widths and _planar(widths, decoder):
         return planar.squared_error(codes, target, widths, list(decoder.parameters()))
-    return sum_of_squares(decoder(codes, what), target)
+    return sum_of_squares(decoder(codes, what, missing), target)
 
 
 def sum_of_squares(output: Float[Tensor, "n 3 h w"], target: Float[Tensor, "n 3 h w"]) -> Float[Tensor, ""]:

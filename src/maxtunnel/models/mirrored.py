@@ -178,9 +178,10 @@ class MirroredDecoder(nn.Module):
         codes: Codes,
         target: Float[Tensor, "n 3 h w"],
         what: Float[Tensor, "n c _ _"] | None = None,
+        missing: Collection[int] = (),
     ) -> Float[Tensor, ""]:
         """Sum of (decoded codes - target)^2, for training."""
-        return fast.squared_error(self, codes, target, what)
+        return fast.squared_error(self, codes, target, what, missing)
 
     @staticmethod
     def _unpool(level: Level, x: Tensor, codes: Tensor, replicate: bool) -> Tensor:

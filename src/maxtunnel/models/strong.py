@@ -132,9 +132,10 @@ class StrongDecoder(nn.Module):
         codes: Codes,
         target: Float[Tensor, "n 3 h w"],
         what: Float[Tensor, "n c _ _"] | None = None,
+        missing: Collection[int] = (),
     ) -> Float[Tensor, ""]:
         """Sum of (decoded codes - target)^2, for training."""
-        return fast.sum_of_squares(self(codes, what), target)
+        return fast.sum_of_squares(self(codes, what, missing), target)
 
     @property
     def reach(self) -> int:

@@ -9,49 +9,70 @@ from maxtunnel.paper.measurements import ReadOut, Replaced
 from maxtunnel.paper.readings import READERS, SHORT, Item, Reading
 from maxtunnel.paper.verdicts import not_measured, overall
 from maxtunnel.support.choices import DecoderKind
+from maxtunnel.support.numbers import counted
 
 _SURELY_WORSE = 1.5  # times the error of known switches
 _NEEDED = "It takes a network."
-_NOT_ASKED = Reading(
-    "strong",
-    "Not asked",
-    "A strong decoder cannot be asked this: it has no bias code and no block a level, and reads all levels "
-    "before it draws anything. What the deepest level gives away alone can only be asked of a reader "
-    "that was trained with levels missing, as `maxtunnel audit` trains one; here none was.",
-    {},
+_NOT_ASKED = (
+    "A strong decoder reads all levels before it draws anything: only one that was trained with finer levels "
+    "withheld can be asked what the deepest ones give away, and there is none here."
 )
 
 
 def growing_finer(evidence: Evidence) -> Claim:
     """Do the deepest layers give a rough picture that grows finer block by block?"""
-    found = evidence.measured["mirrored"].read_outs
+    found = {reader: evidence.measured[reader].read_outs for reader in READERS}
     return Claim(
         "Do the deepest layers give a rough picture that grows finer block by block?",
         "The deepest layers give a rough picture that grows finer block by block",
-        (_finer_reading(found), _NOT_ASKED),
-        "RMSE, with 95 % bootstrap interval, of a linear read-out (one position's channels to its colours) "
-        "after each part of the paper's decoder, fitted by least squares on half of "
-        f"{evidence.measured_on:,} photographs and measured on the other half, enlarged without "
-        "smoothing. The last row is the original itself, shrunk to that layer's size: no read-out can be "
-        "better.",
-        ("network", *(read_out.layer for read_out in next(iter(found.values()), []))),
+        tuple(_finer_reading(reader, read_outs) for reader, read_outs in found.items()),
+        f"RMSE on half of {evidence.measured_on:,} photographs, with 95 % bootstrap interval. Of the paper's "
+        "decoder: of a linear read-out (one position's channels to its colours) of its bias code and of what "
+        "each block makes of one level more, fitted by least squares on the other half, enlarged without "
+        "smoothing. Of a strong decoder: of the mean image, and of what one that was trained with finer "
+        "levels withheld from some of its batches rebuilds of the coarsest levels alone. The last row is the "
+        "original itself, shrunk to the size that so many levels unpool to: no read-out of the paper's "
+        "decoder can be better, a strong decoder could be.",
+        ("reader", "network", *_heads(found)),
         _read_out_cells(found),
         evidence.command(evidence.results()),
     )
 
 
-def _finer_reading(found: Mapping[str, Sequence[ReadOut]]) -> Reading:
+_Found = Mapping[DecoderKind, Mapping[str, Sequence[ReadOut]]]
+
+
+def _finer_reading(reader: DecoderKind, found: Mapping[str, Sequence[ReadOut]]) -> Reading:
     if not found:
-        return not_measured("mirrored", _NEEDED)
+        return not_measured(reader, _NEEDED) if reader == "mirrored" else _not_asked()
     items = {name: Item(_falls(read_outs)) for name, read_outs in found.items()}
     falls = [item.holds for item in items.values()]
+    each = "with every block" if reader == "mirrored" else "with every level that it is given"
     return Reading(
-        "mirrored",
+        reader,
         overall(falls),
-        f"The error of the read-out falls with every block, beyond its interval, in {falls.count(True)} of "
-        f"{len(found)} networks.",
+        f"The error falls {each}, beyond its interval, in {falls.count(True)} of "
+        f"{counted(len(found), 'network')}. {_roughness(found)}",
         items,
     )
+
+
+def _not_asked() -> Reading:
+    return Reading("strong", "Not asked", _NOT_ASKED, {})
+
+
+def _roughness(found: Mapping[str, Sequence[ReadOut]]) -> str:
+    """How rough the picture of the coarsest level alone is."""
+    nothing, coarsest = next(iter(found.values()))[:2]
+    errors = [read_outs[1].rmse for read_outs in found.values()]
+    return (
+        f"Of the coarsest level alone it is {_span(errors)}; of nothing {nothing.rmse:.4f}, and "
+        f"{coarsest.floor:.4f} where every photograph is shrunk to the size that this level unpools to."
+    )
+
+
+def _span(values: Sequence[float]) -> str:
+    return " to ".join(dict.fromkeys((f"{min(values):.4f}", f"{max(values):.4f}")))
 
 
 def _falls(read_outs: Sequence[ReadOut]) -> bool:
@@ -59,14 +80,28 @@ def _falls(read_outs: Sequence[ReadOut]) -> bool:
     return all(a.rmse_ci95[0] > b.rmse_ci95[1] for a, b in itertools.pairwise(read_outs))
 
 
-def _read_out_cells(found: Mapping[str, Sequence[ReadOut]]) -> tuple[tuple[str, ...], ...]:
-    if not found:
-        return ()
+def _heads(found: _Found) -> list[str]:
+    """What is known: no level, the coarsest one, one more, ..., all."""
+    read_outs = [each for networks in found.values() for each in networks.values()]
+    most = len(read_outs[0]) - 1 if read_outs else 0
+    names = [f"level{'s' * (known > 1)} {_joined(range(most, most - known, -1))}" for known in range(1, most)]
+    return ["no level", *names, "all levels"][: most + 1]
+
+
+def _joined(numbers: Sequence[int]) -> str:
+    return " and ".join(map(str, numbers)) if len(numbers) < 3 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def _read_out_cells(found: _Found) -> tuple[tuple[str, ...], ...]:
     rows = [
-        (name, *(f"{r.rmse:.4f} ({span(r.rmse_ci95)})" for r in read_outs))
-        for name, read_outs in found.items()
+        (SHORT[reader], name, *(f"{r.rmse:.4f} ({span(r.rmse_ci95)})" for r in read_outs))
+        for reader, networks in found.items()
+        for name, read_outs in networks.items()
     ]
-    return (*rows, ("the original", *(f"{r.floor:.4f}" for r in next(iter(found.values())))))
+    if not rows:
+        return ()
+    first = next(read_outs for networks in found.values() for read_outs in networks.values())
+    return (*rows, ("–", "the original", *(f"{r.floor:.4f}" for r in first)))
 
 
 def fixed_switches(evidence: Evidence) -> Claim:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from maxtunnel.data.batches import Pixels
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.paper.colours import Colours, measure_colours
-from maxtunnel.paper.measurements import ReadOut, Replaced, read_out, replace_switches
+from maxtunnel.paper.measurements import ReadOut, Replaced, from_coarsest, read_out, replace_switches
 from maxtunnel.paper.networks import LabelledNetwork
 from maxtunnel.paper.readings import DECODERS, READERS, Outcome, Reading, judge
 from maxtunnel.paper.results import Result, TableRow
@@ -50,7 +50,8 @@ class Measured:
 
     Attributes:
         colours, replaced: of every network.
-        read_outs: of the paper's decoder alone, whose layers they are.
+        read_outs: of the paper's decoder, after each of its blocks; of strong ones, those that learned to do
+            without the finer levels.
         colourful: of the experiment on colours: the plain network, and that whose encoder sees more chroma.
     """
 
@@ -109,6 +110,7 @@ def gather(
     table: Sequence[TableRow],
     networks: Sequence[LabelledNetwork],
     colourful: Colourful,
+    coarse: Mapping[str, TunnelNetwork],
     few: Pixels,
     images: int,
     commands: tuple[str, ...],
@@ -122,6 +124,7 @@ def gather(
         table: the rows of Table II.
         networks: those of the table, with either decoder.
         colourful: of the experiment on colours, by the kind of decoder: the plain network, and the other.
+        coarse: networks whose strong decoders learned to do without the finer levels, by the names of rows.
         few: photographs, uint8.
         images: how many photographs the table rests on.
         commands: what was run.
@@ -139,6 +142,8 @@ def gather(
             replaced[name] = replace_switches(labelled.network, few)
             if reader == "mirrored":
                 read_outs[name] = read_out(labelled.network, few)
+        if reader == "strong":
+            read_outs = {name: from_coarsest(network, few) for name, network in coarse.items()}
         if mine:
             on_progress(f"claims, {DECODERS[reader]}", len(mine), len(mine), "")
         pair = colourful.get(reader)

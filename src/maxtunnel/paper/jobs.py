@@ -28,6 +28,9 @@ from maxtunnel.zoo.names import load, shipped
 # The experiment on dull colours: how much stronger the encoder sees chroma, and the row that it is done with.
 CHROMA = 4.0
 COLOURFUL = ROWS[0]
+# The experiment on the deepest levels: of how many batches finer ones are withheld, and its row.
+WITHHELD = 2 / 3
+COARSE = ROWS[0]
 _FEWEST_STEPS = 50
 
 
@@ -43,6 +46,7 @@ class Job:
         folder: of the run.
         chroma: how much stronger the encoder sees colours: 1, but for the experiment on dull colours.
         decoder: its kind.
+        withheld: of the batches without the finer levels: 0, but for the experiment on the deepest levels.
     """
 
     row: Row
@@ -52,12 +56,14 @@ class Job:
     folder: Path
     chroma: float = 1.0
     decoder: DecoderKind = "mirrored"
+    withheld: float = 0.0
 
     @property
     def name(self) -> str:
         """What progress calls it."""
         kind = "encoder of " if self.phase == "pretrain" else ""
         purpose = " with more colourful sight, for the claim on dull colours" if self.chroma != 1 else ""
+        purpose += " with finer levels withheld, for the claim on the deepest ones" if self.withheld else ""
         name = self.row.name if self.phase == "pretrain" else self.row.network(self.decoder)
         return f"{kind}{name}, seed {self.seed}{purpose}"
 
@@ -96,6 +102,11 @@ class Training:
         """The run whose encoder is that of seed 0 but sees colours stronger."""
         plain = self.jobs(row, 0, decoder)[-1]
         return replace(plain, chroma=CHROMA, folder=colourful_folder(self.out, row, decoder))
+
+    def coarse(self, row: Row) -> Job:
+        """The run whose strong decoder also learns to do without the finer levels."""
+        plain = self.jobs(row, 0, "strong")[-1]
+        return replace(plain, withheld=WITHHELD, folder=coarse_folder(self.out, row))
 
     def folder(
         self, row: Row, seed: int, phase: PhaseName = "train", decoder: DecoderKind = "mirrored"
@@ -165,7 +176,10 @@ class Training:
             options["width"] = self.width
         # Decoders are measured afterwards, all alike; the accuracy of an encoder only now.
         val = self.test if job.phase == "pretrain" else None
-        return make_config(job.phase, self.recipe, self.train, val, steps=job.steps, **options)
+        withheld = job.withheld or None
+        return make_config(
+            job.phase, self.recipe, self.train, val, steps=job.steps, withheld=withheld, **options
+        )
 
     def _encoder(self, job: Job) -> str:
         """The model whose encoder a run takes, or `random`."""
@@ -202,6 +216,11 @@ def colourful_folder(out: Path, row: Row, decoder: DecoderKind) -> Path:
     """Where the run of the experiment on colours lies."""
     name = f"{row.name}-colourful"
     return out / "runs" / (name if decoder == "mirrored" else f"{name}-strong") / "seed0"
+
+
+def coarse_folder(out: Path, row: Row) -> Path:
+    """Where the run of the experiment on the deepest levels lies."""
+    return out / "runs" / f"{row.name}-coarse-strong" / "seed0"
 
 
 def finished_runs(out: Path, row: Row, decoder: DecoderKind) -> list[Path]:

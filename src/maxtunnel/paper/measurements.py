@@ -3,7 +3,7 @@
 All take uint8 photographs, a few hundred of them, and go through them in batches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -25,17 +25,17 @@ _BATCH = 25
 
 @dataclass(frozen=True)
 class ReadOut:
-    """A picture read out of a decoder layer.
+    """What a decoder knows of a picture that has seen some of the levels, the coarsest.
 
     Attributes:
-        layer: its name.
-        rmse: of the read-out.
+        known: how many it has seen.
+        rmse: of the picture.
         rmse_ci95: bootstrap interval over photographs.
-        floor: RMSE of the original itself shrunk to that layer's size by averaging: what no read-out of
-            that size can beat.
+        floor: RMSE of the original itself shrunk by averaging to the size that so many levels unpool to: what
+            no read-out of a layer of that size can beat.
     """
 
-    layer: str
+    known: int
     rmse: float
     rmse_ci95: Interval
     floor: float
@@ -48,21 +48,54 @@ def read_out(network: TunnelNetwork, photographs: Pixels) -> list[ReadOut]:
     A read-out is the linear map of one position's channels to its three colours that errs least on the
     first half of the photographs; it is measured on the second half, enlarged without smoothing.
     """
-    blocks = range(len(network.architecture.widths), 0, -1)
-    names = ["bias code", *(f"decoder block {block}" for block in blocks)]
     half = len(photographs) // 2
     weights = _fit(network, photographs[:half])
-    errors: list[list[Tensor]] = [[] for _ in names]
-    floors: list[list[Tensor]] = [[] for _ in names]
-    for images in batches(photographs[half:]):
+
+    def pictures(images: Tensor) -> Iterator[Tensor]:
         size = images.shape[-2], images.shape[-1]
         for layer, x in enumerate(_blocks(network, images)):
-            output = network.denormalise(_apply(weights[layer], x, size[1]), size)
-            errors[layer].append(_squared(output, images))
-            floors[layer].append(_squared(F.interpolate(_shrink(images, x.shape[-1]), size), images))
+            yield network.denormalise(_apply(weights[layer], x, size[1]), size)
+
+    return _measure(network, photographs[half:], pictures)
+
+
+@torch.no_grad()
+def from_coarsest(network: TunnelNetwork, photographs: Pixels) -> list[ReadOut]:
+    """Error of what is rebuilt of no level (the mean image), of the coarsest, of two, ..., of all.
+
+    Measured on the second half of the photographs, as `read_out` does.
+
+    Args:
+        network: its decoder learned to do without the finer levels (`withheld`).
+        photographs: at least four.
+    """
+    levels = range(len(network.architecture.widths), 0, -1)
+
+    def pictures(images: Tensor) -> Iterator[Tensor]:
+        code = network.encode(images)
+        yield network.mean_at((images.shape[-2], images.shape[-1])).expand_as(images)
+        for finest in levels:
+            yield network.decode(code, range(finest, len(levels) + 1))
+
+    return _measure(network, photographs[len(photographs) // 2 :], pictures)
+
+
+def _measure(
+    network: TunnelNetwork, photographs: Pixels, pictures: Callable[[Tensor], Iterator[Tensor]]
+) -> list[ReadOut]:
+    """The error of each of the pictures that are made of a batch, one for each number of known levels."""
+    numbers = range(len(network.architecture.widths) + 1)
+    errors: list[list[Tensor]] = [[] for _ in numbers]
+    floors: list[list[Tensor]] = [[] for _ in numbers]
+    for images in batches(photographs):
+        size = images.shape[-2], images.shape[-1]
+        for known, output in zip(numbers, pictures(images), strict=True):
+            small = _shrink(images, size[1] >> (numbers[-1] - known))
+            errors[known].append(_squared(output, images))
+            floors[known].append(_squared(F.interpolate(small, size), images))
     return [
-        ReadOut(name, _root(error), bootstrap(torch.cat(error), lambda mean: mean.sqrt()), _root(floor))
-        for name, error, floor in zip(names, errors, floors, strict=True)
+        ReadOut(known, _root(error), bootstrap(torch.cat(error), lambda mean: mean.sqrt()), _root(floor))
+        for known, error, floor in zip(numbers, errors, floors, strict=True)
     ]
 
 

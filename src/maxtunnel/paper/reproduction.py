@@ -22,7 +22,15 @@ from maxtunnel.paper.facts import Facts, gather_facts, remember_command
 from maxtunnel.paper.frontier import Frontier
 from maxtunnel.paper.frontier import gather as gather_frontier
 from maxtunnel.paper.frontier_figure import draw_frontier
-from maxtunnel.paper.jobs import CHROMA, COLOURFUL, colourful_folder, do_all, is_finished, run_folder
+from maxtunnel.paper.jobs import (
+    CHROMA,
+    COLOURFUL,
+    coarse_folder,
+    colourful_folder,
+    do_all,
+    is_finished,
+    run_folder,
+)
 from maxtunnel.paper.networks import LabelledNetwork, find_snapshots
 from maxtunnel.paper.page import Report, write_report
 from maxtunnel.paper.readings import READERS
@@ -84,7 +92,8 @@ def reproduce(
     few = figures.choose(test.pixels, asked.photographs, asked.seed)
     pairs = _colourful_pairs(asked.out)
     frontier = gather_frontier(_with_series(table), compress(test.pixels[:], on_progress))
-    evidence = gather(table, shown, pairs, few, len(test.pixels), commands, on_progress)
+    coarse = _coarse_networks(asked.out, table)
+    evidence = gather(table, shown, pairs, coarse, few, len(test.pixels), commands, on_progress)
     facts = gather_facts(asked, commands, (test, train), table, time.monotonic() - began)
     return _write(asked, evidence, shown, test.pixels, frontier, facts), table
 
@@ -160,6 +169,19 @@ def _colourful_pairs(out: Path) -> Colourful:
             same = more_colourful(plain, CHROMA).encoder_hash() == rich.encoder_hash()
             if same and _steps(plain) == _steps(rich):
                 found[decoder] = plain, rich
+    return found
+
+
+def _coarse_networks(out: Path, table: Sequence[TableRow]) -> dict[str, TunnelNetwork]:
+    """Those whose strong decoders learned to do without the finer levels, by the names of their rows."""
+    found = {}
+    for line in table:
+        folder = coarse_folder(out, line.row)
+        if is_finished(folder):
+            network = load(folder)
+            # Readers are compared only where they read the same switches.
+            if line.ours is None or line.ours.switches == network.identity().hex():
+                found[line.row.name] = network
     return found
 
 

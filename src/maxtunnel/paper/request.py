@@ -10,6 +10,7 @@ from maxtunnel.data import Store, is_store, open_store
 from maxtunnel.models.checkpoint import read_header
 from maxtunnel.models.strong import WIDTH
 from maxtunnel.paper.jobs import (
+    COARSE,
     COLOURFUL,
     Job,
     Training,
@@ -179,6 +180,8 @@ def _list_jobs(asked: Reproduction, training: Training) -> tuple[Job, ...]:
     for decoder in asked.decoders:
         if any((job.row, job.seed, job.decoder) == (COLOURFUL, 0, decoder) for job in wanted):
             wanted.append(training.colourful(COLOURFUL, decoder))
+    if any((job.row, job.seed, job.decoder) == (COARSE, 0, "strong") for job in wanted):
+        wanted.append(training.coarse(COARSE))
     return tuple(pending(list(dict.fromkeys(wanted))))
 
 
@@ -223,7 +226,7 @@ def estimate(asked: Reproduction, plan: Plan, there: Sequence[tuple[Row, int | N
     coming = [
         (job.row, asked.width if job.decoder == "strong" else None)
         for job in plan.jobs
-        if job.phase == "train" and job.chroma == 1
+        if job.phase == "train" and job.chroma == 1 and not job.withheld
     ]
     networks, images, size = [*there, *coming], test.manifest.images, test.manifest.size
     measuring = sum(evaluation_seconds(row.architecture, images, size, width) for row, width in networks)

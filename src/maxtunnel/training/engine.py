@@ -259,7 +259,8 @@ class Update:
     """The one step of any training: learning rate, loss, gradient, new weights.
 
     On a GPU that shares its batches with no other process, the step is recorded as one CUDA graph once a few
-    were done, and replayed: hundreds of launches become one.
+    were done, and replayed: hundreds of launches become one. Where batches hold settings, in tuples, there is
+    a recording of each.
 
     Args:
         fabric: from `start_fabric`.
@@ -277,7 +278,7 @@ class Update:
 
     def begin_anew(self) -> None:
         """Forget the recording, after the optimiser's state was replaced by another."""
-        self._graph = Graph(self._step) if self._replays else None
+        self._graphs: dict[Batch, Graph] = {}
 
     def __call__(self, rate: float, batch: Batch) -> Float[Tensor, "2"]:
         """Update the weights at a learning rate; the loss and the metric that the batch had before."""
@@ -286,9 +287,14 @@ class Update:
                 group["lr"].fill_(rate * group["factor"])
             else:
                 group["lr"] = rate * group["factor"]
-        step = self._step if self._graph is None else self._graph
         # What is wrong with the batch is said where the result is looked at.
-        return carrying(step(plain(batch)), checks_of(batch))
+        return carrying(self._step_for(batch)(plain(batch)), checks_of(batch))
+
+    def _step_for(self, batch: Batch) -> Callable[[Batch], Tensor]:
+        if not self._replays:
+            return self._step
+        settings = tuple(part for part in batch if isinstance(part, tuple))
+        return self._graphs.setdefault(settings, Graph(self._step))
 
     def _step(self, batch: Batch) -> Float[Tensor, "2"]:
         loss, metric = self._task(*batch)

@@ -1,6 +1,7 @@
 """The batches of each phase; switches are kept where memory allows, so that the encoder runs only once."""
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -77,6 +78,30 @@ class SwitchFeed:
         if self._kept is not None:
             return self._kept.at(numbers, mirrored), target
         return [level.codes for level in self._network.encode(images).levels], target
+
+
+class WithholdingFeed:
+    """Batches of codes for `Reconstruction`, of some of which the decoder is given the coarsest levels alone.
+
+    How many it is given is a function of seed and step: a resumed run needs no state for it, and all
+    processes of a training agree.
+
+    Args:
+        feed: gives codes and targets.
+        levels: how many there are.
+        share: of the batches of which levels are withheld; how many is drawn, from one up to all but one.
+        seed: draws both.
+    """
+
+    def __init__(self, feed: SwitchFeed, levels: int, share: float, seed: int) -> None:
+        self._feed, self._levels, self._share, self._seed = feed, levels, share, seed
+
+    def at(self, step: int) -> tuple[list[Tensor], Tensor, None, tuple[int, ...]]:
+        """Codes (finest level first), normalised images, no features, and the numbers of missing levels."""
+        codes, target = self._feed.at(step)
+        drawn = random.Random(self._seed * 1_000_003 + step)
+        withheld = drawn.randint(1, self._levels - 1) if drawn.random() < self._share else 0
+        return codes, target, None, tuple(range(1, withheld + 1))
 
 
 class LearningFeed:

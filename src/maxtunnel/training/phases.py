@@ -54,9 +54,17 @@ class Reconstruction(Phase):
         codes: Codes,
         target: Float[Tensor, "n 3 h w"],
         what: Float[Tensor, "n c _ _"] | None = None,
+        missing: tuple[int, ...] = (),
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Loss and mean squared error, values in [0, 1], of one batch; `what` replaces the bias code."""
-        squares = self.decoder.squared_error(codes, target, what)
+        """Loss and mean squared error, values in [0, 1], of one batch.
+
+        Args:
+            codes: of every level, finest first.
+            target: normalised images.
+            what: replaces the bias code.
+            missing: numbers of levels that the decoder is not given.
+        """
+        squares = self.decoder.squared_error(codes, target, what, missing)
         return squares / (2 * len(target)), squares.detach() / (target.numel() * self._scale**2)
 
     def summarise(self, mean: float) -> float:

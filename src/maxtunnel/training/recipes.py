@@ -45,6 +45,8 @@ class Recipe:
         temperature: of the softmax in the place of a switch, at first.
         rate_weight: the mean squared error, values in [0, 1], that a bit per pixel and colour channel is
             worth, by the estimate of `models.rate`.
+        withheld: the share of the batches of which the decoder is given the coarsest levels alone, one of
+            them up to all but the finest, so that it learns to do without the others.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Recipe:
     rate_weight: float = 0.0
     weight_decay: float = 0.0
     drops: tuple[float, ...] = ()
+    withheld: float = 0.0
 
     def rate(self, step: int) -> float:
         """Learning rate of the weights in step `step`, counted from 0."""

@@ -56,6 +56,7 @@ def make_config(
     batch: int | None = None,
     learning_rate: float | None = None,
     rate_weight: float | None = None,
+    withheld: float | None = None,
     precision: Precision | None = None,
     **options: Unpack[Options],
 ) -> TrainingConfig:
@@ -66,15 +67,17 @@ def make_config(
         recipe: one of `RECIPES`.
         data: folder or store to train on; None where the photographs come from memory.
         val: folder or store to measure on.
-        steps, batch, learning_rate, rate_weight, precision: in the place of the recipe's.
+        steps, batch, learning_rate, rate_weight, withheld, precision: in the place of the recipe's.
         options: other fields of the config; the rest have their defaults.
 
     Raises:
         ValueError: both `steps` and `minutes` are given, or `start` and a model for `encoder`, or
-            `rate_weight` for an encoder that does not learn, or `width` without a strong decoder, or training
-            and test photographs are the same, or a number is not above 0, or the `logger` is not installed.
+            `rate_weight` for an encoder that does not learn, or `withheld` for one that does, or `width`
+            without a strong decoder, or training and test photographs are the same, or a number is not above
+            0, or `withheld` is above 1, or the `logger` is not installed.
     """
     bounds = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "rate_weight": rate_weight}
+    bounds["withheld"] = withheld
     for name, value in bounds.items():
         if value is not None and not value > 0:
             raise ValueError(f"`{name}` is {value}: expected a number above 0")
@@ -87,6 +90,11 @@ def make_config(
         raise ValueError("`width` is that of a strong decoder: give `decoder` strong too, or leave it out")
     if rate_weight is not None and not learned:
         raise ValueError("`rate_weight` is what switches cost an encoder that learns: give `encoder` learned")
+    if withheld is not None and (phase == "pretrain" or learned or withheld > 1):
+        raise ValueError(
+            f"`withheld` is {withheld}: expected a share of the batches, up to 1, and an encoder that stays "
+            "as it is"
+        )
     if val is not None and data is not None and val.resolve() == data.resolve():
         raise ValueError(
             f"`val` is {val}, which is `data` too: measure on photographs that were not trained on"
@@ -98,6 +106,7 @@ def make_config(
         batch=batch or chosen.batch,
         learning_rate=learning_rate or chosen.learning_rate,
         rate_weight=rate_weight or chosen.rate_weight,
+        withheld=withheld or chosen.withheld,
         precision=precision or chosen.precision,
     )
     check_logger(options.get("logger"))
@@ -118,6 +127,7 @@ def train(
     batch: int | None = None,
     learning_rate: float | None = None,
     rate_weight: float | None = None,
+    withheld: float | None = None,
     precision: Precision | None = None,
     on_progress: OnProgress = silent,
     **options: Unpack[Options],
@@ -132,7 +142,7 @@ def train(
         out: folder of the run; `resume_run` goes on with one that was stopped.
         val: photographs that are never trained on, as above, to measure on at the end.
         recipe: `fast` or `paper`.
-        steps, batch, learning_rate, rate_weight, precision: in the place of the recipe's.
+        steps, batch, learning_rate, rate_weight, withheld, precision: in the place of the recipe's.
         on_progress: told what is done, how far and out of how much.
         options: `seed`, `decoder`, `width`, `start`, `encoder`, `size`, `resize`, `minutes`, `target_rmse`,
             `devices`, `nodes`, `logger` and `history`, as in `TrainingConfig`.
@@ -162,6 +172,7 @@ def train(
         batch=batch,
         learning_rate=learning_rate,
         rate_weight=rate_weight,
+        withheld=withheld,
         precision=precision,
         **options,
     )

@@ -20,7 +20,7 @@ from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.parts import here
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.training.config import DEFAULTS, TrainingConfig
-from maxtunnel.training.feeds import ENDLESS, LabelFeed, LearningFeed, SwitchFeed
+from maxtunnel.training.feeds import ENDLESS, LabelFeed, LearningFeed, SwitchFeed, WithholdingFeed
 from maxtunnel.training.loop import Session
 from maxtunnel.training.phases import Classification, Learning, Phase, Reconstruction, top1
 
@@ -170,11 +170,15 @@ def _check_same(session: Session, photographs: Pixels, val: Pixels | None) -> No
             )
 
 
-def _feed(session: Session, pixels: Pixels, on_progress: OnProgress) -> SwitchFeed | LearningFeed:
+def _feed(
+    session: Session, pixels: Pixels, on_progress: OnProgress
+) -> SwitchFeed | WithholdingFeed | LearningFeed:
     """The batches for a decoder, or for encoder and decoder together."""
     network, order = session.network, session.order(len(pixels))
     if not session.config.learned:
-        return SwitchFeed(network, pixels, order, session.most_steps, on_progress, peers=session.peers)
+        feed = SwitchFeed(network, pixels, order, session.most_steps, on_progress, peers=session.peers)
+        levels, share = len(network.architecture.widths), session.config.recipe.withheld
+        return WithholdingFeed(feed, levels, share, session.config.seed) if share and levels > 1 else feed
     # A run that is bound in time comes to know its steps on the way, and the recipe with it.
     return LearningFeed(
         network, pixels, order, session.config.seed, lambda step: session.config.recipe.noise_at(step)
