@@ -92,6 +92,14 @@ def test_a_verdict_reaches_the_claims_by_one_command(tmp_path):
     assert section.endswith("\n\n## Where these numbers come from\n\n| what | value |\n")
 
 
+def test_studies_of_one_title_are_told_apart_by_their_folders(tmp_path):
+    for name, study in (("toys-red", "toys"), ("toys-blue", "toys"), ("games", "games")):
+        document = write(tmp_path / "studies" / name, study=study)
+    write_verdicts([tmp_path / "studies"], document)
+    heads = [line for line in document.read_text().splitlines() if line.startswith("### ")]
+    assert heads == ["### Do games help?", "### Do toys help? (toys-blue)", "### Do toys help? (toys-red)"]
+
+
 def test_a_section_takes_the_place_of_the_older_one(tmp_path):
     document = write(tmp_path / "studies" / "toys")
     write_verdicts([tmp_path / "studies"], document)

@@ -6,8 +6,9 @@ claims.md                the paper's claims; its section on the related systems 
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maxtunnel.support.files import FormatError, one_line, replacing
@@ -90,7 +91,10 @@ def write_verdicts(folders: Sequence[str | Path], into: str | Path) -> list[Verd
 
 
 def _find_all(folders: Sequence[str | Path]) -> list[tuple[Path, Verdict]]:
-    """Every verdict with the folder that it lies in, once, in the order of the folders."""
+    """Every verdict with the folder that it lies in, once, in the order of the folders.
+
+    Titles that several would share get the names of their folders.
+    """
     found: dict[Path, tuple[Path, Verdict]] = {}
     for folder in map(Path, folders):
         paths = [path for path in (folder / _FILE, *sorted(folder.glob(f"*/{_FILE}"))) if path.is_file()]
@@ -100,7 +104,13 @@ def _find_all(folders: Sequence[str | Path]) -> list[tuple[Path, Verdict]]:
             )
         for path in paths:
             found.setdefault(path.resolve(), (path.parent, _read(path)))
-    return list(found.values())
+    counts = Counter(verdict.title for _, verdict in found.values())
+    return [
+        (folder, replace(verdict, title=f"{verdict.title} ({folder.name})"))
+        if counts[verdict.title] > 1
+        else (folder, verdict)
+        for folder, verdict in found.values()
+    ]
 
 
 def _read(path: Path) -> Verdict:
