@@ -77,6 +77,7 @@ def test_levels_that_were_withheld_are_missed_less(tmp_path, width):
     # A mirrored decoder has the same weights for planes that are four times as full where a level is missing.
     assert errors[0.5][1] < errors[0.5][0] * (1.2 if width is None else 1.0)
     assert network.provenance.training.recipe["withheld"] == 0.5
+    assert dict(network.provenance.facts())["finest levels withheld"] == "from 50% of the batches"
 
 
 def test_a_run_with_levels_withheld_is_resumed_bit_for_bit(tmp_path):

@@ -174,6 +174,9 @@ def _facts(record: PhaseRecord) -> list[tuple[str, str]]:
         ("trained on", f"{record.images:,} photographs of {record.data}, {record.size}x{record.size}"),
         ("recipe", record.effort),
     ]
+    withheld = record.recipe.get("withheld")
+    if isinstance(withheld, float) and withheld:
+        rows.append(("finest levels withheld", f"from {withheld:.0%} of the batches"))
     if record.rmse is not None:
         interval = " to ".join(f"{value:.4f}" for value in record.rmse_ci95 or ())
         where = f"{record.val_images:,} photographs of {record.val}"
