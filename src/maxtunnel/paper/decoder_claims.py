@@ -13,9 +13,12 @@ from maxtunnel.support.numbers import counted
 
 _SURELY_WORSE = 1.5  # times the error of known switches
 _NEEDED = "It takes a network."
-_NOT_ASKED = (
+_NOT_ASKED = Reading(
+    "strong",
+    "Not asked",
     "A strong decoder reads all levels before it draws anything: only one that was trained with finer levels "
-    "withheld can be asked what the deepest ones give away, and there is none here."
+    "withheld can be asked what the deepest ones give away, and there is none here.",
+    {},
 )
 
 
@@ -44,7 +47,7 @@ _Found = Mapping[DecoderKind, Mapping[str, Sequence[ReadOut]]]
 
 def _finer_reading(reader: DecoderKind, found: Mapping[str, Sequence[ReadOut]]) -> Reading:
     if not found:
-        return not_measured(reader, _NEEDED) if reader == "mirrored" else _not_asked()
+        return not_measured(reader, _NEEDED) if reader == "mirrored" else _NOT_ASKED
     items = {name: Item(_falls(read_outs)) for name, read_outs in found.items()}
     falls = [item.holds for item in items.values()]
     each = "with every block" if reader == "mirrored" else "with every level that it is given"
@@ -55,10 +58,6 @@ def _finer_reading(reader: DecoderKind, found: Mapping[str, Sequence[ReadOut]]) 
         f"{counted(len(found), 'network')}. {_roughness(found)}",
         items,
     )
-
-
-def _not_asked() -> Reading:
-    return Reading("strong", "Not asked", _NOT_ASKED, {})
 
 
 def _roughness(found: Mapping[str, Sequence[ReadOut]]) -> str:
