@@ -175,7 +175,7 @@ def _facts(record: PhaseRecord) -> list[tuple[str, str]]:
         ("recipe", record.effort),
     ]
     withheld = record.recipe.get("withheld")
-    if isinstance(withheld, float) and withheld:
+    if isinstance(withheld, int | float) and withheld:
         rows.append(("finest levels withheld", f"from {withheld:.0%} of the batches"))
     if record.rmse is not None:
         interval = " to ".join(f"{value:.4f}" for value in record.rmse_ci95 or ())
