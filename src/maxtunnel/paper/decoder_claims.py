@@ -34,9 +34,9 @@ def growing_finer(evidence: Evidence) -> Claim:
         "each block makes of one level more, fitted by least squares on the other half, enlarged without "
         "smoothing. Of a strong decoder: of the mean image, and of what one that was trained with finer "
         "levels withheld from some of its batches rebuilds of the coarsest levels alone (`maxtunnel train "
-        "--withheld 0.67` into a run of this reproduction; with `--train` and strong decoders it trains the "
-        "first one itself). The last row is the original itself, shrunk to the size that so many levels "
-        "unpool to: no read-out of the paper's decoder can be better, a strong decoder could be.",
+        "--withheld 0.67` into a run of this reproduction; where it trains strong decoders itself, it trains "
+        "the first such one too). The last row is the original itself, shrunk to the size that so many "
+        "levels unpool to: no read-out of the paper's decoder can be better, a strong decoder could be.",
         ("reader", "network", *_heads(found)),
         _read_out_cells(found),
         evidence.command(evidence.results()),
