@@ -59,6 +59,7 @@ def serve(
     offer([file for file in networks if file not in dense])
     offer_dense(dense)
     with _listen(host, port) as listener, _folder() as folder:
+        say("Building the page, which takes some seconds")
         application = make(limits, folder, pair)
         shown = f"[{host}]" if ":" in host else host
         say(f"The page is at http://{shown}:{listener.getsockname()[1]} (Ctrl-C stops it)")
