@@ -6,7 +6,13 @@ import pytest
 
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.studies.recon_dec import ReconDecStudy
-from maxtunnel.studies.recon_dec_conclusions import against_classes, depths, less, verdict
+from maxtunnel.studies.recon_dec_conclusions import (
+    against_classes,
+    depths,
+    known_against_fixed,
+    less,
+    verdict,
+)
 from maxtunnel.studies.recon_dec_config import AUTOENCODERS, MODES, Grid, left_out, preset
 from maxtunnel.studies.recon_dec_depths import DepthRow
 from maxtunnel.studies.recon_dec_networks import NetworkRow
@@ -129,19 +135,50 @@ def test_networks_are_compared_by_seed(tmp_path, gain, expected):
     for each in differences.values():
         assert each.mean == pytest.approx(-gain)
         assert less(each) is expected
-    (sentence,) = verdict(found)
-    assert f"SWWAE layerwise errs by 5.00 points {'less' if expected else 'more'}" in sentence
+    sentence = verdict(found)[0]
+    assert f"SWWAE layerwise, 5.00 points {'less' if expected else 'more'}" in sentence
+
+
+def test_known_switches_are_held_against_fixed_ones(tmp_path):
+    """Mode by mode, seed by seed; what both share with classes alone is no part of it."""
+    better = [
+        replace(each, error=each.error - 0.02) if (each.unpooling, each.mode) == ("switches", "all") else each
+        for each in networks(0.05, 0.0001)
+    ]
+    found = study(tmp_path, networks=better)
+    differences = known_against_fixed(found)
+    assert list(differences) == ["first", "all", "layerwise"]
+    assert differences["all"].mean == pytest.approx(-0.02)
+    assert less(differences["all"]) is True
+    assert less(differences["first"]) is None
+    _, told, untold = verdict(found)
+    assert told == "By error told from fixed switches: known ones, all, 2.00 points less."
+    assert untold.startswith(
+        "By error not told from fixed switches: known ones, first; known ones, layerwise:"
+    )
+    assert tabulate(found)[-1].rows[1][-1] == "less"
+    # Of two kinds that share no seed nothing is said.
+    apart = [each for each in better if (each.seed == 0) == (each.unpooling == "switches")]
+    assert known_against_fixed(study(tmp_path, networks=apart)) == {}
+
+
+def test_networks_alone_are_asked_another_question(tmp_path):
+    found = report_of(study(tmp_path, networks=networks(0.05, 0.0001))).verdict
+    assert found.title == "Does a decoder beside a classifier help it?"
+    assert not found.quote
+    assert "readers" not in found.question
 
 
 def test_what_could_have_been_seen_is_said(tmp_path):
-    (sentence,) = verdict(study(tmp_path, networks=networks(0.0, 0.01)))
-    assert sentence.startswith("Not told apart from it: SAE first, SAE all")
+    sentence = verdict(study(tmp_path, networks=networks(0.0, 0.01)))[0]
+    assert sentence.startswith("By error not told from training on classes alone: SAE first; SAE all")
+    assert "over 3 seeds" in sentence
     # Three seeds see 5.65 of a mean's own deviations.
     assert f"{100 * 5.653 * 0.01 / 3**0.5:.2f} to {100 * 5.653 * 0.06 / 3**0.5:.2f} points" in sentence
     # One number where all six have it.
     alike = [replace(each, error=0.4 + 0.01 * each.seed * (each.mode is not None)) for each in networks(0, 0)]
     assert "true differences of 3.26 points would" in verdict(study(tmp_path, networks=alike))[0]
-    (sentence,) = verdict(study(tmp_path, networks=networks(0.05, 0.0, seeds=1)))
+    sentence = verdict(study(tmp_path, networks=networks(0.05, 0.0, seeds=1)))[0]
     assert "with one seed there is no interval" in sentence
 
 
@@ -154,7 +191,7 @@ def test_page_and_tables_have_every_number(tmp_path):
     ]
     slow = row("both", 0.9, 0.9, 3)
     whole = study(tmp_path, [*rows, slow], networks(0.05, 0.0001), missing=("pool3-features-strong",))
-    reconstructions, carried, trained = tabulate(whole)
+    reconstructions, carried, trained, modes = tabulate(whole)
     assert len(reconstructions.rows) == 13
     assert [line[0] for line in carried.rows] == [
         "pool 1, mirrored", "pool 2, mirrored", "pool 1, strong", "pool 2, strong",
@@ -162,6 +199,7 @@ def test_page_and_tables_have_every_number(tmp_path):
     assert carried.rows[0][-1] == "contradicted"
     assert trained.rows[1][0] == "SAE first"
     assert trained.rows[1][7] == "less"
+    assert [line[0] for line in modes.rows] == ["first", "all", "layerwise"]
     page = report_of(whole).page
     assert "Not there yet, as another process is at them: pool3-features-strong." in page
     assert "SWWAE layerwise" in page

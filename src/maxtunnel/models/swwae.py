@@ -9,6 +9,16 @@
 Encoder and decoder are each other's mirror image, layer by layer: where the encoder's layer is pooled, the
 decoder's begins with unpooling. The loss is in `training.what_where`.
 
+The autoencoders that Zhang, Lee and Lee 2016 (ICML, arXiv 1606.06582) put beside a VGG are this network
+too, of a VGG's layers: their SWWAE with known switches, their SAE with fixed ones. Of their three modes
+`first` has L2rec alone, and `all` L2M of the pooled planes besides; in `layerwise` each block of the decoder
+begins from the encoder's own plane:
+
+    plane 1 -> [conv-ReLU, pool] --> plane 2
+       |             where 2           |
+     (L2M)             v               v
+    rebuilt <- [conv-ReLU, unpool] <-- plane 2
+
 Source: Zhao, Mathieu, Goroshin, LeCun 2015, "Stacked What-Where Auto-encoders" (arXiv 1506.02351). Read were
 its abstract and the beginning of its introduction, and what others quote of the rest: the loss, stages of
 convolution, ReLU and pooling, a penalty "at each layer", the layouts for MNIST and STL-10, that there is

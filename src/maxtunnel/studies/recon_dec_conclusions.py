@@ -10,7 +10,7 @@ from torch import Tensor
 
 from maxtunnel.evaluation.intervals import Interval, above, bootstrap, ratio_of_means
 from maxtunnel.studies.recon_dec import ReconDecStudy
-from maxtunnel.studies.recon_dec_config import GIVEN, READERS, Given
+from maxtunnel.studies.recon_dec_config import AUTOENCODERS, GIVEN, MODES, READERS, Given
 from maxtunnel.studies.recon_dec_depths import COARSE, DepthRow
 from maxtunnel.studies.recon_dec_networks import NetworkRow
 from maxtunnel.studies.seeds import Estimate, estimate, paired
@@ -201,14 +201,23 @@ def kinds(study: ReconDecStudy) -> dict[str, tuple[NetworkRow, ...]]:
 def against_classes(study: ReconDecStudy) -> dict[str, Estimate]:
     """The error of each kind of network less that of training on classes alone, paired by seed."""
     found = kinds(study)
-    plain = {row.seed: row.error for row in found.pop("classes", ())}
-    differences = {}
-    for kind, rows in found.items():
-        errors = {row.seed: row.error for row in rows if row.seed in plain}
-        if errors:
-            before = [plain[seed] for seed in errors]
-            differences[kind] = paired(list(errors.values()), before, step=1 / rows[0].images)
-    return differences
+    pairs = ((kind, rows, found.get("classes", ())) for kind, rows in found.items() if kind != "classes")
+    return {kind: less for kind, first, second in pairs if (less := _difference(first, second)) is not None}
+
+
+def known_against_fixed(study: ReconDecStudy) -> dict[str, Estimate]:
+    """The error with a decoder of known switches less that with fixed ones, by mode, paired by seed."""
+    found = kinds(study)
+    known, fixed = AUTOENCODERS["switches"], AUTOENCODERS["fixed"]
+    pairs = ((mode, found.get(f"{known} {mode}", ()), found.get(f"{fixed} {mode}", ())) for mode in MODES)
+    return {mode: less for mode, first, second in pairs if (less := _difference(first, second)) is not None}
+
+
+def _difference(first: Sequence[NetworkRow], second: Sequence[NetworkRow]) -> Estimate | None:
+    """The error of the first kind less that of the second; None where they have no seed in common."""
+    errors = {row.seed: row.error for row in second}
+    both = [(row.error, errors[row.seed]) for row in first if row.seed in errors]
+    return paired(*zip(*both, strict=True), step=1 / first[0].images) if both else None
 
 
 def top1(rows: Sequence[NetworkRow]) -> Estimate:
@@ -223,28 +232,37 @@ def less(difference: Estimate) -> bool | None:
 
 
 def _tell_networks(study: ReconDecStudy) -> list[str]:
-    """Which decoders beside a classifier change its error."""
-    found = against_classes(study)
-    if not found:
-        return []
+    """Which decoders beside a classifier change its error, and whether known switches do."""
+    modes = {f"known ones, {mode}": found for mode, found in known_against_fixed(study).items()}
+    return [
+        *_tell_differences("training on classes alone", against_classes(study)),
+        *_tell_differences("fixed switches", modes),
+    ]
+
+
+def _tell_differences(control: str, found: dict[str, Estimate]) -> list[str]:
+    """Which errors are told from those of a control, and what could have been told of the others."""
     words = {True: "less", False: "more"}
     told = [
-        f"{kind} errs by {100 * abs(each.mean):.2f} points {words[answer]}"
-        for kind, each in found.items()
+        f"{name}, {100 * abs(each.mean):.2f} points {words[answer]}"
+        for name, each in found.items()
         if (answer := less(each)) is not None
     ]
-    untold = [kind for kind, each in found.items() if less(each) is None]
-    sentences = [f"Against training on classes alone {'; '.join(told)}."] if told else []
+    untold = {name: each for name, each in found.items() if less(each) is None}
+    sentences = [f"By error told from {control}: {'; '.join(told)}."] if told else []
     if untold:
-        seen = [each.detectable for kind, each in found.items() if kind in untold]
-        known = [value for value in seen if value is not None]
-        ends = dict.fromkeys(f"{100 * value:.2f}" for value in sorted(known))
-        span = " to ".join([*ends][:: max(len(ends) - 1, 1)])
-        could = (
-            f": with this spread true differences of {span} points would have been seen in four "
-            "studies of five"
-            if known
-            else ": with one seed there is no interval"
-        )
-        sentences.append(f"Not told apart from it: {', '.join(untold)}{could}.")
+        names = "; ".join(untold)
+        sentences.append(f"By error not told from {control}: {names}{_could(list(untold.values()))}.")
     return sentences
+
+
+def _could(untold: Sequence[Estimate]) -> str:
+    """What true differences would have been told."""
+    known = sorted(each.detectable for each in untold if each.detectable is not None)
+    if not known:
+        return ": with one seed there is no interval"
+    ends = list(dict.fromkeys(f"{100 * value:.2f}" for value in (known[0], known[-1])))
+    return (
+        f": with this spread, over {untold[0].count} seeds, true differences of {' to '.join(ends)} points "
+        "would have been seen in four studies of five"
+    )

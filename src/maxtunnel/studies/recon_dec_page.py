@@ -15,6 +15,7 @@ from maxtunnel.studies.recon_dec_conclusions import (
     depths,
     explained,
     kinds,
+    known_against_fixed,
     less,
     rmse,
     top1,
@@ -24,7 +25,7 @@ from maxtunnel.studies.recon_dec_config import GIVEN, READERS
 from maxtunnel.studies.recon_dec_depths import COARSE, DepthRow
 from maxtunnel.studies.recon_dec_tables import WORDS, tabulate
 from maxtunnel.studies.report import Report
-from maxtunnel.studies.seeds import estimate
+from maxtunnel.studies.seeds import Estimate, estimate
 from maxtunnel.studies.verdicts import Verdict
 from maxtunnel.support.records import to_json
 
@@ -37,21 +38,40 @@ def report_of(study: ReconDecStudy) -> Report:
     )
 
 
+def _only_networks(study: ReconDecStudy) -> bool:
+    return bool(study.networks) and not study.depths
+
+
 def _title(study: ReconDecStudy) -> str:
     """Of which encoder, where one was given: a document may hold several."""
+    if _only_networks(study):
+        return "Does a decoder beside a classifier help it?"
     given, title = study.facts.get("encoder"), "What activations carry, and what switches"
     return f"{title}: {Path(given).stem}" if given else title
+
+
+def _question(study: ReconDecStudy) -> str:
+    beside = (
+        "train decoders beside a classifier, of known switches (SWWAE) and of fixed ones (SAE), that rebuild "
+        "the image (first), every pooled plane besides (all), or each block from the encoder's own plane "
+        "(layerwise)"
+    )
+    if _only_networks(study):
+        return f"Zhang, Lee and Lee (2016) {beside}. Does the classifier err less then?"
+    return (
+        "Zhang, Lee and Lee (2016) rebuild images from the activations of a pretrained VGG16 with its "
+        "pooling switches, and conclude what stands below. The paper under reproduction replies that there "
+        "is already enough information in the switches. Here readers are given the activations, the "
+        f"switches, or both.{f' They also {beside}.' if study.networks else ''}"
+    )
 
 
 def _verdict(study: ReconDecStudy) -> Verdict:
     return Verdict(
         study=STUDY,
         title=_title(study),
-        question="Zhang, Lee and Lee (2016) rebuild images from the activations of a pretrained VGG16 with "
-        "its pooling switches, and conclude what stands below. The paper under reproduction replies that "
-        "there is already enough information in the switches. Here readers are given the activations, the "
-        "switches, or both.",
-        quote=QUOTE,
+        question=_question(study),
+        quote="" if _only_networks(study) else QUOTE,
         answers={
             f"pool {each.level}, {READERS[reader]}": each.answer
             for reader in READERS
@@ -83,8 +103,8 @@ def _notes(study: ReconDecStudy) -> Iterator[str]:
         seeds = study.grid.seeds
         yield (
             f"Of the networks with classes intervals are Student's over {seeds} "
-            f"{'seeds' if seeds > 1 else 'seed, so there are none'}, each of six differences being tested at "
-            "5 %; they are trained from scratch on "
+            f"{'seeds' if seeds > 1 else 'seed, so there are none'}, each of nine differences being tested "
+            "at 5 %; they are trained from scratch on "
             f"{study.classes} classes, where Zhang et al. go on from a VGG16 that knows ImageNet."
         )
 
@@ -156,17 +176,12 @@ def _networks(study: ReconDecStudy) -> Html:
     for kind, found in kinds(study).items():
         right = top1(found)
         own = [row.own for row in found if row.own is not None]
-        difference = differences.get(kind)
         rows.append(
             [
                 kind,
                 number(right.count, "d"),
                 number(right.mean, ".2%", right.interval),
-                number(None, "")
-                if difference is None
-                else number(difference.mean, "+.2%", difference.interval, between=" to "),
-                number(None if difference is None else difference.detectable, ".2%"),
-                "" if difference is None else WORDS[less(difference)],
+                *_told(differences.get(kind)),
                 number(estimate(own).mean if own else None, ".4f"),
             ]
         )
@@ -179,7 +194,27 @@ def _networks(study: ReconDecStudy) -> Html:
     return joined(
         element("h2", "Decoders beside a classifier"),
         table(heads, rows, "Top-1 of networks with and without a decoder"),
+        _modes(study),
     )
+
+
+def _modes(study: ReconDecStudy) -> Html:
+    rows = [[mode, *_told(each)] for mode, each in known_against_fixed(study).items()]
+    if not rows:
+        return Html()
+    heads = ("", "error with known switches less that with fixed ones", "could have been seen", "errs")
+    return table(heads, rows, "Decoders of known switches against those of fixed ones")
+
+
+def _told(difference: Estimate | None) -> list[str | Cell]:
+    """How far two errors differ, what could have been seen, and which is lower."""
+    if difference is None:
+        return [number(None, ""), number(None, ""), ""]
+    return [
+        number(difference.mean, "+.2%", difference.interval, between=" to "),
+        number(difference.detectable, ".2%"),
+        WORDS[less(difference)],
+    ]
 
 
 def _pictures(study: ReconDecStudy) -> Html:

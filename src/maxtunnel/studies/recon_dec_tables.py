@@ -9,20 +9,21 @@ from maxtunnel.studies.recon_dec_conclusions import (
     depths,
     explained,
     kinds,
+    known_against_fixed,
     less,
     rmse,
     top1,
 )
 from maxtunnel.studies.recon_dec_config import GIVEN, READERS
-from maxtunnel.studies.seeds import estimate
+from maxtunnel.studies.seeds import Estimate, estimate
 from maxtunnel.support.tables import Cell, Column, Table
 
 WORDS = {True: "less", False: "more", None: "not told apart"}
 
 
 def tabulate(study: ReconDecStudy) -> list[Table]:
-    """Reconstructions at every depth, what each carries there, and the networks; those that are not empty."""
-    found = (_reconstructions(study), _carried(study), _networks(study))
+    """Reconstructions, what each depth carries, and networks; of these tables those that are not empty."""
+    found = (_reconstructions(study), _carried(study), _networks(study), _modes(study))
     return [table for table in found if table.rows]
 
 
@@ -88,6 +89,13 @@ def _pair(share: Share | None) -> tuple[Cell, Cell]:
     return (None, None) if share is None else (share.value, share.interval)
 
 
+_DIFFERENCE = (
+    Column("difference", "95 % interval", "+.2%", interval=True),
+    Column("detectable", "could be seen", ".2%"),
+    Column("errs", "errs", text=True),
+)
+
+
 def _networks(study: ReconDecStudy) -> Table:
     columns = (
         Column("network", "network", text=True),
@@ -95,9 +103,7 @@ def _networks(study: ReconDecStudy) -> Table:
         Column("top1", "top-1", ".2%"),
         Column("top1", "95 % interval", ".2%", interval=True),
         Column("difference", "error less that of classes", "+.2%"),
-        Column("difference", "95 % interval", "+.2%", interval=True),
-        Column("detectable", "could be seen", ".2%"),
-        Column("errs", "errs", text=True),
+        *_DIFFERENCE,
         Column("rmse_own", "own decoder's RMSE", ".4f"),
     )
     differences = against_classes(study)
@@ -106,11 +112,23 @@ def _networks(study: ReconDecStudy) -> Table:
         right = top1(found)
         own = [row.own for row in found if row.own is not None]
         difference = differences.get(kind)
-        beside: tuple[Cell, ...] = (None, None, None, "")
-        if difference is not None:
-            beside = difference.mean, difference.interval, difference.detectable, WORDS[less(difference)]
+        beside = (None, None, None, "") if difference is None else _told(difference)
         rows.append(
             (kind, right.count, right.mean, right.interval, *beside, estimate(own).mean if own else None)
         )
     title = f"Networks {study.settings.network} on {study.classes} classes"
     return Table(title, columns, tuple(rows))
+
+
+def _modes(study: ReconDecStudy) -> Table:
+    columns = (
+        Column("mode", "mode", text=True),
+        Column("difference", "error with known switches less that with fixed ones", "+.2%"),
+        *_DIFFERENCE,
+    )
+    rows = [(mode, *_told(each)) for mode, each in known_against_fixed(study).items()]
+    return Table("Decoders of known switches against those of fixed ones", columns, tuple(rows))
+
+
+def _told(difference: Estimate) -> tuple[Cell, ...]:
+    return difference.mean, difference.interval, difference.detectable, WORDS[less(difference)]
