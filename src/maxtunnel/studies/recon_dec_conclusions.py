@@ -215,9 +215,11 @@ def known_against_fixed(study: ReconDecStudy) -> dict[str, Estimate]:
 
 def _difference(first: Sequence[NetworkRow], second: Sequence[NetworkRow]) -> Estimate | None:
     """The error of the first kind less that of the second; None where they have no seed in common."""
-    errors = {row.seed: row.error for row in second}
-    both = [(row.error, errors[row.seed]) for row in first if row.seed in errors]
-    return paired(*zip(*both, strict=True), step=1 / first[0].images) if both else None
+    before = {row.seed: row.error for row in second}
+    after = {row.seed: row.error for row in first if row.seed in before}
+    if not after:
+        return None
+    return paired(list(after.values()), [before[seed] for seed in after], step=1 / first[0].images)
 
 
 def top1(rows: Sequence[NetworkRow]) -> Estimate:
