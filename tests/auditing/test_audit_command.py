@@ -92,10 +92,11 @@ def call(*arguments):
         ("models.py:nothing", [], "models.py holds no 'nothing'"),
         ("models.py:unpoold", [], "models.py holds no 'unpoold' (is unpooled meant?)"),
         ("syntax.py:build", [], "syntax.py cannot be imported (SyntaxError"),
-        ("nowhere.py:build", [], "nowhere.py: there is no such file"),
+        ("nowhere.py:build", [], "nowhere.py does not exist: expected a file of Python"),
         ("no.such.package:build", [], "no.such.package cannot be imported (ModuleNotFoundError"),
         ("nothing", [], "'nothing' names nothing"),
-        ("nowhere.pt2", [], "there is no such file"),
+        ("nowhere.pt2", [], "nowhere.pt2 does not exist: expected package.module:callable"),
+        ("nowhere.pth", [], "nowhere.pth does not exist: expected package.module:callable"),
         ("models.py", [], "names nothing"),
         ("8-8-8", ["--preprocess", "imagenet"], "leave --preprocess out"),
         (

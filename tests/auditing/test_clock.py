@@ -21,6 +21,7 @@ from maxtunnel.auditing.budget import (
     Course,
     Speed,
 )
+from maxtunnel.auditing.conclusions import readable_minutes
 from maxtunnel.auditing.folders import audit_folder
 from maxtunnel.auditing.ledger import EVERY_LEVEL
 from maxtunnel.auditing.targets import Target
@@ -129,6 +130,20 @@ def test_what_is_announced_as_enough_is_enough(clock):
     assert share < 1.2
     assert found.left_out == ()
     assert all(training.steps >= 10 for training in found.decoders)
+
+
+def test_the_minutes_that_are_enough_are_one_number(clock):
+    """Steps that are tried out take longer than those of trainings: caches and allocators warm up."""
+    slow(clock, 1.0, 0.01, 0.02)
+    tried = iter([8.0] * 6)
+    clock.charge(MirroredDecoder, "squared_error", lambda *_: next(tried, 0.0))
+    told = []
+    found, _ = run(clock, 2, told)
+    (announced,) = [note for phase, _, _, note in told if phase == "plan"]
+    said = readable_minutes(found.enough_minutes)
+    assert f"`minutes` makes sense from {said} on" in announced
+    assert f"Give at least {said}." in Conclusions(found).verdict
+    assert found.record.seconds_per_step < 2
 
 
 def test_only_photographs_that_the_time_can_use_are_read(clock, tmp_path, photographs_folder, monkeypatch):

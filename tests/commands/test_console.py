@@ -43,6 +43,9 @@ def test_what_a_person_can_mend_is_one_line(capsys, error, status, line):
 )
 def test_too_little_memory_says_what_to_do(capsys, error):
     assert explain(error) == 2
+    assert explain(MemoryError()) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("or fewer filters (MemoryError)")
+    assert explain(error) == 2
     assert "not enough memory: take fewer or smaller photographs" in capsys.readouterr().err
 
 

@@ -82,6 +82,8 @@ def test_an_encoder_learns_and_is_shown_as_a_variant(tmp_path, photographs_folde
             "--width is that of a strong decoder: give --decoder strong too, or leave it out",
         ),
         (("--encoder", "learnt"), "--encoder is learnt: expected random, learned, or a model ("),
+        (("--encoder", "none.pth"), "none.pth does not exist: expected a network's file"),
+        (("--start", "nowhere/run"), "nowhere/run does not exist: expected a network's file"),
         (("--out", "file"), "file cannot be written to, as"),
     ],
 )

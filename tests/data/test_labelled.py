@@ -1,13 +1,15 @@
 """Which images are labelled, and the sets by name from folders and stores."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from maxtunnel.data import prepare
+from maxtunnel.data import labelled_sets, prepare
 from maxtunnel.data.labelled import held_out, labels_for
-from maxtunnel.data.labelled_sets import read_class_folders, read_set
+from maxtunnel.data.labelled_sets import read_class_folders, read_labels, read_set
 from maxtunnel.support.files import FormatError
 
 LABELS = torch.tensor([0, 1, 2] * 20 + [0] * 5 + [-1] * 10)
@@ -89,13 +91,45 @@ def test_a_store_for_which_no_memory_is_free_is_refused(tmp_path, monkeypatch):
 
 def test_another_set_is_refused(tmp_path):
     draw_digits(tmp_path / "train", side=20)
+    with pytest.raises(FormatError, match=r"is no MNIST: train has 10 classes, and 0/0.png 20x20 pixels"):
+        read_set(tmp_path, "mnist")
+    prepare(tmp_path / "train", tmp_path / "stores" / "train", size=20)
     with pytest.raises(FormatError, match=r"is no MNIST: it has 1 channels of 20x20 pixels and 10 classes"):
-        read_set(tmp_path, "mnist")
+        read_set(tmp_path / "stores", "mnist")
 
 
-def test_a_folder_without_the_split_is_refused(tmp_path):
-    with pytest.raises(FormatError, match="has no train, nor the set's own files"):
-        read_set(tmp_path, "mnist")
+@pytest.mark.parametrize(
+    ("name", "split", "names"),
+    [
+        ("mnist", "train", "train-images-idx3-ubyte, train-labels-idx1-ubyte"),
+        ("mnist", "test", "t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"),
+        ("cifar10", "train", ", ".join(f"data_batch_{number}.bin" for number in range(1, 6))),
+        ("cifar100", "test", "test.bin"),
+        ("svhn", "extra", "extra_32x32.mat"),
+        ("stl10", "train", "train_X.bin, train_y.bin"),
+        ("stl10", "unlabelled", "unlabeled_X.bin"),
+    ],
+)
+def test_a_folder_without_the_split_is_refused_with_the_names_of_its_files(tmp_path, name, split, names):
+    with pytest.raises(
+        FormatError, match=rf"has no {split}, nor [-\w]+'s own files, {re.escape(names)}: give a"
+    ):
+        read_set(tmp_path, name, split)
+    with pytest.raises(FormatError, match="nowhere does not exist: expected a folder with"):
+        read_set(tmp_path / "nowhere", name, split)
+
+
+def test_a_split_that_a_set_has_not_is_refused_without_names_of_files(tmp_path):
+    with pytest.raises(FormatError, match="has no extra: give a folder in which extra is a folder of class"):
+        read_set(tmp_path, "mnist", "extra")
+
+
+def test_labels_are_known_before_the_images_are_decoded(tmp_path, monkeypatch):
+    whole = read_set(draw_digits(tmp_path / "train").parent, "mnist")
+    prepare(tmp_path / "train", tmp_path / "stores" / "train", size=28)
+    monkeypatch.setattr(labelled_sets, "read_files", pytest.fail)
+    for folder in (tmp_path, tmp_path / "stores"):
+        assert torch.equal(read_labels(folder, "mnist"), whole.labels)
 
 
 def test_a_damaged_picture_is_no_smaller_set(tmp_path):

@@ -25,6 +25,12 @@ def test_repeated_layers():
     assert Layout.parse("(64)3c-4p-(64)3c-3p-(128)3cx2-2p-(256)3cx3-(512)3cx3-2p-10fc") == Layout.parse(STL10)
 
 
+@pytest.mark.parametrize("times", ["x3", " x3", "x 3", " x 3", "  x3 "])
+def test_spaces_around_repetitions_and_layers_say_nothing(times):
+    spelt = f"(64)3c-4p-(64)3c-3p-(128)3c-(128)3c-2p-(256)3c{times}-(512)3c{times} - 2p -10fc"
+    assert Layout.parse(spelt) == Layout.parse(STL10)
+
+
 def test_the_sizes_of_stl10_come_out_even():
     sides = [height for height, _ in Layout.parse(STL10).sizes((96, 96))]
     assert sides == [96, 24, 8, 8, 4, 4, 4, 4, 4, 4, 2]

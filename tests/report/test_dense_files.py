@@ -142,8 +142,8 @@ def test_what_cannot_be_is_one_line(tmp_path, model):
     empty.mkdir()
     cedn(4, side=1).save(tmp_path / "contours.safetensors")
     asked = {
-        (image, tmp_path / "no"): "no is not there: give the file of a network",
-        (image, tmp_path): "is a folder: give the file of a network",
+        (image, tmp_path / "no"): "no does not exist: expected the file of a network",
+        (image, tmp_path): "is a folder: expected the file of a network",
         (image, image): "is a photograph, not a network",
         (image, tmp_path / "contours.safetensors"): "has one answer a pixel, as for contours",
         (missing, model): "nothing.png cannot be opened",

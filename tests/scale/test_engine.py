@@ -12,6 +12,7 @@ from maxtunnel.codec.rows import Encoder
 from maxtunnel.data import prepare
 from maxtunnel.evaluation.rows import Meter
 from maxtunnel.paper.jobs import Runner
+from maxtunnel.scale import cluster
 from maxtunnel.scale.cluster import RETRIES, start_engine
 from maxtunnel.support.parts import here
 from tools import command_line
@@ -211,3 +212,8 @@ def test_every_command_with_gpus_takes_them_and_uses_them(
     with pytest.raises(Seen):
         command_line.call(*arguments, "--engine", "ray", "--gpus", 0.5)
     assert asked == [("ray", None, 0.5), (work, device)]
+
+
+def test_an_error_without_words_is_told_by_its_kind():
+    assert cluster._lines(RuntimeError(" \n")) == ["RuntimeError"]
+    assert cluster._lines(RuntimeError("a\nb")) == ["a", "b"]

@@ -99,7 +99,8 @@ def test_a_folder_of_other_settings_is_refused(tmp_path, cifar):
         (["--full"], "--toy and --full"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_trained(tmp_path, cifar, options, message):
+def test_what_cannot_be_is_refused_before_anything_is_read(tmp_path, cifar, monkeypatch, options, message):
+    monkeypatch.setattr(all_conv, "read_set", pytest.fail)
     out = tmp_path / "study"
     assert message in refuse("study", "all-conv", "--data", str(cifar), "--toy", *options, "--out", str(out))
     assert not out.exists()

@@ -116,7 +116,7 @@ def test_a_folder_of_other_settings_is_refused(done, data):
         (["--toy", "--full"], "--toy and --full"),
         (["--width", "4", "--encoder", "vgg.pth"], "--width is of encoders that are trained"),
         (["--data", "nowhere", "--toy"], "has no images/train with photographs"),
-        (["--encoder", "nowhere.pth", "--toy"], "nowhere.pth"),
+        (["--encoder", "nowhere.pth", "--toy"], "nowhere.pth does not exist: expected a file with a VGG"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_trained(tmp_path, data, options, message):
@@ -124,6 +124,12 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(tmp_path, data, op
     given = [] if "--data" in options else ["--data", str(data)]
     assert message in refuse("study", "contours", *given, *options, "--out", str(out))
     assert not out.exists()
+
+
+def test_networks_that_are_not_there_are_refused_before_anything_is_read(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(contours, "read_parts", pytest.fail)
+    given = ("--data", str(data), "--toy", "--out", str(tmp_path / "study"), "--networks", str(tmp_path))
+    assert "has 0 files whose names end in" in refuse("study", "contours", *given)
 
 
 def test_a_stopped_study_keeps_what_is_done(tmp_path, data, monkeypatch):

@@ -101,11 +101,16 @@ def test_an_encoder_that_is_given_needs_no_training(tmp_path, photographs):
         (["--side", "18"], "expected a multiple of 4"),
         (["--network", "4-4-4-4-4"], "expected a multiple of 32"),
         (["--encoder", "vgg16"], "expected a multiple of 32"),
-        (["--encoder", "none.h5"], "'none.h5' is no architecture"),
+        (["--encoder", "none.h5"], "none.h5 does not exist: expected a VGG's file, a network of ours"),
+        (["--encoder", "nowhere/none"], "nowhere/none does not exist: expected"),
+        (["--encoder", "none"], "'none' is no architecture"),
         (["--l2m", "0"], "--l2m is 0.0: expected a number above 0"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_trained(tmp_path, photographs, options, message):
+def test_what_cannot_be_is_refused_before_anything_is_read(
+    tmp_path, photographs, monkeypatch, options, message
+):
+    monkeypatch.setattr(recon_dec, "read_photographs", pytest.fail)
     assert message in refuse("study", "recon-dec", *map(str, given(photographs, tmp_path)), *options)
     assert not list(tmp_path.glob("runs/*.json"))
 
@@ -260,20 +265,21 @@ def test_each_mode_has_its_terms():
 
 
 def test_an_encoder_is_a_name_a_network_or_a_vggs_file(tmp_path):
-    pixels = random_pixels()
-    assert recon_dec.find_encoder("vgg16", pixels).architecture.layers == (2, 2, 3, 3, 3)
+    pixels, drawn = random_pixels(), recon_dec.load_encoder("vgg16")
+    assert recon_dec.as_network(drawn, pixels).architecture.layers == (2, 2, 3, 3, 3)
     saved = random_encoder()
     saved.save(tmp_path / "ours.safetensors")
-    assert recon_dec.find_encoder(str(tmp_path / "ours.safetensors"), pixels).identity() == saved.identity()
+    found = recon_dec.load_encoder(str(tmp_path / "ours.safetensors"))
+    assert recon_dec.as_network(found, pixels).identity() == saved.identity()
     shapes = {"features.0": (4, 3), "features.3": (6, 4)}
     tensors = {f"{name}.weight": torch.rand(*shape, 3, 3) for name, shape in shapes.items()}
     torch.save(tensors, tmp_path / "vgg.pth")
-    found = recon_dec.find_encoder(str(tmp_path / "vgg.pth"), pixels, "caffe")
+    found = recon_dec.load_encoder(str(tmp_path / "vgg.pth"), "caffe")
     assert str(found.architecture) == "4x1-6x1"
     assert "inputs as caffe" in found.provenance.imported
     (tmp_path / "ours.safetensors").write_bytes(b"\x10" + bytes(40))
     with pytest.raises(FormatError):
-        recon_dec.find_encoder(str(tmp_path / "ours.safetensors"), pixels)
+        recon_dec.load_encoder(str(tmp_path / "ours.safetensors"))
 
 
 def test_every_run_has_a_name_of_its_own():

@@ -80,12 +80,16 @@ def test_a_folder_of_other_settings_is_refused(tmp_path, digits):
     [
         (["--labels", "15"], "15 labels cannot be shared evenly among 10 classes"),
         (["--labels", "70"], "give at most 60"),
+        (["--labels", "99999990"], "a class has 6 images only: give at most 60"),
+        (["--labels", "60", "--validate"], "give at most 50"),
         (["--labels", "all"], "--labels is 'all'"),
         (["--labels", "10,10"], "--labels is '10,10'"),
         (["--methods", "image,bath"], "--methods is 'image,bath': expected all, or some of untrained"),
         (["--unpoolings", "known"], "--unpoolings is 'known'"),
         (["--layout", "(4)5c-2p"], "--layout is (4)5c-2p: intermediate terms need at least two layers"),
         (["--layout", "(4)5d"], "expected a layer such as"),
+        (["--layout", "nonsense"], "expected a layer such as"),
+        (["--layout", "(16)5c-40p"], "a 40x40 window with stride 40x40 has 1600 cells"),
         (["--l2m", "0"], "--l2m is 0.0: expected a number above 0"),
         (["--steps", "3", "--minutes", "1"], "--steps and --minutes both bound"),
         (["--dropout", "1"], "--dropout is 1.0"),
@@ -93,10 +97,14 @@ def test_a_folder_of_other_settings_is_refused(tmp_path, digits):
         (["--layout", "(4)3c-2p-(4)3c-15p"], "would be pooled to nothing by 15p"),
         (["--layout", "(4)3c-2p-(4)3c-9fc"], "ends in 9fc: expected 10fc"),
         (["--full"], "--toy and --full"),
-        (["--set", "cifar10"], "is no CIFAR-10"),
+        (["--set", "cifar10"], "is no CIFAR-10: train has 10 classes, and 0/0.png 28x28 pixels"),
+        (["--set", "cifar100", "--labels", "10"], "10 labels cannot be shared evenly among 100 classes"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_trained(tmp_path, digits, options, message):
+def test_what_cannot_be_is_refused_before_the_images_are_read(
+    tmp_path, digits, monkeypatch, options, message
+):
+    monkeypatch.setattr("maxtunnel.data.labelled_sets.read_files", pytest.fail)
     out = tmp_path / "study"
     assert message in refuse("study", "swwae", "--data", str(digits), "--toy", *options, "--out", str(out))
     # No folder that would refuse the right settings afterwards.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maxtunnel.support import files
-from maxtunnel.support.files import FreeNames, check_folder
+from maxtunnel.support.files import FormatError, FreeNames, check_file, check_folder, one_line, with_kind
 
 
 def test_a_name_that_is_taken_gets_the_next_number():
@@ -61,3 +61,24 @@ def test_a_read_only_file_system_is_no_missing_permission(tmp_path, monkeypatch)
     monkeypatch.setattr(files.os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
     with pytest.raises(ValueError, match=f"{tmp_path} is on a read-only file system"):
         check_folder(tmp_path)
+
+
+def test_an_error_without_words_is_told_by_its_kind():
+    assert one_line(EOFError()) == one_line(EOFError(" \n")) == with_kind(EOFError()) == "EOFError"
+    assert one_line(ValueError("a\nb")) == "a b"
+    assert with_kind(ValueError("a\nb")) == "ValueError: a b"
+
+
+def test_what_is_missing_or_empty_is_refused_in_the_same_words(tmp_path):
+    path = tmp_path / "a.pth"
+    with pytest.raises(FormatError, match=r"a\.pth does not exist: expected a network$"):
+        check_file(path, "a network")
+    path.touch()
+    with pytest.raises(FormatError, match=r"a\.pth is empty: expected a network$"):
+        check_file(path, "a network")
+    path.write_bytes(b"x")
+    check_file(path, "a network")
+    check_file(tmp_path, "a network")
+    for impossible in ("\0", "x" * 5000):
+        with pytest.raises(FormatError, match="does not exist"):
+            check_file(impossible, "a network")

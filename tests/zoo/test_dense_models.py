@@ -50,7 +50,7 @@ def test_other_files_are_refused(tmp_path):
         load_dense(write(tmp_path, strange))
     with pytest.raises(FormatError, match="is a folder"):
         load_dense(tmp_path)
-    with pytest.raises(FormatError, match=r"nothing.pth is not there"):
+    with pytest.raises(FormatError, match=r"nothing.pth does not exist"):
         load_dense(tmp_path / "nothing.pth")
     (tmp_path / "text.safetensors").write_text("text")
     with pytest.raises(FormatError, match="is no network that answers for every pixel"):

@@ -4,16 +4,21 @@ import io
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from maxtunnel.auditing.loading import load_target
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
-from maxtunnel.zoo.names import WEIGHTS, load
+from maxtunnel.zoo.dense_files import load_dense
+from maxtunnel.zoo.foreign import refuse_missing
+from maxtunnel.zoo.names import WEIGHTS, architecture_of, import_network, load
+from maxtunnel.zoo.vgg import load_vgg
 
 AUDIT = "maxtunnel audit mymodel.py:build"
 
@@ -92,14 +97,42 @@ def said(model):
         (".onnx", "an ONNX model"),
     ],
 )
-@pytest.mark.parametrize(
-    ("content", "state"), [(b"", "but empty"), (b"\x00\x01garbage" * 9, "damaged or of a kind")]
-)
-def test_a_file_whose_content_says_nothing_is_named_by_its_suffix(tmp_path, suffix, kind, content, state):
+def test_a_file_whose_content_says_nothing_is_named_by_its_suffix(tmp_path, suffix, kind):
     path = tmp_path / f"model{suffix}"
-    path.write_bytes(content)
-    assert said(path).startswith(f"{path} is {kind} by its name, {state}")
+    path.write_bytes(b"\x00\x01garbage" * 9)
+    assert said(path).startswith(f"{path} is {kind} by its name, damaged or of a kind")
     assert AUDIT in said(path)
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.h5", "a.safetensors", "a.caffemodel", "a"])
+def test_an_empty_file_is_called_empty(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    assert said(name).startswith(f"{name} is empty: expected ")
+    assert said(tmp_path / name).startswith(f"{tmp_path / name} is empty: expected ")
+
+
+def test_an_empty_file_in_the_folder_of_a_run_is_called_empty(tmp_path):
+    (tmp_path / "model.safetensors").touch()
+    assert said(tmp_path).startswith(f"{tmp_path / 'model.safetensors'} is empty: expected ")
+
+
+@pytest.mark.parametrize("name", ["none.pth", "none.H5", "none.pt2", "none.safetensors", "nowhere/8-8-8"])
+def test_what_looks_like_a_path_and_is_not_there_does_not_exist(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert said(name).startswith(f"{name} does not exist: expected a network's file, the folder of a run, or")
+    for ask in (architecture_of, load_vgg, load_dense, load_target):
+        with pytest.raises(FormatError, match=f"^{name} does not exist: expected "):
+            ask(name)
+    with pytest.raises(FormatError, match=f"^{name} does not exist: expected "):
+        import_network(Path(name), Path("to.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["8-8-9", "16.16", "vgg17", "none"])
+def test_what_looks_like_a_name_is_no_missing_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    refuse_missing(name, "a file")
+    assert said(name).startswith(f"no model {name!r}")
 
 
 def test_the_safetensors_of_another_network_are_named(tmp_path):

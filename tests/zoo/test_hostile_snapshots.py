@@ -41,7 +41,6 @@ def unchecked_types(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 HOSTILE_FILES = {
-    "empty": (b"", "the file is empty"),
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "claims|has wire type|has number"),
     "text": (b"layer { name: 'conv1_1' }\n", "claims|has wire type|has number"),
     "truncated": (GOOD[:-1], "claims"),
@@ -197,8 +196,10 @@ def test_snapshot_that_is_no_network_is_refused_in_one_line(tmp_path: Path, case
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"nowhere: does not exist: expected a \.caffemodel"):
+    with pytest.raises(FormatError, match=r"nowhere does not exist: expected a \.caffemodel"):
         load_caffemodel(tmp_path / "nowhere")
+    with pytest.raises(FormatError, match=r"is empty: expected a \.caffemodel"):
+        load_caffemodel(write(tmp_path, b""))
     with pytest.raises(FormatError, match="is no ordinary file"):
         load_caffemodel(tmp_path)
     with pytest.raises(FormatError, match="does not exist"):

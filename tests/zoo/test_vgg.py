@@ -195,19 +195,36 @@ def test_what_is_no_vgg_is_said(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.pth", b""),
+        ("a.pth", b"PK"),
         ("a.pth", b"PK\x03\x04garbage"),
         ("a.safetensors", b"\x08\0\0\0\0\0\0\0{garbage"),
         ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(100)),
-        ("nowhere.pth", None),
     ],
 )
 def test_damaged_files_are_refused_in_a_line(tmp_path, name, content):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(FormatError, match="cannot be read") as error:
         load_vgg(tmp_path / name)
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.h5", "a.safetensors", "a.caffemodel"])
+def test_a_file_of_no_bytes_is_empty_and_one_that_is_missing_does_not_exist(tmp_path, name):
+    with pytest.raises(FormatError, match=f"{name} does not exist: expected a file with a VGG"):
+        load_vgg(tmp_path / name)
+    (tmp_path / name).touch()
+    with pytest.raises(FormatError, match=f"{name} is empty: expected a file with a VGG"):
+        load_vgg(tmp_path / name)
+
+
+def test_an_error_without_words_is_named_by_its_kind(tmp_path, monkeypatch):
+    def load(*_, **__):
+        raise EOFError
+
+    (tmp_path / "a.pth").write_bytes(b"damaged")
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(FormatError, match=r"\(weights_only\): EOFError$"):
+        load_vgg(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize(

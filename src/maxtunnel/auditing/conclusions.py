@@ -74,8 +74,7 @@ class Conclusions:
         enough = result.enough_minutes
         # Where that much was given, something else was wrong, and longer training is what can be tried.
         enough = enough if enough > result.config.minutes else 3 * result.config.minutes
-        speed = f"a step takes {result.record.seconds_per_step:.2g} s here"
-        return f"Give at least {readable_minutes(enough)} ({speed})."
+        return f"Give at least {readable_minutes(enough)}."
 
     @property
     def interval_note(self) -> str:

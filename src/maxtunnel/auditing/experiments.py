@@ -43,7 +43,7 @@ from maxtunnel.auditing.samples import LEAST_CAPTURED, Samples, sample
 from maxtunnel.auditing.targets import Target
 from maxtunnel.data.images import to_float, to_uint8
 from maxtunnel.evaluation.intervals import bootstrap
-from maxtunnel.support.files import one_line
+from maxtunnel.support.files import with_kind
 
 SHOWN = 8  # photographs that pictures are made of
 _COMPARED = 4  # photographs on which an untrained copy's switches are compared
@@ -144,7 +144,7 @@ class Experiments:
             self.found.left_out.append(f"left out: {name} ({why}: {error})")
         # Whatever failed, what was found before must not be lost.
         except Exception as error:  # noqa: BLE001
-            self.found.left_out.append(f"failed: {name} ({type(error).__name__}: {one_line(error)})")
+            self.found.left_out.append(f"failed: {name} ({with_kind(error)})")
 
     def _tell_known(self) -> None:
         """The rows of the known switches: that of the best reader, and that of the other one."""

@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from maxtunnel.auditing.targets import Preprocess, Target
 from maxtunnel.data.batches import PIECE
-from maxtunnel.support.files import FormatError, one_line
+from maxtunnel.support.files import FormatError, check_file, one_line
 
 
 class OneInput(nn.Module):
@@ -39,8 +39,7 @@ def read_exported(path: Path, preprocess: Preprocess) -> Target:
         FormatError: it cannot be read.
         ValueError: it does not take one batch of images.
     """
-    if not path.exists():
-        raise FormatError(f"{path}: there is no such file")
+    check_file(path, "what torch.export.save wrote")
     try:
         program = torch.export.load(path)
     except Exception as error:

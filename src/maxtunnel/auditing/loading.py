@@ -17,11 +17,13 @@ from maxtunnel.auditing.exported import read_exported
 from maxtunnel.auditing.targets import Preprocess, Target
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import meant
-from maxtunnel.support.files import FormatError, one_line
+from maxtunnel.support.files import FormatError, check_file, one_line, with_kind
 from maxtunnel.switches.guard import Settings, keeping_state
+from maxtunnel.zoo.foreign import refuse_missing
 from maxtunnel.zoo.names import load, shipped
 
 _SCRIPTS = (".pt", ".pth", ".ts")
+_EXPECTED = "package.module:callable, file.py:callable, a .pt2 or .pt file"
 IMAGENET = "0.485,0.456,0.406/0.229,0.224,0.225"
 
 
@@ -42,6 +44,8 @@ def load_target(text: str, preprocess: str | None = None) -> Target:
     settings: Settings = {}
     change = read_preprocess(preprocess, settings)
     path = Path(text)
+    if ":" not in text and text not in shipped():
+        refuse_missing(path, f"{_EXPECTED}, or one of {', '.join(shipped())}")
     if path.suffix == ".pt2":
         return read_exported(path, change)
     if path.suffix in _SCRIPTS and path.is_file():
@@ -76,14 +80,14 @@ def find(reference: str, settings: Settings | None = None) -> Any:
             f"{reference!r} names nothing: give package.module:callable or file.py:callable; as a model also "
             f"a .pt2 or .pt file or one of {', '.join(shipped())}"
         )
+    if place.endswith(".py"):
+        check_file(place, "a file of Python, such as mymodel.py")
     try:
         with keeping_state(settings):
             module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
-    except FileNotFoundError as error:
-        raise ValueError(f"{place}: {error.strerror or error}") from None
     # A person's file may fail in any way while it is imported, and a script may exit.
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{place} cannot be imported ({type(error).__name__}: {one_line(error)})") from error
+        raise ValueError(f"{place} cannot be imported ({with_kind(error)})") from error
     try:
         return getattr(module, name)
     except AttributeError:
@@ -155,7 +159,7 @@ def _call(text: str, found: Any, settings: Settings) -> Any:
         with keeping_state(settings):
             return found()
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{text}() fails ({type(error).__name__}: {one_line(error)})") from error
+        raise ValueError(f"{text}() fails ({with_kind(error)})") from error
 
 
 def _leave_inference_mode(model: nn.Module) -> None:
@@ -171,8 +175,6 @@ def _leave_inference_mode(model: nn.Module) -> None:
 
 
 def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError(2, "there is no such file")
     # This name hides no other module: the file may have the name of a package that it imports.
     name = f"target {path.resolve()}"
     spec = importlib.util.spec_from_file_location(name, path)

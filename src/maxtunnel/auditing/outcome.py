@@ -134,7 +134,7 @@ class AuditResult:
         not_covered: poolings that no switch describes.
         unseen: why poolings may have run that were not seen.
         config: what was asked for.
-        enough_minutes: the least sensible `minutes` for this model here.
+        enough_minutes: the least sensible `minutes` for this model here, as it was announced.
         interrupted: whether a person ended the audit before it was done.
         seconds: without the mitigations.
         record: what the audit was of, and when.

@@ -129,7 +129,9 @@ class _Run:
         if earlier is not None:
             plan = replace(plan, measured=earlier.measured, searched=earlier.searched)
         counts = self._counts(attacker, plan, earlier, key)
-        self._announce(len(attacker.seen), len(to_train))
+        # Once, for all that is said of it: after the trainings the speed is another, and so would this be.
+        enough = self.budget.enough_minutes(self.speed)
+        self._announce(len(attacker.seen), len(to_train), enough)
         with interrupts() as interrupted:
             budget = replace(self.budget, interrupted=interrupted)
             attacker = replace(attacker, stop=budget.over, limit=plan.measured)
@@ -145,7 +147,9 @@ class _Run:
                 self.target, experiments.attacker, experiments.known, budget, speed, metric, metric_seconds
             )
             found.left_out += untried
-        return self._result(experiments, plan, len(to_train), mitigations, seconds, interrupted.is_set())
+        return self._result(
+            experiments, plan, len(to_train), mitigations, enough, seconds, interrupted.is_set()
+        )
 
     def _attacker(self, to_train: Pixels, to_measure: Pixels, earlier: Counts | None) -> Attacker:
         """An attacker with the switches of as many of the photographs as the time can use."""
@@ -220,7 +224,7 @@ class _Run:
             tuple(plan.known), *((None, None) if earlier is None else (earlier.beside, earlier.apart)), key,
         )  # fmt: skip
 
-    def _announce(self, used: int, there: int) -> None:
+    def _announce(self, used: int, there: int, enough: float) -> None:
         """Say what is to be expected before the time is spent."""
         config, budget, speed = self.budget.config, self.budget, self.speed
         steps = ", ".join(f"of a {kind} decoder {seconds:.2g} s" for kind, seconds in speed.steps.items())
@@ -229,7 +233,6 @@ class _Run:
             note = f"{config.steps:,} steps for the known switches, fewer for the rest"
             self.on_progress("plan", 1, 1, f"{note}; a step takes {steps} here; {photographs}")
             return
-        enough = budget.enough_minutes(speed)
         both = f", for both kinds from {readable_minutes(budget.strong_minutes(speed))} on"
         both = both if len(speed.steps) > 1 else ""
         less = "; with less, much is left out or withheld" if config.minutes < enough else ""
@@ -242,6 +245,7 @@ class _Run:
         plan: Plan,
         there: int,
         mitigations: tuple[MitigationResult, ...],
+        enough: float,
         seconds: float,
         interrupted: bool,
     ) -> AuditResult:
@@ -272,7 +276,7 @@ class _Run:
             not_covered=tuple(facts.not_covered),
             unseen=tuple(facts.unseen),
             config=self.budget.config,
-            enough_minutes=self.budget.enough_minutes(experiments.speed),
+            enough_minutes=enough,
             interrupted=interrupted,
             seconds=seconds,
             record=self._record(attacker, known.seconds_per_step),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from maxtunnel.auditing.targets import Target, evaluating
 from maxtunnel.evaluation.intervals import Interval, bootstrap
-from maxtunnel.support.files import one_line
+from maxtunnel.support.files import with_kind
 
 # A person's function, from a module that is called like the model to how well it does its task: a number, or
 # a value for each photograph.
@@ -60,7 +60,7 @@ def score(target: Target, metric: Metric, model: nn.Module, name: str) -> Score:
             found = torch.as_tensor(metric(model)).detach().double().cpu().flatten()
     # A person's function may fail in any way, and a script may exit.
     except (Exception, SystemExit) as error:
-        raise ValueError(f"`metric` fails with {name} ({type(error).__name__}: {one_line(error)})") from error
+        raise ValueError(f"`metric` fails with {name} ({with_kind(error)})") from error
     if not found.numel() or not bool(found.isfinite().all()):
         what = "a number that is not finite" if found.numel() else "no value"
         raise ValueError(f"`metric` gives {what} with {name}: return a number, or one for each photograph")

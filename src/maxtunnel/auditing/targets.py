@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maxtunnel.auditing.untrained import Drawn, redrawn
-from maxtunnel.support.files import one_line
+from maxtunnel.support.files import with_kind
 from maxtunnel.switches.capture import NoSwitches, record
 from maxtunnel.switches.guard import Settings, keeping_state
 from maxtunnel.switches.recording import PooledLevel, Recording, Swap
@@ -82,7 +82,7 @@ class Target:
             count, _, height, width = images.shape
             raise ValueError(
                 f"{self.name} fails on photographs of {width}x{height} pixels, width x height, {count} at a "
-                f"time ({type(error).__name__}: {one_line(error)}): "
+                f"time ({with_kind(error)}): "
                 "give a model of one batch of images, and the `size` and `preprocess` that it was made for"
             ) from error
 

@@ -16,7 +16,7 @@ from maxtunnel.auditing.rows import Row
 from maxtunnel.auditing.samples import LEAST_CAPTURED
 from maxtunnel.auditing.scores import Metric, score
 from maxtunnel.auditing.targets import Target
-from maxtunnel.support.files import one_line
+from maxtunnel.support.files import with_kind
 
 
 def try_mitigations(
@@ -70,7 +70,7 @@ def try_mitigations(
             left_out.append(mitigation.name)
         # Whatever fails here, the audit before it must not be lost.
         except Exception as error:  # noqa: BLE001
-            left_out.append(f"{mitigation.name} (failed: {type(error).__name__}: {one_line(error)})")
+            left_out.append(f"{mitigation.name} (failed: {with_kind(error)})")
     left_out += [mitigation.name for mitigation in mitigations[count:]]
     text = f"left out of the mitigations, for which there was not the time: {'; '.join(left_out)}"
     return tuple(results), [text] if left_out else []

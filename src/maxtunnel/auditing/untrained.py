@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from maxtunnel.support.files import one_line
+from maxtunnel.support.files import with_kind
 
 _STATISTICS = {"running_mean": 0.0, "running_var": 1.0}
 _ITERATIONS = 15  # of the power method, after which a spectral norm is near enough
@@ -102,7 +102,7 @@ def _in_words() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except Exception as error:
-        text = f"{type(error).__name__}: {one_line(error)}"
+        text = with_kind(error)
         raise ValueError(f"it cannot be copied with other weights ({text})") from error
 
 

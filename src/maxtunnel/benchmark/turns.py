@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from maxtunnel.support.files import one_line
+from maxtunnel.support.files import one_line, with_kind
 from maxtunnel.support.memory import forget_peak, held_memory, keep_freed_memory
 
 # The arguments that build one way of doing an operation; the last one is its name.
@@ -284,7 +284,7 @@ def _serve(pipe: Connection, do: Callable[[Any], object]) -> None:
         try:
             answer = do(asked)
         except Exception as error:  # noqa: BLE001 - the parent raises it
-            answer = Failed(f"{type(error).__name__}: {one_line(error)}")
+            answer = Failed(with_kind(error))
         try:
             pipe.send(answer)
         except OSError:

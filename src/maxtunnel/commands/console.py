@@ -53,7 +53,8 @@ def explain(error: BaseException, known: Spellings | None = None) -> int:
     elif isinstance(error, typer.Abort | KeyboardInterrupt):
         text = "interrupted"
     elif is_out_of_memory(error):
-        text = f"not enough memory: take fewer or smaller photographs, or fewer filters ({text[:120]})"
+        why = text[:120] or type(error).__name__
+        text = f"not enough memory: take fewer or smaller photographs, or fewer filters ({why})"
     elif isinstance(error, OSError) and error.filename is not None:
         # Of two files, as in renaming, the second is the one that was asked for.
         text = f"{error.filename2 or error.filename}: {error.strerror}"

@@ -26,6 +26,11 @@ _CIFAR = {
     ),
     "cifar100": ({"train": ["train.bin"], "test": ["test.bin"]}, 2, 100, "fine_label_names.txt"),
 }  # fmt: skip
+_STL10: dict[str, tuple[str, ...]] = {
+    "train": ("train_X.bin", "train_y.bin"),
+    "test": ("test_X.bin", "test_y.bin"),
+    "unlabelled": ("unlabeled_X.bin",),
+}
 _STL_CLASSES, _STL_FOLDS, _STL_FOLD = 10, 10, 1000
 
 
@@ -47,6 +52,11 @@ def holds_cifar(folder: str | Path, name: str) -> bool:
             "version of the set"
         )
     return False
+
+
+def cifar_files(name: str, split: Split) -> tuple[str, ...]:
+    """Names of the binary files of a split; none of a split that the set has not."""
+    return tuple(_CIFAR[name][0].get(split, ()))
 
 
 def read_cifar(folder: str | Path, name: str, split: Split = "train") -> LabelledSet:
@@ -78,7 +88,12 @@ def read_cifar(folder: str | Path, name: str, split: Split = "train") -> Labelle
 
 def holds_stl10(folder: str | Path) -> bool:
     """Whether a folder has STL-10's own files."""
-    return any(Path(folder, f"{part}_X.bin").is_file() for part in ("train", "test", "unlabeled"))
+    return any(Path(folder, names[0]).is_file() for names in _STL10.values())
+
+
+def stl10_files(split: Split) -> tuple[str, ...]:
+    """Names of STL-10's own files of a split, images first; none of a split that STL-10 has not."""
+    return _STL10.get(split, ())
 
 
 def read_stl10(folder: str | Path, split: Split = "train") -> LabelledSet:
@@ -90,17 +105,17 @@ def read_stl10(folder: str | Path, split: Split = "train") -> LabelledSet:
         FormatError: a file is missing, cut short or of another kind.
         ValueError: there is no memory for so many.
     """
-    part = {"train": "train", "test": "test", "unlabelled": "unlabeled"}.get(split)
-    if part is None:
+    names = stl10_files(split)
+    if not names:
         raise ValueError(f"`split` is {split!r}: STL-10 has train, test and unlabelled")
-    path = Path(folder, f"{part}_X.bin")
+    path = Path(folder, names[0])
     records = read_records(path, 3 * _STL_SIDE**2, "3 channels of 96x96 pixels")
     # From channel, column, row to channel, row, column.
     pixels = torch.from_numpy(records.reshape(-1, 3, _STL_SIDE, _STL_SIDE).swapaxes(2, 3).copy())
-    names = read_names(Path(folder, "class_names.txt"), _STL_CLASSES)
+    classes = read_names(Path(folder, "class_names.txt"), _STL_CLASSES)
     if split == "unlabelled":
-        return LabelledSet(pixels, torch.full((len(pixels),), UNKNOWN), names, split)
-    return LabelledSet(pixels, _stl10_labels(Path(folder, f"{part}_y.bin"), len(pixels)), names, split)
+        return LabelledSet(pixels, torch.full((len(pixels),), UNKNOWN), classes, split)
+    return LabelledSet(pixels, _stl10_labels(Path(folder, names[1]), len(pixels)), classes, split)
 
 
 def stl10_folds(folder: str | Path) -> Int64[Tensor, "10 1000"]:

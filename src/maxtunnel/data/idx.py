@@ -30,6 +30,11 @@ def holds_mnist(folder: str | Path) -> bool:
     )
 
 
+def mnist_files(split: Split) -> tuple[str, ...]:
+    """Names of MNIST's own files of a split; none of a split that MNIST has not."""
+    return tuple(_file_name(split, kind, "-") for kind in (_IMAGES, _LABELS)) if split in _NAMES else ()
+
+
 def read_mnist(folder: str | Path, split: Split = "train") -> LabelledSet:
     """The `train` or the `test` images from the folder with MNIST's own files.
 

@@ -203,7 +203,7 @@ def _decode(file: Stream, name: str, max_pixels: int) -> UInt8[Tensor, "3 h w"]:
         raise FormatError(f"{name} has more than {ceiling}: shrink the image") from None
     # Pillow's decoders answer damage with nearly any exception: SyntaxError, struct.error, ...
     except Exception as error:
-        reason = one_line(error) or type(error).__name__
+        reason = one_line(error)
         raise FormatError(f"{name} is cut short, damaged or unusual ({reason}): get it again") from error
 
 

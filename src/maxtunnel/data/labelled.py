@@ -64,11 +64,7 @@ def labels_for(labels: Int64[Tensor, " n"], count: int, seed: int) -> Int64[Tens
     classes = sizes.nonzero().flatten().tolist()
     if not classes:
         raise ValueError("no image has a label: give a set with classes")
-    each, left = divmod(count, len(classes))
-    if count < 1 or left:
-        raise ValueError(
-            f"{count} labels cannot be shared evenly among {len(classes)} classes: give a multiple of it"
-        )
+    each = labels_each(count, len(classes))
     fewest = int(sizes[classes].min())
     if each > fewest:
         raise ValueError(
@@ -78,6 +74,16 @@ def labels_for(labels: Int64[Tensor, " n"], count: int, seed: int) -> Int64[Tens
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     drawn = [order[labels[order] == number][:each] for number in classes]
     return torch.cat(drawn).sort().values
+
+
+def labels_each(count: int, classes: int) -> int:
+    """How many of `count` labels each class has; ValueError where they cannot be shared evenly."""
+    each, left = divmod(count, classes)
+    if count < 1 or left:
+        raise ValueError(
+            f"{count} labels cannot be shared evenly among {classes} classes: give a multiple of it"
+        )
+    return each
 
 
 def held_out(labels: Int64[Tensor, " n"], share: float, seed: int) -> tuple[Tensor, Tensor]:

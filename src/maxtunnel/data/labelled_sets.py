@@ -4,17 +4,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
-from maxtunnel.data.binaries import holds_cifar, holds_stl10, read_cifar, read_stl10
+from maxtunnel.data.binaries import (
+    cifar_files,
+    holds_cifar,
+    holds_stl10,
+    read_cifar,
+    read_stl10,
+    stl10_files,
+)
 from maxtunnel.data.folders import folder_name, label_by_folder, read_files
-from maxtunnel.data.idx import holds_mnist, read_mnist
+from maxtunnel.data.idx import holds_mnist, mnist_files, read_mnist
+from maxtunnel.data.images import read_image
 from maxtunnel.data.labelled import LabelledSet, Split, check_memory
 from maxtunnel.data.manifest import is_store
 from maxtunnel.data.store import open_store
 from maxtunnel.data.survey import survey
-from maxtunnel.data.svhn import holds_svhn, read_svhn
+from maxtunnel.data.svhn import holds_svhn, read_svhn, svhn_files
 from maxtunnel.support.choices import LabelledSetName
-from maxtunnel.support.files import FormatError
+from maxtunnel.support.files import FormatError, check_file
 from maxtunnel.support.progress import OnProgress, silent
 
 
@@ -59,8 +69,10 @@ def read_set(
         FormatError: nothing of the kind lies there, or it is damaged, or other than that set.
         ValueError: the set has no such split, or there is no memory for it.
     """
-    found = _own_files(Path(folder), name, split) or _pictures(Path(folder), split, on_progress)
     facts = SETS[name]
+    found = _own_files(Path(folder), name, split)
+    if found is None:
+        found = _read_listed(_listed(folder, name, split), split, on_progress)
     here = found.pixels.shape[1], *found.size, len(found.class_names)
     if here != (facts.channels, facts.side, facts.side, facts.classes):
         raise FormatError(
@@ -70,25 +82,102 @@ def read_set(
     return found
 
 
+def read_labels(
+    folder: str | Path, name: LabelledSetName, split: Split = "train"
+) -> Int64[Tensor, " n"] | None:
+    """The labels of the images that `read_set` would give, before any but one of these is decoded.
+
+    None where the set's own files lie there, which are read at once.
+
+    Raises:
+        FormatError: as `read_set`, as far as names and the first image tell.
+    """
+    return None if _holds(Path(folder), name) else _listed(folder, name, split).labels
+
+
+def _holds(folder: Path, name: LabelledSetName) -> bool:
+    """Whether the set's own files lie in a folder."""
+    if name == "mnist":
+        return holds_mnist(folder)
+    if name == "svhn":
+        return holds_svhn(folder)
+    if name == "stl10":
+        return holds_stl10(folder)
+    return holds_cifar(folder, name)
+
+
 def _own_files(folder: Path, name: LabelledSetName, split: Split) -> LabelledSet | None:
     """What the set's own files hold; None where there are none."""
+    if not _holds(folder, name):
+        return None
     if name == "mnist":
-        return read_mnist(folder, split) if holds_mnist(folder) else None
+        return read_mnist(folder, split)
     if name == "svhn":
-        return read_svhn(folder, split) if holds_svhn(folder) else None
+        return read_svhn(folder, split)
     if name == "stl10":
-        return read_stl10(folder, split) if holds_stl10(folder) else None
-    return read_cifar(folder, name, split) if holds_cifar(folder, name) else None
+        return read_stl10(folder, split)
+    return read_cifar(folder, name, split)
 
 
-def _pictures(folder: Path, split: Split, on_progress: OnProgress) -> LabelledSet:
-    place = folder / split
+def _names_of(name: LabelledSetName, split: Split) -> tuple[str, ...]:
+    """Of the set's own files of a split."""
+    if name == "mnist":
+        return mnist_files(split)
+    if name == "svhn":
+        return svhn_files(split)
+    return stl10_files(split) if name == "stl10" else cifar_files(name, split)
+
+
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """The images of class folders or of a store, none of them decoded.
+
+    Attributes:
+        folder: they lie in.
+        files: relative to the folder; none of a store.
+        labels, class_names: see `LabelledSet`.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    labels: Int64[Tensor, " n"]
+    class_names: tuple[str, ...]
+
+
+def _listed(folder: str | Path, name: LabelledSetName, split: Split) -> _Listed:
+    """The images of a split, where the number of classes and the size of the first are the set's."""
+    place, facts = Path(folder, split), SETS[name]
     if not place.is_dir():
+        check_file(folder, f"a folder with {facts.title}")
+        names = ", ".join(_names_of(name, split))
+        own = f", nor {facts.title}'s own files, {names}" if names else ""
         raise FormatError(
-            f"{folder} has no {split}, nor the set's own files: give a folder in which {split} is a folder "
-            "of class folders or a store"
+            f"{folder} has no {split}{own}: give a folder in which {split} is a folder of class folders or a "
+            "store" + (", or one with these files" if names else "")
         )
-    return read_class_folders(place, split, on_progress)
+    found = _list(place)
+    if found.files:
+        height, width = read_image(place / found.files[0]).shape[1:]
+        here = width, height, len(found.class_names)
+        if here != (facts.side, facts.side, facts.classes):
+            raise FormatError(
+                f"{folder} is no {facts.title}: {split} has {here[2]} classes, and {found.files[0]} "
+                f"{width}x{height} pixels; expected {facts.classes}, and {facts.side}x{facts.side}"
+            )
+    return found
+
+
+def _list(folder: str | Path) -> _Listed:
+    if is_store(folder):
+        store = open_store(folder)
+        found = _Listed(Path(folder), (), store.labels, store.class_names)
+    else:
+        files = survey(folder).images
+        numbers, names = label_by_folder(files)
+        found = _Listed(Path(folder), tuple(files), torch.from_numpy(numbers), names)
+    if not found.class_names:
+        raise FormatError(f"{folder} has no classes: give a folder with a folder for each class")
+    return found
 
 
 def read_class_folders(folder: str | Path, split: Split, on_progress: OnProgress = silent) -> LabelledSet:
@@ -100,21 +189,22 @@ def read_class_folders(folder: str | Path, split: Split, on_progress: OnProgress
         FormatError: it is neither, or one of the files cannot be read.
         ValueError: two images differ in size, or there is no memory for a store.
     """
-    if is_store(folder):
-        store = open_store(folder)
-        check_memory(Path(folder), store.pixels.shape.numel())
-        pixels, labels, names = store.pixels.load(), store.labels, store.class_names
+    return _read_listed(_list(folder), split, on_progress)
+
+
+def _read_listed(found: _Listed, split: Split, on_progress: OnProgress) -> LabelledSet:
+    if not found.files:
+        store = open_store(found.folder)
+        check_memory(found.folder, store.pixels.shape.numel())
+        pixels = store.pixels.load()
     else:
-        files = survey(folder).images
-        numbers, names = label_by_folder(files)
         photographs = read_files(
-            [Path(folder, file) for file in files], None, on_progress=on_progress, note=folder_name(folder)
-        )
+            [found.folder / file for file in found.files], None, on_progress=on_progress,
+            note=folder_name(found.folder),
+        )  # fmt: skip
         # Which images are labelled is drawn by number: a set with holes would be another one.
         for _, reason in photographs.skipped:
             raise FormatError(reason)
-        pixels, labels = photographs.pixels, torch.from_numpy(numbers)
-    if not names:
-        raise FormatError(f"{folder} has no classes: give a folder with a folder for each class")
+        pixels = photographs.pixels
     grey = bool((pixels[:, 0] == pixels[:, 1]).all() and (pixels[:, 0] == pixels[:, 2]).all())
-    return LabelledSet(pixels[:, :1].clone() if grey else pixels, labels, names, split)
+    return LabelledSet(pixels[:, :1].clone() if grey else pixels, found.labels, found.class_names, split)

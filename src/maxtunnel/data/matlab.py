@@ -17,7 +17,7 @@ def reading_matlab(path: Path) -> Iterator[None]:
     except ImportError:
         raise ValueError(f"{path} is read by SciPy: pip install scipy") from None
     except Exception as error:
-        reason = one_line(error) or type(error).__name__
+        reason = one_line(error)
         raise FormatError(
             f"{path} is cut short, damaged or of another kind ({reason}): get it again"
         ) from error

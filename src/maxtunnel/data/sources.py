@@ -218,5 +218,5 @@ def reading(file: File) -> Iterator[None]:
     except FormatError:
         raise
     except (tarfile.TarError, pa.ArrowException, OSError, ValueError, OverflowError, EOFError) as error:
-        reason = one_line(error) or type(error).__name__
+        reason = one_line(error)
         raise FormatError(f"{file} cannot be read or is damaged ({reason}): get it again") from None

@@ -13,12 +13,17 @@ from maxtunnel.data.matlab import reading_matlab
 from maxtunnel.support.files import FormatError
 
 _SIDE, _CLASSES = 32, 10
-_SPLITS = ("train", "test", "extra")
+_SPLITS: tuple[Split, ...] = ("train", "test", "extra")
 
 
 def holds_svhn(folder: str | Path) -> bool:
     """Whether a folder has SVHN's own files."""
-    return any(Path(folder, f"{split}_32x32.mat").is_file() for split in _SPLITS)
+    return any(Path(folder, *svhn_files(split)).is_file() for split in _SPLITS)
+
+
+def svhn_files(split: Split) -> tuple[str, ...]:
+    """Names of SVHN's own files of a split; none of a split that SVHN has not."""
+    return (f"{split}_32x32.mat",) if split in _SPLITS else ()
 
 
 def read_svhn(folder: str | Path, split: Split = "train") -> LabelledSet:
@@ -30,7 +35,7 @@ def read_svhn(folder: str | Path, split: Split = "train") -> LabelledSet:
     """
     if split not in _SPLITS:
         raise ValueError(f"`split` is {split!r}: SVHN has {', '.join(_SPLITS)}")
-    path = Path(folder, f"{split}_32x32.mat")
+    path = Path(folder, *svhn_files(split))
     pixels, labels = _load(path)
     check_labels(path, labels, _CLASSES, first=1)
     return LabelledSet(

@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import FORMAT
 from maxtunnel.models.provenance import Provenance
-from maxtunnel.support.files import FormatError, replacing
+from maxtunnel.support.files import FormatError, one_line, replacing
 from maxtunnel.support.markdown import markdown_table
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -174,7 +174,7 @@ def _refusing(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        raise FormatError(f"{what}: {' '.join(str(error).split())[:200]}") from None
+        raise FormatError(f"{what}: {one_line(error)[:200]}") from None
 
 
 def model_card(

@@ -1,7 +1,7 @@
 """A convolutional network as the what-where autoencoders' paper writes it: `(16)5c-(32)3c-2p-10fc`.
 
 `(n)kc` is a layer of n filters of k x k, `Xp` max pooling of X x X, `Nfc` a fully connected layer; what lies
-between hyphens follows each other. `(256)3cx3` is `(256)3c-(256)3c-(256)3c`.
+between hyphens follows each other. `(256)3cx3` or `(256)3c x3` is `(256)3c-(256)3c-(256)3c`.
 
 Source: the notation is that of Zhao, Mathieu, Goroshin, LeCun 2015 (arXiv 1506.02351), known here from its
 layouts for MNIST and STL-10, which others quote. Whether layers are padded, and how far apart windows lie,
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from maxtunnel.switches.window import Pair, Window, sides
 
 _NUMBER = "([1-9][0-9]{0,4})"
-_CONVOLUTION = re.compile(rf"\({_NUMBER}\){_NUMBER}c(?:x{_NUMBER})?")
+_CONVOLUTION = re.compile(rf"\({_NUMBER}\){_NUMBER}c(?:\s*x\s*{_NUMBER})?")
 _POOLING = re.compile(rf"{_NUMBER}p")
 _CONNECTED = re.compile(rf"{_NUMBER}fc")
 _EXPECTED = "a layer such as (16)5c, a pooling such as 2p, or a fully connected layer such as 10fc"
@@ -83,7 +83,7 @@ class Layout:
         """
         layers: list[Convolution] = []
         connected: list[int] = []
-        for part in text.split("-"):
+        for part in map(str.strip, text.split("-")):
             if layer := _CONVOLUTION.fullmatch(part):
                 if connected:
                     raise _wrong(part, text, "fully connected layers stand last")

@@ -15,7 +15,7 @@ from maxtunnel.protection.levels import Pooled
 from maxtunnel.protection.outputs import Outputs, outputs_in
 from maxtunnel.protection.unpooling import GradientsThroughUnpooling
 from maxtunnel.support.choices import BatchNorm, Trained
-from maxtunnel.support.files import one_line
+from maxtunnel.support.files import with_kind
 from maxtunnel.switches.recorder import PoolingRecorder
 from maxtunnel.switches.recording import PooledLevel
 
@@ -159,9 +159,7 @@ class Student:
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            raise ValueError(
-                f"{self.target.name} fails with gradients ({type(error).__name__}: {one_line(error)})"
-            ) from error
+            raise ValueError(f"{self.target.name} fails with gradients ({with_kind(error)})") from error
 
     @contextmanager
     def _normalising(self) -> Iterator[None]:

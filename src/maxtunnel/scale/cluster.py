@@ -122,18 +122,23 @@ class _Cluster:
             return self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, self._ray.exceptions.RaySystemError):
-                last = str(error.cause).strip().splitlines()[-1]
+                last = _lines(error.cause)[-1]
                 raise ValueError(
                     f"a worker cannot do its part ({last}): install the same maxtunnel, and what else the "
                     "work needs, on every node"
                 ) from error
             raise error.cause from error
         except self._ray.exceptions.RayError as error:
-            first = str(error).strip().splitlines()[0]
+            first = _lines(error)[0]
             raise ValueError(
                 f"a part of the work was lost {RETRIES + 1} times ({first}): see to the nodes' memory, "
                 "and run the same command again, which goes on"
             ) from error
+
+
+def _lines(error: BaseException) -> list[str]:
+    """What an error says; its kind where it says nothing."""
+    return str(error).strip().splitlines() or [type(error).__name__]
 
 
 def _of_nodes(ray: Any, resource: str) -> list[float]:
@@ -182,7 +187,7 @@ def _connect(ray: Any, address: str | None) -> None:
         _knock(address)
         ray.init(address=address, **options)
     except (OSError, RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = _lines(error)[0]
         raise ValueError(
             f"`ray_address` is {address}, where no cluster answers ({first}): start one there, as "
             "docs/scale.md says, or leave it out for one of its own on this machine"

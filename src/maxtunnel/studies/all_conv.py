@@ -8,7 +8,7 @@ where a plane is halved is read by an audit's reader: switches, features, and bo
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -128,15 +128,16 @@ def study_all_conv(
     began, base = time.monotonic(), preset(size)
     grid = _grid(base.grid, bases, variants, seeds, places)
     check_folder(out)
+    asked = base.settings if recipe is None else base.settings.with_recipe(recipe)
+    settings = changed(
+        asked, width=width, steps=steps, batch=batch, learning_rate=learning_rate, reader_steps=reader_steps,
+        seen=seen, augment=augment, validate=validate,
+    )  # fmt: skip
     parts = split(
         read_set(data, "cifar10", "train", on_progress),
         None if validate else read_set(data, "cifar10", "test", on_progress),
     )
-    asked = base.settings if recipe is None else base.settings.with_recipe(recipe)
-    settings = changed(
-        asked, width=width, steps=steps, batch=batch, learning_rate=learning_rate, reader_steps=reader_steps,
-        seen=seen, data=fingerprint(parts), augment=augment, validate=validate,
-    )  # fmt: skip
+    settings = replace(settings, data=fingerprint(parts))
     work = _Work(settings, grid, parts, Path(out), on_progress)
     work.run()
     return work.result(gather_facts(command, str(data), began))

@@ -119,10 +119,11 @@ def study_contours(
         base.settings, width=width, steps=steps, tested=tested, thresholds=thresholds,
         elsewhere=networks is not None, encoder=_identity(given),
     )  # fmt: skip
-    parts = read_parts(str(data), settings.shrink, settings.crop, settings.tested, on_progress)
-    wanted = Preset(replace(settings, data=parts.identity), base.seeds if seeds is None else seeds)
+    wanted = Preset(settings, base.seeds if seeds is None else seeds)
     for run in wanted.runs():
         given.trained(run)
+    parts = read_parts(str(data), settings.shrink, settings.crop, settings.tested, on_progress)
+    wanted = replace(wanted, settings=replace(settings, data=parts.identity))
     rows = Rows(out, STUDY, wanted.settings, NetworkRow)
     _keep_shown(rows, parts)
     do = partial(_do, rows, wanted.settings, parts, given, on_progress)

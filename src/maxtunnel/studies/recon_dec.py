@@ -47,7 +47,7 @@ from maxtunnel.support.numbers import parse_numbers
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.support.records import changed
 from maxtunnel.training.engine import place, start_fabric
-from maxtunnel.zoo.foreign import refuse_foreign
+from maxtunnel.zoo.foreign import refuse_foreign, refuse_missing
 from maxtunnel.zoo.names import load, shipped
 from maxtunnel.zoo.vgg import load_vgg
 
@@ -145,8 +145,13 @@ def study_recon_dec(
         base.settings, size=side, network=network, steps=steps, reader_steps=reader_steps, l2rec=l2rec,
         l2m=l2m, seen=seen, held=held,
     )  # fmt: skip
+    given = None if encoder is None else load_encoder(encoder, inputs)
+    for architecture in _architectures(settings, grid, given):
+        # Refused before anything is read.
+        check_size(architecture, settings.size)
+        grid.depths(architecture)
     photographs = _read(data, val, settings.size, base.limit, on_progress)
-    read = None if encoder is None else find_encoder(encoder, photographs.trained.pixels, inputs)
+    read = None if given is None else as_network(given, photographs.trained.pixels)
     settings = replace(
         settings,
         data=fingerprint(photographs),
@@ -158,26 +163,38 @@ def study_recon_dec(
     return work.result(base.limit, told)
 
 
-def find_encoder(
-    encoder: str, pixels: UInt8[Tensor, "n 3 s s"], inputs: VggInputs | None = None
-) -> TunnelNetwork:
-    """The network whose encoder is read.
+def load_encoder(encoder: str, inputs: VggInputs | None = None) -> TunnelNetwork | Architecture:
+    """The network whose encoder is read, or the architecture of one whose weights are to be drawn.
 
     Args:
-        encoder: a VGG's file, a shipped or saved network of ours, or an architecture with weights to draw.
-        pixels: photographs, whose mean a drawn one subtracts.
+        encoder: a VGG's file, a shipped or saved network of ours, or an architecture.
         inputs: what the VGG of a file was trained on.
 
     Raises:
-        FormatError: the file is missing, damaged or of another kind.
+        FormatError: the file is missing, empty, damaged or of another kind.
         ValueError: it is neither a file nor an architecture.
     """
     path = Path(encoder)
     if encoder in shipped() or path.is_dir():
         return load(encoder)
+    refuse_missing(encoder, "a VGG's file, a network of ours, or an architecture such as vgg16")
     if not path.exists():
-        return TunnelNetwork(Architecture.parse(encoder), mean_image(pixels))
+        return Architecture.parse(encoder)
     return load(path) if _is_ours(path) else load_vgg(path, inputs)
+
+
+def as_network(given: TunnelNetwork | Architecture, pixels: UInt8[Tensor, "n 3 s s"]) -> TunnelNetwork:
+    """A network as it is; one of an architecture is drawn, and subtracts the mean of the photographs."""
+    return given if isinstance(given, TunnelNetwork) else TunnelNetwork(given, mean_image(pixels))
+
+
+def _architectures(
+    settings: Settings, grid: Grid, given: TunnelNetwork | Architecture | None
+) -> tuple[Architecture, ...]:
+    """Of what is read by depths: the encoder that is given, or that of the first network trained here."""
+    if given is not None:
+        return (given.architecture if isinstance(given, TunnelNetwork) else given,)
+    return (Architecture.parse(settings.network),) if "depths" in grid.parts else ()
 
 
 def _is_ours(path: Path) -> bool:
@@ -203,20 +220,12 @@ class _Work:
     ) -> None:
         self.settings, self.grid, self.photographs, self.encoder = settings, grid, photographs, encoder
         self.on_progress = on_progress
-        if encoder is not None:
-            self._check(encoder.architecture)
         self.networks = grid.networks() if "networks" in grid.parts else ()
         if "depths" in grid.parts and encoder is None:
-            self._check(Architecture.parse(settings.network))
             self.networks = self.networks or (OWN,)
         self.depths: tuple[DepthRun, ...] = ()
         self.depth_rows = Rows(out, STUDY, settings, DepthRow)
         self.network_rows = Rows(out, STUDY, settings, NetworkRow)
-
-    def _check(self, architecture: Architecture) -> None:
-        """Refuse what cannot be read before anything is trained."""
-        check_size(architecture, self.settings.size)
-        self.grid.depths(architecture)
 
     def run(self) -> None:
         """Do every run that is missing, but for those that another process is at."""

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from maxtunnel.data.labelled import labels_for
-from maxtunnel.data.labelled_sets import read_set
+from maxtunnel.data.labelled import labels_each
+from maxtunnel.data.labelled_sets import SETS, read_labels, read_set
 from maxtunnel.report.pictures import png
 from maxtunnel.studies.report import gather_facts
 from maxtunnel.studies.rows import Rows, do_missing, kept_settings
@@ -22,6 +22,7 @@ from maxtunnel.studies.swwae_presets import left_out, preset
 from maxtunnel.studies.swwae_run import (
     NetworkRow,
     Parts,
+    check_labels,
     draw_network,
     fingerprint,
     mean_rmse,
@@ -129,22 +130,12 @@ def study_swwae(
     began, base = time.monotonic(), preset(set, size)
     grid = _grid(base.grid, labels, seeds, methods, unpoolings)
     check_folder(out)
-    trained = read_set(data, set, "train", on_progress)
-    parts = split(
-        trained,
-        None if validate else read_set(data, set, "test", on_progress),
-        # STL-10 has images of its own for this.
-        read_set(data, set, "unlabelled", on_progress) if set == "stl10" else None,
-    )
     settings = changed(
         base.settings, layout=layout, steps=steps, l2rec=l2rec, l2m=l2m, dropout=dropout,
-        learning_rate=learning_rate, batch=batch, unlabelled_batch=batch, data=fingerprint(parts),
-        validate=validate,
+        learning_rate=learning_rate, batch=batch, unlabelled_batch=batch, validate=validate,
     )  # fmt: skip
-    # What cannot be is refused before anything is tried out or written.
-    for count in grid.labels:
-        labels_for(parts.trained.labels, count, seed=0)
-    draw_network(settings, next(grid.runs()), parts.trained)
+    parts = _read(data, settings, grid, on_progress)
+    settings = replace(settings, data=fingerprint(parts))
     if minutes is not None:
         settings = replace(settings, steps=_kept_steps(out) or _steps_in(minutes, settings, grid, parts))
     rows = Rows(out, STUDY, settings, NetworkRow)
@@ -152,6 +143,25 @@ def study_swwae(
         tuple(grid.runs()), lambda run: rows, partial(_do, rows, settings, parts, on_progress), on_progress
     )
     return _result(rows, settings, grid, parts, gather_facts(command, str(data), began))
+
+
+def _read(data: str | Path, settings: Settings, grid: Grid, on_progress: OnProgress) -> Parts:
+    """The images; what cannot be is refused as soon as it shows: minutes may pass until all are decoded."""
+    name, facts = settings.set, SETS[settings.set]
+    for count in grid.labels:
+        labels_each(count, facts.classes)
+    draw_network(settings, next(grid.runs()), facts.channels, (facts.side, facts.side), facts.classes)
+    labels = read_labels(data, name)
+    if labels is not None:
+        check_labels(labels, grid.labels, settings.validate)
+    trained = read_set(data, name, "train", on_progress)
+    check_labels(trained.labels, grid.labels, settings.validate)
+    return split(
+        trained,
+        None if settings.validate else read_set(data, name, "test", on_progress),
+        # STL-10 has images of its own for this.
+        read_set(data, name, "unlabelled", on_progress) if name == "stl10" else None,
+    )
 
 
 def _grid(

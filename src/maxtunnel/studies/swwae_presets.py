@@ -102,7 +102,7 @@ def _networks_left_out(grid: Grid, full: Grid) -> Iterator[str]:
 
 
 def _work_left_out(settings: Settings, full: Settings) -> Iterator[str]:
-    if settings.layout != full.layout:
+    if Layout.parse(settings.layout) != Layout.parse(full.layout):
         yield f"the layers {full.layout}"
     if settings.steps < full.steps:
         yield f"steps after the first {settings.steps:,} of {full.steps:,}"

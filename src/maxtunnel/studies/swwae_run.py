@@ -2,13 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from maxtunnel.data.folders import evenly_spaced
@@ -27,6 +27,7 @@ from maxtunnel.studies.swwae_reading import (
 )
 from maxtunnel.support.choices import Unpooling
 from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.switches.window import Pair
 from maxtunnel.training.engine import place, start_fabric
 from maxtunnel.training.loop import fit
 from maxtunnel.training.what_where import WhatWhere, WhatWhereFeed, standardise, wrong_answers
@@ -122,17 +123,33 @@ def mean_rmse(parts: Parts, count: int | None) -> float:
     return float(np.sqrt(((pixels.numpy() / 255 - mean) ** 2).mean()))
 
 
-def draw_network(settings: Settings, run: Run, images: LabelledSet) -> Swwae:
-    """The network of a run as it is drawn; ValueError where its settings do not fit the images."""
+def check_labels(labels: Int64[Tensor, " n"], counts: Sequence[int], validate: bool) -> None:
+    """Refuse numbers of labels that the images to train on cannot have.
+
+    Args:
+        labels: of all training images, those that `validate` holds out among them.
+        counts: how many are to count as labelled.
+        validate: see `Settings`.
+
+    Raises:
+        ValueError: as `labels_for`.
+    """
+    left = labels[held_out(labels, _HELD_OUT, seed=0)[0]] if validate else labels
+    for count in counts:
+        labels_for(left, count, seed=0)
+
+
+def draw_network(settings: Settings, run: Run, channels: int, size: Pair, classes: int) -> Swwae:
+    """The network of a run as it is drawn; ValueError where its settings do not fit such images."""
     return Swwae(
-        Layout.parse(settings.layout), images.pixels.shape[1], images.size, len(images.class_names),
+        Layout.parse(settings.layout), channels, size, classes,
         run.unpooling or "switches", settings.batch_norm, settings.dropout, seed=run.seed,
     )  # fmt: skip
 
 
 def make_network(settings: Settings, run: Run, images: LabelledSet) -> Swwae:
     """The network of a run before it is trained, normalising as all images ask for."""
-    network = draw_network(settings, run, images)
+    network = draw_network(settings, run, images.pixels.shape[1], images.size, len(images.class_names))
     standardise(network, images.pixels)
     return network
 

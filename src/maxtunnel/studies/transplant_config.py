@@ -149,7 +149,7 @@ def left_out(settings: Settings, grid: Grid) -> str:
         now, then = getattr(settings, name), getattr(whole, name)
         if now < then:
             found.append(f"{then - now:,} of {then:,} {words}")
-    if settings.layout != whole.layout:
+    if Layout.parse(settings.layout) != Layout.parse(whole.layout):
         found.append(f"the layout {whole.layout}, in whose place is {settings.layout}")
     if settings.each is not None:
         found.append(f"images of a folder beyond {settings.each}")

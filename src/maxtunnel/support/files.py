@@ -15,8 +15,36 @@ class FormatError(ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, in one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300]
+    """What an error says, in one line of at most 300 characters; its kind where it says nothing."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def with_kind(error: BaseException) -> str:
+    """`RuntimeError: what it says`, in one line; its kind alone where it says nothing."""
+    kind, text = type(error).__name__, one_line(error)
+    return kind if text == kind else f"{kind}: {text}"
+
+
+def check_file(path: str | Path, expected: str) -> None:
+    """Refuse what is not there and what is empty, in the same words wherever a file is asked for.
+
+    Args:
+        path: of the file; a folder is left to the caller.
+        expected: ends the message, such as `a .caffemodel`.
+
+    Raises:
+        FormatError: there is no such file, or it has 0 bytes.
+    """
+    place = Path(path)
+    try:
+        there, empty = place.exists(), place.is_file() and not place.stat().st_size
+    except (OSError, ValueError):
+        # What cannot be a name on this system names nothing.
+        there, empty = False, False
+    if not there:
+        raise FormatError(f"{path} does not exist: expected {expected}")
+    if empty:
+        raise FormatError(f"{path} is empty: expected {expected}")
 
 
 def check_folder(path: str | Path) -> None:

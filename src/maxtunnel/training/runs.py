@@ -23,6 +23,7 @@ from maxtunnel.training.engine import check_launched, check_logger
 from maxtunnel.training.peers import join_peers, minding_peers, processes_started
 from maxtunnel.training.recipes import PhaseName, recipe_of
 from maxtunnel.training.train import train_decoder, train_encoder
+from maxtunnel.zoo.foreign import refuse_missing
 from maxtunnel.zoo.names import load
 
 Skipped = tuple[tuple[Path, str], ...]
@@ -86,6 +87,8 @@ def make_config(
     learned = phase == "train" and options.get("encoder") == LEARNED
     if options.get("start") is not None and not learned and options.get("encoder", "random") != "random":
         raise ValueError("`start` and `encoder` both name a model: the one to start from has its encoder")
+    for given in (options.get("start"), options.get("encoder")):
+        refuse_missing(given or "", "a network's file, the folder of a run, or the name of one that ships")
     if options.get("width") is not None and options.get("decoder") != "strong":
         raise ValueError("`width` is that of a strong decoder: give `decoder` strong too, or leave it out")
     if rate_weight is not None and not learned:

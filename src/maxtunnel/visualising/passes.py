@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maxtunnel.auditing.targets import Target, evaluating
-from maxtunnel.support.files import one_line
+from maxtunnel.support.files import with_kind
 from maxtunnel.switches.guard import keeping_state, restoring
 from maxtunnel.visualising.layers import Enough, Layers
 from maxtunnel.visualising.ways import Way
@@ -59,7 +59,7 @@ def _run(target: Target, images: Tensor, layers: Sequence[str]) -> Layers:
     except (Exception, SystemExit) as error:
         raise ValueError(
             f"{target.name} fails on photographs of {width}x{height} pixels, width x height, {count} at a "
-            f"time ({type(error).__name__}: {one_line(error)}): "
+            f"time ({with_kind(error)}): "
             "give a model of one batch of images, and the `size` and `preprocess` that it was made for"
         ) from error
     return found

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.support.files import FormatError
+from maxtunnel.support.files import FormatError, check_file
 
 Blobs = tuple[NDArray[np.float32], ...]
 
@@ -74,6 +74,7 @@ def read_caffemodel(path: str | Path) -> dict[str, Blobs]:
     Raises:
         FormatError: the file is missing, damaged, hostile or no `.caffemodel`.
     """
+    check_file(path, "a .caffemodel")
     with naming(str(path)):
         return _parse(_read(Path(path)))
 
@@ -93,6 +94,7 @@ class CaffeLayer:
 
 def read_layers(path: str | Path) -> dict[str, CaffeLayer]:
     """The layers of a file that have blobs, by name and in their order; FormatError as `read_caffemodel`."""
+    check_file(path, "a .caffemodel")
     with naming(str(path)):
         return _layers(_read(Path(path)))
 
@@ -183,8 +185,7 @@ def _pair(layers: Mapping[str, Blobs], name: str) -> Blobs:
 def _read(path: Path) -> bytes:
     try:
         if not path.is_file():
-            what = "is no ordinary file" if path.exists() else "does not exist"
-            raise FormatError(f"{what}: expected a .caffemodel")
+            raise FormatError("is no ordinary file: expected a .caffemodel")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise FormatError(f"the file has {size} bytes: expected at most {MAX_BYTES}")
@@ -199,8 +200,6 @@ def _parse(data: bytes) -> dict[str, Blobs]:
 
 
 def _layers(data: bytes) -> dict[str, CaffeLayer]:
-    if not data:
-        raise FormatError("the file is empty: expected a .caffemodel")
     layers: dict[str, CaffeLayer] = {}
     room = MAX_BLOBS
     for number, message in _fields(memoryview(data), NET):

@@ -10,7 +10,7 @@ from maxtunnel.models.deconvnet import deconvnet
 from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.models.dense_file import DENSE
 from maxtunnel.models.segnet import segnet, segnet_basic
-from maxtunnel.support.files import FormatError
+from maxtunnel.support.files import FormatError, check_file
 from maxtunnel.zoo.dense import read_convolutions, take_caffemodel
 from maxtunnel.zoo.foreign import refuse_foreign
 
@@ -19,6 +19,10 @@ _KINDS: tuple[Callable[[int, int, int], DenseNetwork], ...] = (
     lambda classes, width, side: segnet_basic(classes, width),
     lambda classes, width, side: deconvnet(classes, width, side=side),
     lambda classes, width, side: cedn(width, side=side),
+)
+_EXPECTED = (
+    "the file of a network that answers for every pixel, such as `study` keeps in runs, or a .caffemodel of "
+    "SegNet, DeconvNet or CEDN"
 )
 _VGG = 13  # convolutions
 
@@ -33,12 +37,9 @@ def load_dense(model: str | Path) -> DenseNetwork:
         FormatError: there is no such file, it is damaged, or of another kind.
     """
     path = Path(model)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is not there"
-        raise FormatError(
-            f"{model} {what}: give the file of a network that answers for every pixel, such as `study` "
-            "keeps in runs, or a .caffemodel of SegNet, DeconvNet or CEDN"
-        )
+    check_file(path, _EXPECTED)
+    if path.is_dir():
+        raise FormatError(f"{model} is a folder: expected {_EXPECTED}")
     if path.suffix == ".caffemodel":
         network = find_published(path)
         if network is None:

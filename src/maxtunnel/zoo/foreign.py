@@ -1,11 +1,12 @@
-"""Files that people take for a model and that are none of ours: named by content, and never unpickled."""
+"""Files that people take for a model: not there, or none of ours; named by content, and never unpickled."""
 
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
 
-from maxtunnel.support.files import FormatError
+from maxtunnel.support.files import FormatError, check_file
 
 _OWN = "measure a network of your own with maxtunnel audit mymodel.py:build, where build() loads its weights"
 _VGG = f"where it is a VGG, maxtunnel import takes its encoder; otherwise {_OWN}"
@@ -34,14 +35,36 @@ _SUFFIXES = {
     "Python code": (".py",),
 }
 _LONGEST_HEADER = 100_000_000  # of a safetensors file, as its own library has it
+# Of files with networks, ours and others': a name that ends so was meant as a path.
+_NAMED_SO = {suffix for suffixes in _SUFFIXES.values() for suffix in suffixes} | {
+    ".safetensors", ".caffemodel", ".pt2", ".ts", ".gguf", ".mxt",
+}  # fmt: skip
+
+
+def refuse_missing(model: str | Path, expected: str) -> None:
+    """Nothing for what is there, and for what was not meant as a path: a name, or an architecture.
+
+    Every option that takes a file or a name asks here, so that all answer alike.
+
+    Args:
+        model: as a person gave it. A separator, or the suffix of a file with a network, makes it a path.
+        expected: ends the message.
+
+    Raises:
+        FormatError: it was meant as a path, and nothing is there, or the file is empty.
+    """
+    text = str(model)
+    if any(sign in text for sign in {"/", os.sep}) or Path(text).suffix.lower() in _NAMED_SO:
+        check_file(model, expected)
 
 
 def refuse_foreign(path: Path) -> None:
     """Nothing for a file that may be a network of ours or a snapshot.
 
     Raises:
-        FormatError: it is something else; says what, and what to do.
+        FormatError: it is missing, empty or something else; says what, and what to do.
     """
+    check_file(path, "a network of maxtunnel")
     with open(path, "rb") as file:
         start = file.read(64)
     found = _by_content(path, start) or _by_suffix(path, start)
@@ -117,12 +140,6 @@ def _by_suffix(path: Path, start: bytes) -> tuple[str, str] | None:
         return None
     for kind, suffixes in _SUFFIXES.items():
         if path.suffix.lower() in suffixes:
-            state = (
-                ""
-                if path.suffix.lower() == ".py"
-                else ", but empty"
-                if not start
-                else ", damaged or of a kind not known here"
-            )
+            state = "" if path.suffix.lower() == ".py" else ", damaged or of a kind not known here"
             return f"{kind} by its name{state}", _OWN
     return None

@@ -21,11 +21,11 @@ from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.models.provenance import EncoderKind
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import DecoderKind, Resize, VggInputs, meant
-from maxtunnel.support.files import FormatError
+from maxtunnel.support.files import FormatError, check_file
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.caffe import load_caffemodel, read_caffemodel
 from maxtunnel.zoo.dense_files import find_published
-from maxtunnel.zoo.foreign import refuse_foreign
+from maxtunnel.zoo.foreign import refuse_foreign, refuse_missing
 from maxtunnel.zoo.vgg import load_vgg
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -67,8 +67,10 @@ def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> Tunne
         ValueError: a mean is given for a network that carries its own.
     """
     path = Path(model)
-    if path.is_file() and str(model) not in shipped():
-        refuse_foreign(path)
+    if str(model) not in shipped():
+        refuse_missing(model, f"a network's file, the folder of a run, or one of {', '.join(shipped())}")
+        if path.is_file():
+            refuse_foreign(path)
     if path.suffix == ".caffemodel":
         network = load_caffemodel(path, mean)
         if mean is None:
@@ -195,6 +197,9 @@ def architecture_of(name: str) -> Architecture:
     try:
         return Architecture.parse(name)
     except ValueError as error:
+        refuse_missing(
+            name, f"filters per block, such as 16-16-16, a network's file, or one of {', '.join(shipped())}"
+        )
         if not (Path(name).exists() or name in shipped()):
             raise ValueError(f"{error}; nor is it a model") from None
         return load(name).architecture
@@ -251,6 +256,7 @@ def import_network(
     """
     if target.suffix != ".safetensors":
         raise ValueError(f"`target` is {target}, which is to hold a network: name it .safetensors")
+    check_file(source, "a .caffemodel, or a file with a VGG")
     dense = _published(source)
     if dense is not None:
         if inputs is not None or mean is not None:

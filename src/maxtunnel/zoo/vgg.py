@@ -32,7 +32,7 @@ from maxtunnel.models.mirrored import new_decoder
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import VggInputs
-from maxtunnel.support.files import FormatError, one_line
+from maxtunnel.support.files import FormatError, check_file, one_line
 from maxtunnel.zoo.caffe import read_caffemodel
 
 Layer = tuple[Tensor, Tensor]  # weights (out, in, 3, 3) and biases (out,) of a convolution
@@ -165,6 +165,7 @@ def _given(layer: Layer, inputs: Inputs) -> Layer:
 
 def _read(path: Path) -> tuple[Blocks, VggInputs]:
     """The convolutions of a file, and what is usual for inputs of its kind."""
+    check_file(path, "a file with a VGG")
     if path.suffix == ".caffemodel":
         pairs = {name: tuple(map(torch.from_numpy, blobs)) for name, blobs in read_caffemodel(path).items()}
         return _by_name(path, pairs), "caffe"
