@@ -75,6 +75,22 @@ def test_a_folder_of_other_settings_is_refused(tmp_path, digits):
     assert "holds runs with `data`" in error or "holds runs with --data" in error
 
 
+def test_the_recipe_is_that_of_the_networks_alone(tmp_path, digits):
+    """The fresh decoder is the measure, so it is trained as ever; at its own rate too."""
+    paper = preset("mnist", "toy").settings.with_recipe("paper")
+    assert (paper.as_recipe.optimizer, paper.as_recipe.learning_rate) == ("sgd", 0.02)
+    fast = preset("mnist", "toy").settings
+    assert paper.reading_recipe == fast.reading_recipe
+    assert paper.steps == fast.steps
+    out = tmp_path / "study"
+    few = (*FEW, "--seeds", 1, "--methods", "supervised", "--recipe", "paper")
+    call("study", "swwae", "--data", digits, *few, "--out", out)
+    assert "gradient descent with momentum" in (out / "swwae.html").read_text()
+    assert "holds runs with" in refuse(
+        "study", "swwae", "--data", str(digits), *map(str, FEW), "--out", str(out)
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

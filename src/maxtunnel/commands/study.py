@@ -59,6 +59,13 @@ def swwae(
         str | None,
         typer.Option(help="As the paper writes it: (16)5c-(32)3c-2p.", metavar="L", show_default=False),
     ] = None,
+    recipe: Annotated[
+        choices.RecipeName | None,
+        typer.Option(
+            help="How networks are trained; paper is gradient descent, all that is known of it.",
+            show_default=False,
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Of every training.", min=1, show_default=False)] = None,
     minutes: Annotated[
         float | None,
@@ -94,9 +101,9 @@ def swwae(
     with progress() as on_progress:
         study = study_swwae(
             data, out, set=set, size=study_size(toy, full), labels=labels, seeds=seeds, methods=methods,
-            unpoolings=unpoolings, layout=layout, steps=steps, minutes=minutes, l2rec=l2rec, l2m=l2m,
-            dropout=dropout, learning_rate=learning_rate, batch=batch, validate=validate,
-            command=command_line(), on_progress=on_progress,
+            unpoolings=unpoolings, layout=layout, recipe=recipe, steps=steps, minutes=minutes,
+            l2rec=l2rec, l2m=l2m, dropout=dropout, learning_rate=learning_rate, batch=batch,
+            validate=validate, command=command_line(), on_progress=on_progress,
         )  # fmt: skip
     show_study(report_of(study), csv_file, latex_file)
 

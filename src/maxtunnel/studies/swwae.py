@@ -29,7 +29,7 @@ from maxtunnel.studies.swwae_run import (
     run_network,
     split,
 )
-from maxtunnel.support.choices import LabelledSetName, Unpooling
+from maxtunnel.support.choices import LabelledSetName, RecipeName, Unpooling
 from maxtunnel.support.files import check_folder
 from maxtunnel.support.numbers import parse_numbers
 from maxtunnel.support.progress import OnProgress, silent
@@ -87,6 +87,7 @@ def study_swwae(
     methods: str | None = None,
     unpoolings: str | None = None,
     layout: str | None = None,
+    recipe: RecipeName | None = None,
     steps: int | None = None,
     minutes: float | None = None,
     l2rec: float | None = None,
@@ -109,6 +110,8 @@ def study_swwae(
         seeds: networks of each kind.
         methods, unpoolings: some of `Method` and `Unpooling`, or `all`.
         layout: as `Layout` reads it, of at least two layers.
+        recipe: how networks are trained: `fast`, or `paper`, gradient descent with momentum at a constant
+            rate, which is all that is known of the paper's.
         steps: of every training.
         minutes: for all networks; the steps are chosen so, by the pace of some that are tried out. A study
             that goes on keeps the steps that it has.
@@ -130,8 +133,9 @@ def study_swwae(
     began, base = time.monotonic(), preset(set, size)
     grid = _grid(base.grid, labels, seeds, methods, unpoolings)
     check_folder(out)
+    asked = base.settings if recipe is None else base.settings.with_recipe(recipe)
     settings = changed(
-        base.settings, layout=layout, steps=steps, l2rec=l2rec, l2m=l2m, dropout=dropout,
+        asked, layout=layout, steps=steps, l2rec=l2rec, l2m=l2m, dropout=dropout,
         learning_rate=learning_rate, batch=batch, unlabelled_batch=batch, validate=validate,
     )  # fmt: skip
     parts = _read(data, settings, grid, on_progress)

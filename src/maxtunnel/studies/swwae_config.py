@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from maxtunnel.models.layout import Layout
-from maxtunnel.support.choices import LabelledSetName, Unpooling
-from maxtunnel.training.recipes import SWWAE_FAST, Recipe
+from maxtunnel.support.choices import LabelledSetName, RecipeName, Unpooling
+from maxtunnel.training.recipes import SWWAE_FAST, SWWAE_PAPER, Recipe
 
 # The terms that a network is trained with beside the classes; an untrained one is as it was drawn.
 Method = Literal["untrained", "supervised", "image", "intermediate", "both"]
@@ -25,6 +25,7 @@ UNPOOLINGS: dict[Unpooling, str] = {
     "average": "no switches (average)",
 }
 Size = Literal["toy", "small", "full"]
+_RECIPES: dict[RecipeName, Recipe] = {"fast": SWWAE_FAST, "paper": SWWAE_PAPER}
 _LEAST = 5  # images of a batch: 4 in pieces of two have no third part
 
 
@@ -62,6 +63,7 @@ class Settings:
         set: of images.
         data: identity of the images and labels, see `fingerprint`.
         layout: of the network.
+        recipe: how networks are trained: `fast`, or as far as it is known the paper's.
         steps: of each network, and of the decoder that is trained on it afterwards.
         batch: labelled images a step.
         unlabelled_batch: images of the whole set a step besides, where a decoder is trained.
@@ -81,6 +83,7 @@ class Settings:
     set: LabelledSetName
     data: str
     layout: str
+    recipe: RecipeName
     steps: int
     batch: int
     unlabelled_batch: int
@@ -106,9 +109,21 @@ class Settings:
             )
 
     @property
-    def recipe(self) -> Recipe:
-        """That of each training."""
-        return replace(SWWAE_FAST, steps=self.steps, batch=self.batch, learning_rate=self.learning_rate)
+    def as_recipe(self) -> Recipe:
+        """That of each network."""
+        return replace(
+            _RECIPES[self.recipe], steps=self.steps, batch=self.batch, learning_rate=self.learning_rate
+        )
+
+    @property
+    def reading_recipe(self) -> Recipe:
+        """That of the fresh decoder on each network: always `fast`, as it is the same measure for all."""
+        rate = self.learning_rate if self.recipe == "fast" else SWWAE_FAST.learning_rate
+        return replace(SWWAE_FAST, steps=self.steps, batch=self.batch, learning_rate=rate)
+
+    def with_recipe(self, name: RecipeName) -> "Settings":
+        """The same by another recipe, at its rate; how long it lasts stays as it is."""
+        return replace(self, recipe=name, learning_rate=_RECIPES[name].learning_rate)
 
 
 @dataclass(frozen=True)

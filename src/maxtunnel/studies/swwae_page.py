@@ -22,7 +22,13 @@ from maxtunnel.studies.swwae_config import TERMS, UNPOOLINGS, Run
 from maxtunnel.studies.swwae_reading import GIVEN
 from maxtunnel.studies.swwae_tables import tabulate
 from maxtunnel.studies.verdicts import Verdict
+from maxtunnel.support.choices import RecipeName
 from maxtunnel.support.records import to_json
+
+_RECIPES: dict[RecipeName, str] = {
+    "fast": "AdamW with a cosine",
+    "paper": "gradient descent with momentum at a constant rate, as far as the paper's is known",
+}
 
 
 def report_of(study: SwwaeStudy) -> Report:
@@ -76,8 +82,9 @@ def _notes(study: SwwaeStudy) -> Iterator[str]:
             f"{sum(1 for _ in _all_comparisons(study))} of them."
         )
     yield (
-        "All networks have as many steps and the same recipe, which was not chosen anew for each; weights of "
-        f"the terms: {study.settings.l2rec:g} and {study.settings.l2m:g}. Other weights may tell otherwise."
+        f"All networks have as many steps and the same recipe, {_RECIPES[study.settings.recipe]}, which was "
+        f"not chosen anew for each; weights of the terms: {study.settings.l2rec:g} and "
+        f"{study.settings.l2m:g}. Other weights may tell otherwise."
     )
     if study.settings.validate:
         yield "Measured on images that were held out of the training images, not on the test images."

@@ -59,7 +59,7 @@ def preset(name: LabelledSetName, size: Size = "small") -> Preset:
             cores; `full` is what an answer takes.
     """
     full = Settings(
-        set=name, data="", layout=_LAYOUTS[name], steps=_STEPS, batch=SWWAE_FAST.batch,
+        set=name, data="", layout=_LAYOUTS[name], recipe="fast", steps=_STEPS, batch=SWWAE_FAST.batch,
         unlabelled_batch=SWWAE_FAST.batch, learning_rate=SWWAE_FAST.learning_rate, l2rec=0.1, l2m=0.1,
         dropout=0.5, batch_norm=name == "stl10", images=None, rebuilt=1000, validate=False,
     )  # fmt: skip

@@ -169,14 +169,14 @@ def train_network(
     feed = WhatWhereFeed(
         network, images.pixels[numbers], images.labels[numbers],
         parts.unlabelled if rebuilds else None,
-        settings.recipe, run.seed, settings.unlabelled_batch,
+        settings.as_recipe, run.seed, settings.unlabelled_batch,
     )  # fmt: skip
     task = WhatWhere(
         network,
         l2rec=settings.l2rec if run.method in ("image", "both") else 0.0,
         l2m=settings.l2m if run.method in ("intermediate", "both") else 0.0,
     )
-    done = fit(task, feed.at, settings.recipe, on_progress=on_progress, name=run.name, stop=stop)
+    done = fit(task, feed.at, settings.as_recipe, on_progress=on_progress, name=run.name, stop=stop)
     return done.curve[-1][1], done.seconds
 
 
@@ -199,7 +199,7 @@ def run_network(
     began = time.monotonic()
     network = make_network(settings, run, parts.trained)
     # Also one that is not trained is read where decoders are.
-    place(network, start_fabric(settings.recipe).device)
+    place(network, start_fabric(settings.as_recipe).device)
     accuracy, seconds = None, 0.0
     if run.method != "untrained":
         accuracy, seconds = train_network(
@@ -234,8 +234,15 @@ def _read(
     """A fresh decoder, trained on the network's encoder."""
     some = as_images(network, images.pixels[:: max(1, len(images) // _SCALED_BY)])
     reading = Reading(network, network.normalise(some), seed=run.seed)
-    feed = ReadingFeed(network, images.pixels, settings.recipe, run.seed)
-    fit(reading, feed.at, settings.recipe, on_progress=on_progress, name=f"{run.name}, read", stop=stop)
+    feed = ReadingFeed(network, images.pixels, settings.reading_recipe, run.seed)
+    fit(
+        reading,
+        feed.at,
+        settings.reading_recipe,
+        on_progress=on_progress,
+        name=f"{run.name}, read",
+        stop=stop,
+    )
     return reading
 
 
