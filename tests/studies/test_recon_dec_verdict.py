@@ -178,6 +178,11 @@ def test_what_could_have_been_seen_is_said(tmp_path):
     # One number where all six have it.
     alike = [replace(each, error=0.4 + 0.01 * each.seed * (each.mode is not None)) for each in networks(0, 0)]
     assert "true differences of 3.26 points would" in verdict(study(tmp_path, networks=alike))[0]
+    # Errors do not differ by more than 100 points: of what would take more, nothing can be seen.
+    sentence = verdict(study(tmp_path, networks=networks(0.0, 0.04, seeds=2)))[0]
+    assert sentence.endswith("points would have been seen in four studies of five, and of some of them none.")
+    sentence = verdict(study(tmp_path, networks=networks(0.0, 0.3, seeds=2)))[0]
+    assert sentence.endswith("over 2 seeds, no difference would have been seen.")
     sentence = verdict(study(tmp_path, networks=networks(0.05, 0.0, seeds=1)))[0]
     assert "with one seed there is no interval" in sentence
 

@@ -263,8 +263,14 @@ def _could(untold: Sequence[Estimate]) -> str:
     known = sorted(each.detectable for each in untold if each.detectable is not None)
     if not known:
         return ": with one seed there is no interval"
-    ends = list(dict.fromkeys(f"{100 * value:.2f}" for value in (known[0], known[-1])))
+    head = f": with this spread, over {untold[0].count} seeds,"
+    # Errors cannot differ by more than 100 points.
+    possible = [value for value in known if value < 1]
+    if not possible:
+        return f"{head} no difference would have been seen"
+    ends = list(dict.fromkeys(f"{100 * value:.2f}" for value in (possible[0], possible[-1])))
+    rest = ", and of some of them none" if len(possible) < len(known) else ""
     return (
-        f": with this spread, over {untold[0].count} seeds, true differences of {' to '.join(ends)} points "
-        "would have been seen in four studies of five"
+        f"{head} true differences of {' to '.join(ends)} points would have been seen in four studies of "
+        f"five{rest}"
     )
