@@ -19,7 +19,7 @@ from maxtunnel.studies.contours_conclusions import (
 )
 from maxtunnel.studies.contours_config import KINDS, left_out, preset
 from maxtunnel.studies.contours_page import report_of
-from maxtunnel.studies.contours_reading import ELSEWHERE, ways_of
+from maxtunnel.studies.contours_reading import BRIGHTNESS, ELSEWHERE, ways_of
 from maxtunnel.studies.contours_run import NetworkRow
 
 pytestmark = pytest.mark.usefixtures("one_thread", "few_draws")
@@ -44,9 +44,14 @@ def lines(good, noise):
 def study(tmp_path, noise=SMALL, without=(), **good):
     """One seed of every kind; `good` by way, 0.4 for those that are not given."""
     ways = {KNOWN: 0.6, ELSEWHERE: 0.3} | {
-        {"fixed": FIXED, "bilinear": BILINEAR, "alone": ALONE, "known": KNOWN, "elsewhere": ELSEWHERE}[
-            name
-        ]: value
+        {
+            "fixed": FIXED,
+            "bilinear": BILINEAR,
+            "alone": ALONE,
+            "known": KNOWN,
+            "elsewhere": ELSEWHERE,
+            "brightness": BRIGHTNESS,
+        }[name]: value
         for name, value in good.items()
     }
     rows = tuple(
@@ -71,6 +76,9 @@ CASES = [
     ({"fixed": 0.65, "bilinear": 0.4}, "contradicted", "as well, or better"),
     ({"fixed": 0.6, "bilinear": 0.6, "alone": 0.6, "noise": LARGE}, "open", "do not tell"),
     ({"without": ("fixed", "bilinear")}, "open", "do not tell"),
+    # What is no better than brightness has not learnt to draw contours.
+    ({"fixed": 0.4, "bilinear": 0.4, "alone": 0.55, "brightness": 0.65}, "withheld", "is not judged"),
+    ({"fixed": 0.65, "bilinear": 0.4, "brightness": 0.6, "noise": LARGE}, "withheld", "is not judged"),
 ]
 
 
@@ -95,6 +103,8 @@ def test_a_share_goes_from_another_photographs_contours_to_known_switches(tmp_pa
     assert "50%" in verdict_of(found.study, found).answers["switches alone"]
     # Where known switches are no better than that, there is no way to go.
     assert Findings(study(tmp_path, elsewhere=0.6)).share(ALONE) is None
+    # Nor where they have not learnt to draw contours.
+    assert Findings(study(tmp_path, elsewhere=0.3, alone=0.4, brightness=0.6)).share(ALONE) is None
 
 
 def test_without_the_network_of_known_switches_nothing_is_compared(tmp_path):

@@ -19,7 +19,7 @@ PUBLISHED = {"ODS": 0.788, "OIS": 0.804}
 SOURCE = "Yang, Price, Cohen, Lee, Yang 2016, arXiv 1603.04530: fine-tuned on BSDS500"
 PEOPLE_ODS = 0.80  # of people against each other (Arbelaez et al. 2011)
 # Whether the spatial information comes through the switches, and nothing else would do as well.
-Answer = Literal["supported", "supported in part", "contradicted", "open"]
+Answer = Literal["supported", "supported in part", "contradicted", "open", "withheld"]
 HALF = 0.5  # of the way from no knowledge of the photograph to all, for `supported`
 QUOTE = (
     "It explains why reconstruction of the image with max unpooling for semantic segmentation works so well: "
@@ -100,13 +100,20 @@ class Findings:
             return None
         return self._drawn.difference(self._places[first], self._places[second])
 
+    @property
+    def learnt(self) -> bool:
+        """Whether known switches are surely better than brightness alone, as far as that was measured."""
+        more = self.difference(KNOWN, BRIGHTNESS)
+        return more is None or above(more[1]) is True
+
     def share(self, way: str) -> tuple[float, Interval] | None:
         """How far a way comes from another photograph's contours, 0, to known switches, 1; by ODS.
 
-        None without these ways, or where known switches are no better than another photograph's contours.
+        None without these ways, or where known switches are no better than another photograph's contours, or
+        than brightness alone.
         """
         gain = self.difference(KNOWN, ELSEWHERE)
-        if gain is None or way not in self._rows or not above(gain[1]):
+        if gain is None or way not in self._rows or not (self.learnt and above(gain[1])):
             return None
         places = self._places
         return self._drawn.share(places[way], places[ELSEWHERE], places[KNOWN])
@@ -115,9 +122,13 @@ class Findings:
 def answer(found: Findings) -> Answer:
     """Whether the contours come through the switches, and interpolation would not have done as well.
 
+    Withheld: the network with known switches is not surely better than the photograph's brightness, which
+    takes no network: what has not learnt to draw contours says nothing of what they owe to switches.
     Supported: known switches beat fixed ones and interpolation, and switches alone come at least half of the
     way. Contradicted: fixed switches, or interpolation, are surely better. Each by its 95 % interval.
     """
+    if not found.learnt:
+        return "withheld"
     against = [found.difference(KNOWN, way) for way in (FIXED, BILINEAR)]
     told = [None if each is None else above(each[1]) for each in against]
     if False in told:
@@ -133,6 +144,10 @@ _MEANING: dict[Answer, str] = {
     "supported in part": "A part of the contours is owed to the switches",
     "contradicted": "Contours are drawn without switches as well, or better",
     "open": "These runs do not tell what the switches do",
+    "withheld": (
+        "These networks draw contours no better than the photograph’s brightness does without any, so what "
+        "they owe to switches is not judged"
+    ),
 }
 
 
