@@ -9,7 +9,7 @@ from maxtunnel.support.memory import keep_freed_memory
 
 def main() -> int:
     """Run the command line; an error is one line on standard error and exit status 2."""
-    arguments = sys.argv[1:] or ["--help"]
+    arguments = sys.argv[1:]
     keep_freed_memory()
     try:
         return command_line()(arguments, prog_name="maxtunnel", standalone_mode=False) or 0

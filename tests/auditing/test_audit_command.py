@@ -111,7 +111,7 @@ def call(*arguments):
         ("models.py:build", ["--data", "empty"], "empty"),
         ("models.py:build", ["--out", "models.py"], "models.py is a file: give a folder"),
         ("models.py:build", ["--out", "models.py/out"], "models.py is a file: give a folder"),
-        ("models.py:build", ["--holdout", "photographs/class0"], "share photographs"),
+        ("models.py:build", ["--holdout", "photographs/class0"], "shares photographs with --data"),
     ],
 )
 def test_what_is_broken_gets_one_line(models, photographs_folder, capsys, target, more, message):

@@ -1,6 +1,7 @@
 """How an audit keeps to its time, told by a clock that only the fake costs of its parts move on."""
 
 import os
+import re
 import signal
 import time
 
@@ -116,7 +117,7 @@ def test_a_model_too_slow_for_its_minutes_gets_no_verdict_but_advice(clock):
     assert "Give at least" in conclusions.verdict
     notes = [note for phase, _, _, note in told if phase == "plan"]
     assert len(notes) == 1
-    assert "5 s here" in notes[0]
+    assert "a training step here takes 5 s with a mirrored decoder; " in notes[0]
     # It was announced before any training.
     assert [phase for phase, *_ in told].index("plan") < [phase for phase, *_ in told].index(
         "known switches, mirrored decoder"
@@ -141,9 +142,23 @@ def test_the_minutes_that_are_enough_are_one_number(clock):
     found, _ = run(clock, 2, told)
     (announced,) = [note for phase, _, _, note in told if phase == "plan"]
     said = readable_minutes(found.enough_minutes)
-    assert f"`minutes` makes sense from {said} on" in announced
+    assert f"; {said} are enough for an audit" in announced
     assert f"Give at least {said}." in Conclusions(found).verdict
     assert found.record.seconds_per_step < 2
+
+
+def test_the_plan_says_in_minutes_what_each_kind_of_decoder_takes(clock):
+    slow(clock, 0.05, 0.001, 0.001)
+    clock.charge(StrongDecoder, "squared_error", lambda *_: 0.2)
+    told = []
+    found, _ = run(clock, 0.1, told, decoder="both", least_steps=10)
+    (announced,) = [note for phase, _, _, note in told if phase == "plan"]
+    alone = readable_minutes(found.enough_minutes)
+    assert announced.startswith(
+        "a training step here takes 0.05 s with a mirrored decoder, 0.25 s with a strong decoder; "
+        f"{alone} are enough for an audit with the mirrored one alone, "
+    )
+    assert re.search(r"alone, [0-9.]+ \w+ for one with both; with less, parts are left out", announced)
 
 
 def test_only_photographs_that_the_time_can_use_are_read(clock, tmp_path, photographs_folder, monkeypatch):

@@ -11,7 +11,7 @@ from typer import rich_utils
 from typer.main import get_command
 
 from maxtunnel.commands.app import COMMANDS, STUDIES, app
-from tools.command_line import call, refuse, run
+from tools.command_line import call, here, refuse, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -90,6 +90,7 @@ def test_help_is_quick():
 
 def test_help_without_a_word_is_help():
     assert run() == run("--help")
+    assert here("study") == here("study", "--help")
 
 
 def test_help_lists_the_commands_in_their_order():

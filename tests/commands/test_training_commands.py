@@ -2,6 +2,7 @@
 
 import json
 import re
+from shutil import copytree
 
 import pytest
 
@@ -45,7 +46,8 @@ def parameters(command):
 
 
 def test_train_resume_and_use(tmp_path, photographs_folder):
-    arguments = ("--data", photographs_folder, "--val", photographs_folder / "class0", "--size", "16")
+    others = copytree(photographs_folder / "class0", tmp_path / "others")
+    arguments = ("--data", photographs_folder, "--val", others, "--size", "16")
     output, _ = here("train", "4-4", *arguments, "--steps", 60, "--out", tmp_path / "run")
     reached = re.search(r"RMSE 0\.\d{4} on 6 photographs", output)
     assert reached
@@ -64,7 +66,8 @@ def test_train_resume_and_use(tmp_path, photographs_folder):
 
 
 def test_an_encoder_learns_and_is_shown_as_a_variant(tmp_path, photographs_folder):
-    arguments = ("--data", photographs_folder, "--val", photographs_folder / "class0", "--size", "16")
+    others = copytree(photographs_folder / "class0", tmp_path / "others")
+    arguments = ("--data", photographs_folder, "--val", others, "--size", "16")
     learned = ("--encoder", "learned", "--decoder", "strong", "--width", 8, "--rate-weight", 0.001)
     output, _ = here("train", "4-4+linear", *arguments, *learned, "--steps", 3, "--out", tmp_path / "run")
     assert "RMSE" in output

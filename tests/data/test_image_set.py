@@ -7,6 +7,7 @@ import torch
 from small_sources import SIZE, one_line
 
 from maxtunnel.data import MappedPixels, image_set, prepare, read_photographs
+from maxtunnel.data.image_set import refuse_trained_on
 
 
 @pytest.mark.parametrize("limit", [None, 4, 100])
@@ -59,3 +60,21 @@ def test_classes_are_numbered_over_all_files_however_few_are_read(classes, tmp_p
     stored = read_photographs(tmp_path / "out", SIZE, limit=3)
     assert stored.labels.tolist() == [0, 1, 1]
     assert stored.paths == ["ant/001.png", "bee/000.png", "bee/003.png"]
+
+
+def test_photographs_that_are_trained_on_are_not_measured_on(classes, prepared, tmp_path, monkeypatch):
+    monkeypatch.chdir(classes)
+    same = tmp_path / "same"
+    prepare(classes, same, size=SIZE)
+    (tmp_path / "link").symlink_to(classes)
+    for trained, measured in ((classes, "."), (tmp_path / "link", classes), (prepared, same)):
+        with pytest.raises(ValueError, match="which is `data` too: measure on photographs that were not"):
+            refuse_trained_on(trained, measured)
+    for trained, measured in ((classes, "ant"), (classes / "ant", classes)):
+        with pytest.raises(
+            ValueError, match=rf"^`test` is {measured}, which shares photographs with `train`"
+        ):
+            refuse_trained_on(trained, measured, ("train", "test"))
+    prepare(classes / "ant", classes / "store", size=SIZE)
+    for trained, measured in (("ant", "bee"), (prepared, classes / "store"), (classes, classes / "store")):
+        refuse_trained_on(trained, measured)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from maxtunnel.data import labelled_sets, prepare
 from maxtunnel.data.labelled import held_out, labels_for
-from maxtunnel.data.labelled_sets import read_class_folders, read_labels, read_set
+from maxtunnel.data.labelled_sets import list_classes, read_class_folders, read_labels, read_set
 from maxtunnel.support.files import FormatError
 
 LABELS = torch.tensor([0, 1, 2] * 20 + [0] * 5 + [-1] * 10)
@@ -91,7 +91,9 @@ def test_a_store_for_which_no_memory_is_free_is_refused(tmp_path, monkeypatch):
 
 def test_another_set_is_refused(tmp_path):
     draw_digits(tmp_path / "train", side=20)
-    with pytest.raises(FormatError, match=r"is no MNIST: train has 10 classes, and 0/0.png 20x20 pixels"):
+    with pytest.raises(
+        FormatError, match=r"train has 10 classes, and 0/0.png 20x20 .* give a folder with MNIST"
+    ):
         read_set(tmp_path, "mnist")
     prepare(tmp_path / "train", tmp_path / "stores" / "train", size=20)
     with pytest.raises(FormatError, match=r"is no MNIST: it has 1 channels of 20x20 pixels and 10 classes"):
@@ -112,7 +114,8 @@ def test_another_set_is_refused(tmp_path):
 )
 def test_a_folder_without_the_split_is_refused_with_the_names_of_its_files(tmp_path, name, split, names):
     with pytest.raises(
-        FormatError, match=rf"has no {split}, nor [-\w]+'s own files, {re.escape(names)}: give a"
+        FormatError,
+        match=rf"has no {split}, nor [-\w]+'s own files, {re.escape(names)}; it holds nothing: give",
     ):
         read_set(tmp_path, name, split)
     with pytest.raises(FormatError, match="nowhere does not exist: expected a folder with"):
@@ -120,8 +123,30 @@ def test_a_folder_without_the_split_is_refused_with_the_names_of_its_files(tmp_p
 
 
 def test_a_split_that_a_set_has_not_is_refused_without_names_of_files(tmp_path):
-    with pytest.raises(FormatError, match="has no extra: give a folder in which extra is a folder of class"):
+    with pytest.raises(
+        FormatError, match="has no extra; it holds nothing: give a folder in which extra is a folder of"
+    ):
         read_set(tmp_path, "mnist", "extra")
+
+
+def test_a_folder_without_the_split_is_refused_with_what_it_holds(tmp_path):
+    draw_digits(tmp_path / "train")
+    (tmp_path / "train" / "read.me").touch()
+    above = re.escape(str(tmp_path))
+    with pytest.raises(
+        FormatError, match=rf"10 folders: 0, 1, 2, … and 1 file: read.me \(is {above} meant, which has train"
+    ):
+        read_set(tmp_path / "train", "mnist")
+    with pytest.raises(FormatError, match=r"has no test.*; it holds 1 folder: train: give"):
+        read_set(tmp_path, "mnist", "test")
+    with pytest.raises(FormatError, match=r"has no train.*; it is a file: give"):
+        read_set(tmp_path / "train" / "0" / "0.png", "mnist")
+
+
+def test_the_classes_are_those_that_are_read(tmp_path):
+    names = read_class_folders(draw_digits(tmp_path / "pictures"), "train").class_names
+    prepare(tmp_path / "pictures", tmp_path / "store", size=28)
+    assert list_classes(tmp_path / "pictures") == list_classes(tmp_path / "store") == names
 
 
 def test_labels_are_known_before_the_images_are_decoded(tmp_path, monkeypatch):

@@ -108,7 +108,7 @@ def test_what_cannot_be_done_is_said(stores, tmp_path, photographs_folder):
     for change, message in (
         ({}, "give `train`"),
         ({"train": photographs_folder}, "no prepared store"),
-        ({"train": test}, "is the training data"),
+        ({"train": test}, "which is `train` too: measure on"),
         ({"train": train, "steps": 3, "minutes": 1.0}, "`steps` and `minutes` both"),
         ({"use_shipped": True, "only": "48-96-192-pretrained"}, "no row"),
         ({"train": train, "minutes": 0.001}, "`minutes` is 0.001, too few"),

@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
+from maxtunnel.commands.studying import show_study
 from maxtunnel.report.html import element
 from maxtunnel.studies.report import Report, gather_facts
-from maxtunnel.studies.verdicts import HEADING, Verdict, write_verdicts
+from maxtunnel.studies.verdicts import HEADING, TOY, Verdict, write_verdicts
 from maxtunnel.support.files import FormatError
 from maxtunnel.support.tables import Column, Table
 from tools.command_line import call, refuse
@@ -144,6 +146,19 @@ def test_what_cannot_be_read_is_refused(tmp_path):
 
 
 def test_what_a_study_was_made_with_is_told():
-    told = gather_facts("maxtunnel study toys", "toys", 0.0, encoder="vgg16")
+    told = gather_facts("maxtunnel study toys", "toys", 0.0, "small", encoder="vgg16")
     assert (told["command"], told["data"], told["encoder"]) == ("maxtunnel study toys", "toys", "vgg16")
     assert {"date", "seconds, this time", "processor", "versions"} < told.keys()
+
+
+@pytest.mark.parametrize("size", ["toy", "small", "full"])
+def test_a_toy_run_is_called_one_before_anything_else(tmp_path, size):
+    told = {"facts": gather_facts("", "toys", 0.0, size), "left_out": "half of them"}
+    document = write(tmp_path / "studies" / "toys", **told)
+    with CliRunner().isolation() as (output, *_):
+        show_study(report(tmp_path / "studies" / "toys", **told), None, None)
+        printed = output.getvalue().decode()
+    write_verdicts([tmp_path / "studies"], document)
+    page = (tmp_path / "studies" / "toys" / "toys.html").read_text()
+    assert printed.startswith(TOY) == (f"<ul><li>{TOY}</li><li>This is not" in page) == (size == "toy")
+    assert (TOY in document.read_text()) == (size == "toy")

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+from shutil import copytree
 
 import pytest
 import torch
@@ -59,7 +60,8 @@ def test_a_store_an_architecture_and_a_tensor_give_the_same(tmp_path, photograph
 
 
 def test_a_network_or_a_model_is_trained_further(tmp_path, photographs_folder):
-    first = train("4-4", photographs_folder, tmp_path / "first", val=photographs_folder.parent, **QUICK)
+    others = copytree(photographs_folder / "class0", tmp_path / "others")
+    first = train("4-4", photographs_folder, tmp_path / "first", val=others, **QUICK)
     before = {name: tensor.clone() for name, tensor in first.state_dict().items()}
     by_name = train(tmp_path / "first", photographs_folder, tmp_path / "second", **QUICK)
     assert train(first, photographs_folder, tmp_path / "third", **QUICK) is first

@@ -97,9 +97,9 @@ def test_a_run_folder_and_a_file_are_models(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["9-9-9", "nowhere/at/all", ""])
-def test_an_unknown_model_is_answered_with_those_there_are(name, tmp_path, monkeypatch):
+def test_an_unknown_model_is_answered_with_what_lists_those_there_are(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FormatError, match=r"8-8-8|cannot be read"):
+    with pytest.raises(FormatError, match=r"give one, or the name of a network that ships|does not exist"):
         load(name)
 
 

@@ -9,11 +9,12 @@ from maxtunnel.auditing.loading import find, load_target
 from maxtunnel.auditing.origin import Origin
 from maxtunnel.auditing.outcome import AuditResult
 from maxtunnel.auditing.page import RESULT, write_report
-from maxtunnel.auditing.photographs import LEAST_READ, MOST, Source, refuse_overlap
+from maxtunnel.auditing.photographs import LEAST_READ, MOST, Source
 from maxtunnel.auditing.run import audit
 from maxtunnel.auditing.shelf import Counts, Shelf
 from maxtunnel.auditing.speed import FEW, measure_speed
 from maxtunnel.data.batches import Pixels
+from maxtunnel.data.image_set import refuse_trained_on
 from maxtunnel.data.images import to_float
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import check_folder
@@ -68,7 +69,8 @@ def audit_folder(
     """
     began = time.monotonic()
     check_folder(out)
-    refuse_overlap(data, holdout)
+    if holdout is not None:
+        refuse_trained_on(data, holdout, ("data", "holdout"))
     if metric is not None and not config.mitigations:
         raise ValueError("`metric` is measured under each mitigation: give `mitigations` some minutes too")
     shelf = Shelf(out / "decoders", resume)

@@ -20,7 +20,7 @@ from maxtunnel.support.choices import meant
 from maxtunnel.support.files import FormatError, check_file, one_line, with_kind
 from maxtunnel.switches.guard import Settings, keeping_state
 from maxtunnel.zoo.foreign import refuse_missing
-from maxtunnel.zoo.names import load, shipped
+from maxtunnel.zoo.names import SHIPPED, load, shipped
 
 _SCRIPTS = (".pt", ".pth", ".ts")
 _EXPECTED = "package.module:callable, file.py:callable, a .pt2 or .pt file"
@@ -45,7 +45,7 @@ def load_target(text: str, preprocess: str | None = None) -> Target:
     change = read_preprocess(preprocess, settings)
     path = Path(text)
     if ":" not in text and text not in shipped():
-        refuse_missing(path, f"{_EXPECTED}, or one of {', '.join(shipped())}")
+        refuse_missing(path, f"{_EXPECTED}, or {SHIPPED}")
     if path.suffix == ".pt2":
         return read_exported(path, change)
     if path.suffix in _SCRIPTS and path.is_file():
@@ -78,7 +78,7 @@ def find(reference: str, settings: Settings | None = None) -> Any:
     if not colon or not place or not name:
         raise ValueError(
             f"{reference!r} names nothing: give package.module:callable or file.py:callable; as a model also "
-            f"a .pt2 or .pt file or one of {', '.join(shipped())}"
+            f"a .pt2 or .pt file, or {SHIPPED}"
         )
     if place.endswith(".py"):
         check_file(place, "a file of Python, such as mymodel.py")

@@ -135,12 +135,3 @@ def split(images: Pixels, holdout: Pixels | None, seed: int) -> tuple[Pixels, Pi
             "each (without `holdout` a tenth is held out)"
         )
     return seen, held
-
-
-def refuse_overlap(data: Path, holdout: Path | None) -> None:
-    """Raise ValueError where one of the folders lies in the other."""
-    if holdout is None:
-        return
-    a, b = data.resolve(), holdout.resolve()
-    if a.is_relative_to(b) or b.is_relative_to(a):
-        raise ValueError(f"{holdout} and {data} share photographs: hold out some that are not trained on")

@@ -227,17 +227,18 @@ class _Run:
     def _announce(self, used: int, there: int, enough: float) -> None:
         """Say what is to be expected before the time is spent."""
         config, budget, speed = self.budget.config, self.budget, self.speed
-        steps = ", ".join(f"of a {kind} decoder {seconds:.2g} s" for kind, seconds in speed.steps.items())
+        steps = ", ".join(f"{seconds:.2g} s with a {kind} decoder" for kind, seconds in speed.steps.items())
+        steps = f"a training step here takes {steps}"
         photographs = f"{used:,} of {there:,} photographs are trained on"
         if config.steps is not None:
             note = f"{config.steps:,} steps for the known switches, fewer for the rest"
-            self.on_progress("plan", 1, 1, f"{note}; a step takes {steps} here; {photographs}")
+            self.on_progress("plan", 1, 1, f"{note}; {steps}; {photographs}")
             return
-        both = f", for both kinds from {readable_minutes(budget.strong_minutes(speed))} on"
-        both = both if len(speed.steps) > 1 else ""
-        less = "; with less, much is left out or withheld" if config.minutes < enough else ""
-        note = f"a step takes {steps} here, so `minutes` makes sense from {readable_minutes(enough)} on"
-        self.on_progress("plan", 1, 1, f"{note}{both}{less}; {photographs}")
+        least = f"{readable_minutes(enough)} are enough for an audit"
+        if len(speed.steps) > 1 and (both := budget.strong_minutes(speed)) > enough:
+            least += f" with the mirrored one alone, {readable_minutes(both)} for one with both"
+        less = "; with less, parts are left out or withheld" if config.minutes < enough else ""
+        self.on_progress("plan", 1, 1, f"{steps}; {least}{less}; {photographs}")
 
     def _result(
         self,

@@ -77,7 +77,7 @@ STUDIES = (
 
 
 class _Commands(TyperGroup):
-    """The commands; where an argument is empty, no command is looked for."""
+    """Commands by name: without one, their help; where an argument is empty, none is looked for."""
 
     # Typer's own class of contexts has moved between versions.
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:  # type: ignore[override]
@@ -85,12 +85,11 @@ class _Commands(TyperGroup):
         for argument in args:
             if not argument or (argument.startswith("--") and argument.endswith("=")):
                 raise typer.BadParameter(f"{argument or 'an argument'} is empty: is a variable not set?")
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, args or ["--help"])
 
 
 app = typer.Typer(
     cls=_Commands,
-    no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -98,7 +97,7 @@ app = typer.Typer(
 for _command, _example in COMMANDS:
     # By the name that stands in its example: `import` is none that a function can have.
     app.command(_example.split()[1], epilog=f"Example: `{_example}`")(_command)
-_studies = typer.Typer(no_args_is_help=True)
+_studies = typer.Typer(cls=_Commands)
 for _study, _example in STUDIES:
     _studies.command(_example.split()[2], epilog=f"Example: `{_example}`")(_study)
 app.add_typer(_studies, name="study", help="Answer a question about a paper by many trainings.")

@@ -14,7 +14,7 @@ from maxtunnel.support.tables import write_tables
 if TYPE_CHECKING:
     from maxtunnel.studies.report import Report
 
-Toy = Annotated[bool, typer.Option("--toy", help="Seconds: shows that it works, answers nothing.")]
+Toy = Annotated[bool, typer.Option("--toy", help="Under a minute: shows that it works, answers nothing.")]
 Full = Annotated[bool, typer.Option("--full", help="Hours: what an answer takes.")]
 Seeds = Annotated[int | None, typer.Option(help="Networks of each kind.", min=1, show_default=False)]
 NetworkSteps = Annotated[int | None, typer.Option(help="Of every network.", min=1, show_default=False)]
@@ -45,6 +45,10 @@ def command_line() -> str:
 
 def show_study(report: "Report", csv_file: Path | None, latex_file: Path | None) -> None:
     """Print what a study tells, and write its tables, its page and its verdict."""
+    from maxtunnel.studies.verdicts import TOY
+
+    if report.verdict.toy:
+        say(TOY)
     for table in report.tables:
         print_table(table)
     write_tables(report.tables, csv_file, latex_file)

@@ -10,7 +10,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from maxtunnel.data.folders import evenly_spaced, folder_name, label_by_folder, read_files
-from maxtunnel.data.manifest import is_store
+from maxtunnel.data.manifest import MANIFEST, Manifest, is_store
 from maxtunnel.data.store import MappedPixels, Store, open_store
 from maxtunnel.data.survey import Ignored, Skipped, survey
 from maxtunnel.support.choices import Resize
@@ -90,6 +90,36 @@ def check_prepared(store: Store, size: int, resize: Resize) -> None:
             f"{store.path} was prepared with `size` {manifest.size} and `resize` {manifest.resize}, but "
             f"`size` {size} and `resize` {resize} are asked for: ask for the former, or prepare it anew"
         )
+
+
+def refuse_trained_on(
+    trained: str | Path, measured: str | Path, names: tuple[str, str] = ("data", "val")
+) -> None:
+    """Refuse to measure on photographs that are trained on, before any is read.
+
+    Args:
+        trained, measured: a folder or a store each.
+        names: the arguments that they came in, for the error.
+
+    Raises:
+        ValueError: both are one place, one folder lies in the other, or both are stores of one content.
+    """
+    one, two = Path(trained).resolve(), Path(measured).resolve()
+    contents = [_content(place) for place in (one, two)]
+    if one == two or contents[0] == contents[1] is not None:
+        which = f"is `{names[0]}` too"
+    elif contents == [None, None] and (one.is_relative_to(two) or two.is_relative_to(one)):
+        which = f"shares photographs with `{names[0]}`"
+    else:
+        return
+    raise ValueError(
+        f"`{names[1]}` is {measured}, which {which}: measure on photographs that were not trained on"
+    )
+
+
+def _content(place: Path) -> str | None:
+    """The hash of what a store holds; None of a folder."""
+    return Manifest.load(place / MANIFEST).content_sha256 if is_store(place) else None
 
 
 def _from_store(store: Store, size: int, resize: Resize, limit: int | None) -> ImageSet:

@@ -1,5 +1,6 @@
 """The sets that learning with few labels is measured on, by name, wherever a person keeps a copy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from maxtunnel.data.survey import survey
 from maxtunnel.data.svhn import holds_svhn, read_svhn, svhn_files
 from maxtunnel.support.choices import LabelledSetName
 from maxtunnel.support.files import FormatError, check_file
+from maxtunnel.support.numbers import counted
 from maxtunnel.support.progress import OnProgress, silent
 
 
@@ -77,7 +79,8 @@ def read_set(
     if here != (facts.channels, facts.side, facts.side, facts.classes):
         raise FormatError(
             f"{folder} is no {facts.title}: it has {here[0]} channels of {here[2]}x{here[1]} pixels and "
-            f"{here[3]} classes, expected {facts.channels} of {facts.side}x{facts.side} and {facts.classes}"
+            f"{here[3]} classes, expected {facts.channels} of {facts.side}x{facts.side} and {facts.classes}: "
+            f"give a folder with {facts.title}, or the name of the set that this is"
         )
     return found
 
@@ -93,6 +96,15 @@ def read_labels(
         FormatError: as `read_set`, as far as names and the first image tell.
     """
     return None if _holds(Path(folder), name) else _listed(folder, name, split).labels
+
+
+def list_classes(folder: str | Path) -> tuple[str, ...]:
+    """The classes of class folders or of a store, in the order of their labels; no image is decoded.
+
+    Raises:
+        FormatError: there are no images, or they have no classes.
+    """
+    return _list(folder).class_names
 
 
 def _holds(folder: Path, name: LabelledSetName) -> bool:
@@ -152,8 +164,8 @@ def _listed(folder: str | Path, name: LabelledSetName, split: Split) -> _Listed:
         names = ", ".join(_names_of(name, split))
         own = f", nor {facts.title}'s own files, {names}" if names else ""
         raise FormatError(
-            f"{folder} has no {split}{own}: give a folder in which {split} is a folder of class folders or a "
-            "store" + (", or one with these files" if names else "")
+            f"{folder} has no {split}{own}; {_holding(Path(folder), split)}: give a folder in which {split} "
+            "is a folder of class folders or a store" + (", or one with these files" if names else "")
         )
     found = _list(place)
     if found.files:
@@ -162,9 +174,28 @@ def _listed(folder: str | Path, name: LabelledSetName, split: Split) -> _Listed:
         if here != (facts.side, facts.side, facts.classes):
             raise FormatError(
                 f"{folder} is no {facts.title}: {split} has {here[2]} classes, and {found.files[0]} "
-                f"{width}x{height} pixels; expected {facts.classes}, and {facts.side}x{facts.side}"
+                f"{width}x{height} pixels; expected {facts.classes}, and {facts.side}x{facts.side}: give a "
+                f"folder with {facts.title}, or the name of the set that this is"
             )
     return found
+
+
+def _holding(folder: Path, split: Split) -> str:
+    """What lies in a folder, in a few words, and whether the folder that it lies in has the split."""
+    if not folder.is_dir():
+        return "it is a file"
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    folders = [entry.name for entry in entries if entry.is_dir()]
+    files = [entry.name for entry in entries if not entry.is_dir()]
+    kinds = [_some(names, kind) for names, kind in ((folders, "folder"), (files, "file")) if names]
+    above = folder.resolve().parent
+    meant = f" (is {above} meant, which has {split}?)" if (above / split).is_dir() else ""
+    return f"it holds {' and '.join(kinds) or 'nothing'}{meant}"
+
+
+def _some(names: Sequence[str], kind: str) -> str:
+    """`10 folders: 0, 1, 2, …`."""
+    return f"{counted(len(names), kind)}: {', '.join([*names[:3], *['…'] * (len(names) > 3)])}"
 
 
 def _list(folder: str | Path) -> _Listed:

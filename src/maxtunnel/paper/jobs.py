@@ -137,16 +137,17 @@ class Training:
             TrainingStopped: interrupted; the same command goes on.
             ValueError: the folder holds a run of another recipe, length or data.
         """
-        config = self._config(job)
-        if job.chroma != 1 and not Path(config.encoder).exists():
+        # First, as a run is refused an encoder that is not there.
+        if job.chroma != 1 and not Path(self._encoder(job)).exists():
             source = self._encoder(replace(job, chroma=1.0))
             mean = open_store(self.train).mean
             plain = (
-                TunnelNetwork(job.row.architecture, mean, config.recipe.scale, job.seed)
+                TunnelNetwork(job.row.architecture, mean, self._recipe(job).scale, job.seed)
                 if source == "random"
                 else load(source)
             )
-            more_colourful(plain, job.chroma).save(config.encoder)
+            more_colourful(plain, job.chroma).save(self._encoder(job))
+        config = self._config(job)
         try:
             if (job.folder / "config.json").exists():
                 _check_same(job.folder, config)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from maxtunnel.auditing.loading import ShippedEncoder, find, load_target
 from maxtunnel.auditing.origin import Origin
-from maxtunnel.auditing.photographs import MOST, Source, refuse_overlap
+from maxtunnel.auditing.photographs import MOST, Source
 from maxtunnel.data.batches import Pixels
+from maxtunnel.data.image_set import refuse_trained_on
 from maxtunnel.protection.config import DEFAULTS, ProtectionConfig
 from maxtunnel.protection.kept import Kept
 from maxtunnel.protection.outcome import Protection
@@ -56,7 +57,8 @@ def protect_folder(
     began = time.monotonic()
     check_folder(out)
     earlier = Kept(out, resume).so_far()
-    refuse_overlap(data, holdout)
+    if holdout is not None:
+        refuse_trained_on(data, holdout, ("data", "holdout"))
     task = None if metric is None else find(metric)
     model = load_target(target, preprocess)
     if isinstance(model.model, ShippedEncoder):

@@ -120,7 +120,7 @@ def study_adaptive(
         tested=len(parts.tested),
         left_out=left_out(settings, grid),
         folder=rows.folder,
-        facts=gather_facts(command, str(data), began),
+        facts=gather_facts(command, str(data), began, size),
     )
 
 

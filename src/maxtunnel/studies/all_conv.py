@@ -140,7 +140,7 @@ def study_all_conv(
     settings = replace(settings, data=fingerprint(parts))
     work = _Work(settings, grid, parts, Path(out), on_progress)
     work.run()
-    return work.result(gather_facts(command, str(data), began))
+    return work.result(gather_facts(command, str(data), began, size))
 
 
 def _grid(base: Grid, bases: str | None, variants: str | None, seeds: int | None, places: str | None) -> Grid:

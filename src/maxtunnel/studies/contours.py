@@ -128,7 +128,7 @@ def study_contours(
     _keep_shown(rows, parts)
     do = partial(_do, rows, wanted.settings, parts, given, on_progress)
     do_missing(tuple(wanted.runs()), lambda run: rows, do, on_progress)
-    return _result(rows, wanted, parts, gather_facts(command, str(data), began))
+    return _result(rows, wanted, parts, gather_facts(command, str(data), began, size))
 
 
 def _identity(given: Given) -> str | None:

@@ -17,9 +17,12 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from maxtunnel.data.folders import evenly_spaced
-from maxtunnel.data.image_set import read_photographs
+from maxtunnel.data.image_set import check_prepared, read_photographs, refuse_trained_on
 from maxtunnel.data.labelled import LabelledSet, Split
+from maxtunnel.data.labelled_sets import list_classes
+from maxtunnel.data.manifest import is_store
 from maxtunnel.data.mean import mean_image
+from maxtunnel.data.store import open_store
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.swwae import Swwae
 from maxtunnel.models.tunnel import TunnelNetwork
@@ -150,6 +153,7 @@ def study_recon_dec(
         # Refused before anything is read.
         check_size(architecture, settings.size)
         grid.depths(architecture)
+    _check(data, val, settings.size)
     photographs = _read(data, val, settings.size, base.limit, on_progress)
     read = None if given is None else as_network(given, photographs.trained.pixels)
     settings = replace(
@@ -159,7 +163,8 @@ def study_recon_dec(
     )
     work = _Work(settings, grid, photographs, read, Path(out), on_progress)
     work.run()
-    told = gather_facts(command, f"{data} to train on, {val} to measure on", began, encoder=encoder or "")
+    both = f"{data} to train on, {val} to measure on"
+    told = gather_facts(command, both, began, size, encoder=encoder or "")
     return work.result(base.limit, told)
 
 
@@ -314,25 +319,34 @@ def _grid(base: Grid, parts: str | None, levels: str | None, seeds: int | None) 
     )
 
 
-def _read(data: str | Path, val: str | Path, side: int, limit: int | None, on_progress: OnProgress) -> Parts:
-    """The photographs, with their classes.
+def _check(data: str | Path, val: str | Path, side: int) -> None:
+    """Look at both before either is read, which may take minutes.
 
     Raises:
-        ValueError: they have no classes, or other ones to measure on than to train on.
+        FormatError: one of them has no photographs, or no classes.
+        ValueError: both share photographs, their classes differ, or a store was prepared at another size.
     """
+    refuse_trained_on(data, val)
+    classes, others = (list_classes(source) for source in (data, val))
+    if classes != others:
+        raise ValueError(
+            f"`val` has {len(others)} classes, other than the {len(classes)} of `data`: give folders of the "
+            "same classes"
+        )
+    for source in (data, val):
+        if is_store(source):
+            check_prepared(open_store(source), side, "bilinear")
+
+
+def _read(data: str | Path, val: str | Path, side: int, limit: int | None, on_progress: OnProgress) -> Parts:
+    """The photographs, with their classes."""
     found: list[LabelledSet] = []
     splits: tuple[Split, Split] = ("train", "test")
     for source, split in zip((data, val), splits, strict=True):
         images = read_photographs(source, side, limit=limit, on_progress=on_progress)
         images.warn_of_skipped()
-        if images.labels is None:
-            raise ValueError(f"{source} has no classes: give a folder with a folder for each class")
+        assert images.labels is not None
         pixels = images.pixels if isinstance(images.pixels, Tensor) else images.pixels.load()
         found.append(LabelledSet(pixels, images.labels, images.class_names, split))
     trained, measured = found
-    if trained.class_names != measured.class_names:
-        raise ValueError(
-            f"`val` has {len(measured.class_names)} classes, other than the {len(trained.class_names)} of "
-            "`data`: give folders of the same classes"
-        )
     return Parts(trained, measured, trained.pixels)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maxtunnel.report.html import Html
 from maxtunnel.studies.page import study_page
-from maxtunnel.studies.verdicts import Verdict
+from maxtunnel.studies.verdicts import SIZE, Verdict
 from maxtunnel.support.files import replacing
 from maxtunnel.support.machine import processor, versions
 from maxtunnel.support.tables import Table
@@ -48,18 +48,20 @@ class Report:
         return path
 
 
-def gather_facts(command: str, data: str, began: float, **more: str) -> dict[str, str]:
+def gather_facts(command: str, data: str, began: float, size: str, **more: str) -> dict[str, str]:
     """Where and when a study was made, by name.
 
     Args:
         command: the command line; empty where there is none.
         data: where its data lie.
         began: what `time.monotonic` said at its beginning.
+        size: `toy`, `small` or `full`.
         more: others of the study.
     """
     return {
         "command": command,
         "data": data,
+        SIZE: size,
         **more,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds, this time": f"{time.monotonic() - began:,.0f}",

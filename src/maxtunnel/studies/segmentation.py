@@ -125,7 +125,7 @@ def study_segmentation(
     do_missing(
         tuple(grid.runs()), lambda run: rows, partial(_do, rows, settings, parts, on_progress), on_progress
     )
-    return _result(rows, settings, grid, parts, gather_facts(command, str(data), began))
+    return _result(rows, settings, grid, parts, gather_facts(command, str(data), began, size))
 
 
 def _can_begin(rows: Rows[NetworkRow], run: Run) -> bool:

@@ -146,7 +146,7 @@ def study_swwae(
     do_missing(
         tuple(grid.runs()), lambda run: rows, partial(_do, rows, settings, parts, on_progress), on_progress
     )
-    return _result(rows, settings, grid, parts, gather_facts(command, str(data), began))
+    return _result(rows, settings, grid, parts, gather_facts(command, str(data), began, size))
 
 
 def _read(data: str | Path, settings: Settings, grid: Grid, on_progress: OnProgress) -> Parts:

@@ -128,7 +128,7 @@ def study_transplant(
         ignored=parts.ignored,
         left_out=left_out(settings, grid),
         folder=rows.folder,
-        facts=gather_facts(command, str(data), began),
+        facts=gather_facts(command, str(data), began, size),
     )
 
 

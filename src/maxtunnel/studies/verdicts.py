@@ -16,6 +16,8 @@ from maxtunnel.support.markdown import markdown_table
 from maxtunnel.support.records import from_json, to_json
 
 HEADING = "## Where the related systems stand"
+SIZE = "size of the study"  # the name of the fact that says it
+TOY = "A toy run: it shows that everything works, and answers nothing."
 _FILE = "verdict.json"
 # The last section that `maxtunnel reproduce` writes; ours stands before it.
 _LAST = "## Where these numbers come from"
@@ -48,11 +50,17 @@ class Verdict:
     facts: Mapping[str, str]
 
     @property
+    def toy(self) -> bool:
+        """Whether it is of the smallest size, whose numbers say nothing."""
+        return self.facts.get(SIZE) == "toy"
+
+    @property
     def gaps(self) -> tuple[str, ...]:
-        """What is not there, in sentences."""
+        """What is not there, in sentences; of a toy run first that it is one."""
         left_out = f"This is not the whole study. Left out: {self.left_out}."
         missing = f"Not there yet, as another process is at them: {', '.join(self.missing)}."
-        return (*([left_out] if self.left_out else []), *([missing] if self.missing else []))
+        told = ((TOY, self.toy), (left_out, self.left_out), (missing, self.missing))
+        return tuple(text for text, there in told if there)
 
     def keep(self, folder: Path) -> None:
         """Write it into the study's folder."""

@@ -10,6 +10,7 @@ import torch
 
 from maxtunnel.data import ImageSet, is_store, open_store, read_photographs
 from maxtunnel.data.batches import Pixels
+from maxtunnel.data.image_set import refuse_trained_on
 from maxtunnel.data.mean import mean_image
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.mirrored import MirroredDecoder, new_decoder
@@ -98,10 +99,8 @@ def make_config(
             f"`withheld` is {withheld}: expected a share of the batches, up to 1, and an encoder that stays "
             "as it is"
         )
-    if val is not None and data is not None and val.resolve() == data.resolve():
-        raise ValueError(
-            f"`val` is {val}, which is `data` too: measure on photographs that were not trained on"
-        )
+    if val is not None and data is not None:
+        refuse_trained_on(data, val)
     chosen = recipe_of(phase, recipe, options.get("decoder", "mirrored"), learned)
     chosen = replace(
         chosen,

@@ -29,6 +29,7 @@ from maxtunnel.zoo.foreign import refuse_foreign, refuse_missing
 from maxtunnel.zoo.vgg import load_vgg
 
 WEIGHTS = Path(__file__).with_name("weights")
+SHIPPED = "the name of a network that ships (maxtunnel models lists them)"  # ends what is expected
 
 
 def shipped() -> list[str]:
@@ -68,7 +69,7 @@ def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> Tunne
     """
     path = Path(model)
     if str(model) not in shipped():
-        refuse_missing(model, f"a network's file, the folder of a run, or one of {', '.join(shipped())}")
+        refuse_missing(model, f"a network's file, the folder of a run, or {SHIPPED}")
         if path.is_file():
             refuse_foreign(path)
     if path.suffix == ".caffemodel":
@@ -90,8 +91,8 @@ def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> Tunne
             )
     if not path.exists():
         raise FormatError(
-            f"no model {str(model)!r}{meant(str(model), shipped())}: there is no such file or run folder, "
-            f"and those that ship are {', '.join(shipped())}"
+            f"no model {str(model)!r}{meant(str(model), shipped())}: there is no such file or run folder; "
+            f"give one, or {SHIPPED}"
         )
     return TunnelNetwork.load(path)
 
@@ -197,9 +198,7 @@ def architecture_of(name: str) -> Architecture:
     try:
         return Architecture.parse(name)
     except ValueError as error:
-        refuse_missing(
-            name, f"filters per block, such as 16-16-16, a network's file, or one of {', '.join(shipped())}"
-        )
+        refuse_missing(name, f"filters per block, such as 16-16-16, a network's file, or {SHIPPED}")
         if not (Path(name).exists() or name in shipped()):
             raise ValueError(f"{error}; nor is it a model") from None
         return load(name).architecture
