@@ -101,6 +101,17 @@ def test_what_trainings_do_not_agree_on_is_open():
     )
 
 
+def test_a_share_that_trainings_do_not_agree_on_is_open():
+    # 95 % of what known switches reach, and of the next training 60 %.
+    shares = HELPS | {"switches": 0.6, "alone": 0.6}
+    assert conclude(study(shares, seeds=2)).completely == "supported"
+    swinging = conclude(study(shares, seeds=2, jumps=0.3))
+    assert swinging.completely == "open"
+    share = swinging.numbers.share(ALONE)
+    assert share.span == share.seeds.interval
+    assert conclude(study(shares)).numbers.share(ALONE).seeds.interval is None
+
+
 @pytest.mark.parametrize(
     ("alone", "answer"),
     [(0.95, "supported"), (0.7, "supported in part"), (0.2, "open"), (0.1, "contradicted")],

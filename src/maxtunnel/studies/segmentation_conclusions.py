@@ -59,6 +59,12 @@ class Value:
             return told
         return told if told == above(self.seeds.interval) else None
 
+    @property
+    def span(self) -> Interval:
+        """All that images leave open, and trainings where there are several: lowest end to highest."""
+        ends = [self.images] if self.seeds.interval is None else [self.images, self.seeds.interval]
+        return min(low for low, _ in ends), max(high for _, high in ends)
+
 
 class Numbers:
     """All numbers of a study, every image being drawn alike for each.
@@ -178,11 +184,11 @@ class Conclusions:
         if self.without is None or (kept := self.numbers.share(self.without)) is None:
             return "open"
         gains = [self.numbers.difference(KNOWN, each, "mean_iou").more for each in (FIXED, BILINEAR)]
-        if False in gains or kept.images[0] > 1 - _LITTLE:
+        if False in gains or kept.span[0] > 1 - _LITTLE:
             return "contradicted"
         if None in gains:
             return "open"
-        lost = above(kept.images, 1 - _HALF)
+        lost = above(kept.span, 1 - _HALF)
         return "open" if lost is None else "supported in part" if lost else "supported"
 
     @cached_property
@@ -190,11 +196,11 @@ class Conclusions:
         """Whether all that is spatial can be had from the switches: what they reach alone."""
         if not self.numbers.has(KNOWN, ALONE) or (share := self.numbers.share(ALONE)) is None:
             return "open"
-        if share.images[0] >= ALMOST_ALL:
+        if share.span[0] >= ALMOST_ALL:
             return "supported"
-        if share.images[1] >= ALMOST_ALL or above(share.images) is None:
+        if share.span[1] >= ALMOST_ALL or above(share.span) is None:
             return "open"
-        return "supported in part" if above(share.images) else "contradicted"
+        return "supported in part" if above(share.span) else "contradicted"
 
 
 def conclude(study: SegmentationStudy) -> Conclusions:
@@ -258,7 +264,7 @@ _COMPLETELY: dict[Answer, str] = {
     "supported": "nearly all that is needed can be had from them",
     "supported in part": "a part of what is needed can be had from them, not all",
     "contradicted": "nothing of it can be had from them",
-    "open": "these images leave open how much can be had from them",
+    "open": "these images and trainings leave open how much can be had from them",
 }
 
 
@@ -298,7 +304,7 @@ def _percent(value: Value) -> str:
 
 
 def _share(value: Value) -> str:
-    return f"{value.mean:.0%} ({value.images[0]:.0%} to {value.images[1]:.0%})"
+    return f"{value.mean:.0%} ({value.span[0]:.0%} to {value.span[1]:.0%})"
 
 
 def _points(value: Value) -> str:

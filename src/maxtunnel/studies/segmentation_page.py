@@ -136,7 +136,7 @@ def _gains(found: Conclusions) -> Html:
                 number(None if iou.seeds.interval is None else iou.seeds.mean, "+.1%", iou.seeds.interval),
                 WORDS[iou.more],
                 _value(near, "+.1%", " to "),
-                number(None, "") if share is None else _value(share, ".0%", " to "),
+                number(None, "") if share is None else number(share.mean, ".0%", share.span, between=" to "),
             ]
         )
     heads = (

@@ -91,7 +91,7 @@ def _gains(found: Conclusions) -> Table:
 
 
 def _pair(value: Value | None) -> tuple[Cell, Cell]:
-    return (None, None) if value is None else (value.mean, value.images)
+    return (None, None) if value is None else (value.mean, value.span)
 
 
 def _classes(found: Conclusions) -> Table:
