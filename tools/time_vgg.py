@@ -67,18 +67,16 @@ def photographs_of(size: int) -> Float[Tensor, "n 3 s s"]:
     return to_float(torch.stack([photographs[i % len(photographs)] for i in range(BATCH)]))
 
 
-def keep_switches(path: str, size: int, folder: Path) -> None:
-    """Encode a photograph, and keep its codes and its switch file where the codec is timed.
+def keep_switches(path: str, size: int, file: Path) -> None:
+    """Encode a photograph into a switch file, for the processes in which the codec is timed.
 
-    There nothing may be encoded: what an encoder leaves behind in memory would serve the codec.
+    They encode nothing themselves: what an encoder leaves behind in memory would serve the codec.
     """
     network = TunnelNetwork.load(path)
-    code = network.encode(photographs_of(size)[:1])
-    torch.save([level.codes for level in code.levels], folder / "codes.pt")
-    (folder / "switches").write_bytes(dumps(code, network))
+    file.write_bytes(dumps(network.encode(photographs_of(size)[:1]), network))
 
 
-def build(path: str, folder: Path, size: int, operation: str) -> Callable[[], object]:
+def build(path: str, file: Path, size: int, operation: str) -> Callable[[], object]:
     """What one call of an operation does, at so many pixels a side, with everything it needs made before."""
     network = TunnelNetwork.load(path)
     images = photographs_of(size)
@@ -88,10 +86,10 @@ def build(path: str, folder: Path, size: int, operation: str) -> Callable[[], ob
         model, x = plain(network).eval(), network.normalise(images[:1])
         return lambda: capture(model, x)
     if operation == OPERATIONS[2]:
-        kept = code_of(torch.load(folder / "codes.pt"), (size, size))
+        kept = loads(file.read_bytes())
         return lambda: dumps(kept, network)
     if operation == OPERATIONS[3]:
-        data = (folder / "switches").read_bytes()
+        data = file.read_bytes()
         return lambda: loads(data)
     # Any codes will do here.
     code = random_code(network, BATCH if operation.endswith("photographs") else 1, size)
@@ -124,9 +122,10 @@ def main() -> None:
     print(f"{side}x{side} pixels, {torch.get_num_threads()} threads, PyTorch {torch.__version__}")
     print("\n| operation | median (10 to 90 %) | peak | first call |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
-        keep_switches(arguments.network, side, Path(name))
+        file = Path(name, "switches")
+        keep_switches(arguments.network, side, file)
         for operation in (each for each in OPERATIONS if arguments.only in each):
-            way = arguments.network, Path(name), side, operation
+            way = arguments.network, file, side, operation
             (found,) = take_turns([way], build, arguments.repeats)
             print(line(operation, found), flush=True)
 
