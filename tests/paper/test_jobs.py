@@ -35,12 +35,14 @@ def test_an_interrupted_run_is_gone_on_with(stores, tmp_path):
     # What is left before the first save: a config and a fresh network.
     with pytest.raises(Cut):
         broken.run(job, cut)
-    assert list(pending([job])) == [job]
+    assert pending([job]) == [job]
     with pytest.raises(ValueError, match="steps 4, but steps 5 is asked for"):
         broken.run(replace(job, steps=5), silent)
+    with pytest.raises(ValueError, match="batch 16, but batch 2 is asked for"):
+        replace(broken, batch=2).run(job, silent)
     told = []
     do_all([job], broken, lambda *progress: told.append(progress))
-    assert list(pending([job])) == []
+    assert pending([job]) == []
     phase, done, total, _ = told[-1]
     assert (phase, done) == ("all runs, seconds", total)
     assert {phase for phase, *_ in told} >= {"train", "all runs, seconds"}

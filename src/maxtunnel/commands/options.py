@@ -103,6 +103,7 @@ Limit = Annotated[
 Resize = Annotated[choices.Resize, typer.Option(help="bilinear without antialiasing is the paper's.")]
 Recipe = Annotated[choices.RecipeName, typer.Option(help="paper: the paper's to the letter.")]
 Steps = Annotated[int | None, typer.Option(help="Batches; by default the recipe's.", min=1)]
+Batch = Annotated[int | None, typer.Option(help="Photographs a step; by default the recipe's.", min=1)]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result here too.", metavar="FILE")]
 CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write the table here too.", metavar="FILE")]

@@ -9,6 +9,7 @@ import typer
 
 from maxtunnel.commands.console import progress, say
 from maxtunnel.commands.options import (
+    Batch,
     CsvFile,
     Engine,
     Gpus,
@@ -52,6 +53,7 @@ def reproduce(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Networks a row, to see the spread over draws.", min=1)] = 1,
     steps: Steps = None,
+    batch: Batch = None,
     minutes: Annotated[
         float | None, typer.Option(help="Bound on all training together, instead of steps.", min=0.01)
     ] = None,
@@ -88,6 +90,7 @@ def reproduce(
         only=only,
         seeds=seeds,
         steps=steps,
+        batch=batch,
         minutes=minutes,
         use_shipped=use_shipped,
         snapshots=snapshots,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 import typer
 
 from maxtunnel.commands.console import finish_with_skipped, progress, say
-from maxtunnel.commands.options import Recipe, Resize, Size, Steps
+from maxtunnel.commands.options import Batch, Recipe, Resize, Size, Steps
 from maxtunnel.commands.spelling import Context, given
 from maxtunnel.support import choices
 from maxtunnel.support.numbers import counted
@@ -68,7 +68,6 @@ Start = Annotated[
 Rate = Annotated[
     float | None, typer.Option("--learning-rate", help="At its highest; by default the recipe's.", min=1e-9)
 ]
-Batch = Annotated[int | None, typer.Option(help="Photographs a step; by default the recipe's.", min=1)]
 Encoder = Annotated[
     str,
     typer.Option(

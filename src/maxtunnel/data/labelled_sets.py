@@ -1,6 +1,6 @@
 """The sets that learning with few labels is measured on, by name, wherever a person keeps a copy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,38 @@ SETS: dict[LabelledSetName, SetFacts] = {
 }
 
 
+@dataclass(frozen=True)
+class _OwnFiles:
+    """How a set's own files are found and read.
+
+    Attributes:
+        lie_in: whether a folder has them.
+        names: of those of a split.
+        read: a split of them.
+    """
+
+    lie_in: Callable[[Path], bool]
+    names: Callable[[Split], tuple[str, ...]]
+    read: Callable[[Path, Split], LabelledSet]
+
+
+def _cifar(name: str) -> _OwnFiles:
+    return _OwnFiles(
+        lambda folder: holds_cifar(folder, name),
+        lambda split: cifar_files(name, split),
+        lambda folder, split: read_cifar(folder, name, split),
+    )
+
+
+_OWN: dict[LabelledSetName, _OwnFiles] = {
+    "mnist": _OwnFiles(holds_mnist, mnist_files, read_mnist),
+    "cifar10": _cifar("cifar10"),
+    "cifar100": _cifar("cifar100"),
+    "svhn": _OwnFiles(holds_svhn, svhn_files, read_svhn),
+    "stl10": _OwnFiles(holds_stl10, stl10_files, read_stl10),
+}
+
+
 def read_set(
     folder: str | Path, name: LabelledSetName, split: Split = "train", on_progress: OnProgress = silent
 ) -> LabelledSet:
@@ -71,9 +103,10 @@ def read_set(
         FormatError: nothing of the kind lies there, or it is damaged, or other than that set.
         ValueError: the set has no such split, or there is no memory for it.
     """
-    facts = SETS[name]
-    found = _own_files(Path(folder), name, split)
-    if found is None:
+    facts, own = SETS[name], _OWN[name]
+    if own.lie_in(Path(folder)):
+        found = own.read(Path(folder), split)
+    else:
         found = _read_listed(_listed(folder, name, split), split, on_progress)
     here = found.pixels.shape[1], *found.size, len(found.class_names)
     if here != (facts.channels, facts.side, facts.side, facts.classes):
@@ -95,7 +128,7 @@ def read_labels(
     Raises:
         FormatError: as `read_set`, as far as names and the first image tell.
     """
-    return None if _holds(Path(folder), name) else _listed(folder, name, split).labels
+    return None if _OWN[name].lie_in(Path(folder)) else _listed(folder, name, split).labels
 
 
 def list_classes(folder: str | Path) -> tuple[str, ...]:
@@ -105,39 +138,6 @@ def list_classes(folder: str | Path) -> tuple[str, ...]:
         FormatError: there are no images, or they have no classes.
     """
     return _list(folder).class_names
-
-
-def _holds(folder: Path, name: LabelledSetName) -> bool:
-    """Whether the set's own files lie in a folder."""
-    if name == "mnist":
-        return holds_mnist(folder)
-    if name == "svhn":
-        return holds_svhn(folder)
-    if name == "stl10":
-        return holds_stl10(folder)
-    return holds_cifar(folder, name)
-
-
-def _own_files(folder: Path, name: LabelledSetName, split: Split) -> LabelledSet | None:
-    """What the set's own files hold; None where there are none."""
-    if not _holds(folder, name):
-        return None
-    if name == "mnist":
-        return read_mnist(folder, split)
-    if name == "svhn":
-        return read_svhn(folder, split)
-    if name == "stl10":
-        return read_stl10(folder, split)
-    return read_cifar(folder, name, split)
-
-
-def _names_of(name: LabelledSetName, split: Split) -> tuple[str, ...]:
-    """Of the set's own files of a split."""
-    if name == "mnist":
-        return mnist_files(split)
-    if name == "svhn":
-        return svhn_files(split)
-    return stl10_files(split) if name == "stl10" else cifar_files(name, split)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +161,7 @@ def _listed(folder: str | Path, name: LabelledSetName, split: Split) -> _Listed:
     place, facts = Path(folder, split), SETS[name]
     if not place.is_dir():
         check_file(folder, f"a folder with {facts.title}")
-        names = ", ".join(_names_of(name, split))
+        names = ", ".join(_OWN[name].names(split))
         own = f", nor {facts.title}'s own files, {names}" if names else ""
         raise FormatError(
             f"{folder} has no {split}{own}; {_holding(Path(folder), split)}: give a folder in which {split} "

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,6 +80,7 @@ class Training:
         size: side of the photographs in pixels.
         images: number of training photographs.
         width: channels of strong decoders.
+        batch: photographs a step, of every run; None for the recipe's.
     """
 
     train: Path
@@ -90,6 +91,7 @@ class Training:
     size: int
     images: int
     width: int = WIDTH
+    batch: int | None = None
 
     def jobs(self, row: Row, seed: int, decoder: DecoderKind = "mirrored") -> list[Job]:
         """The runs behind one network, in order; encoders that are there already need none."""
@@ -164,7 +166,8 @@ class Training:
         return Job(row, phase, seed, steps, self.folder(row, seed, phase, decoder), decoder=decoder)
 
     def _recipe(self, job: Job) -> Recipe:
-        return recipe_of(job.phase, self.recipe, job.decoder)
+        recipe = recipe_of(job.phase, self.recipe, job.decoder)
+        return recipe if self.batch is None else replace(recipe, batch=self.batch)
 
     def _config(self, job: Job) -> TrainingConfig:
         options: Options = {
@@ -179,7 +182,14 @@ class Training:
         val = self.test if job.phase == "pretrain" else None
         withheld = job.withheld or None
         return make_config(
-            job.phase, self.recipe, self.train, val, steps=job.steps, withheld=withheld, **options
+            job.phase,
+            self.recipe,
+            self.train,
+            val,
+            steps=job.steps,
+            batch=self.batch,
+            withheld=withheld,
+            **options,
         )
 
     def _encoder(self, job: Job) -> str:
@@ -243,9 +253,9 @@ def is_finished(run: Path) -> bool:
     return (provenance.pretraining if pretrained else provenance.training) is not None
 
 
-def pending(jobs: Sequence[Job]) -> Iterator[Job]:
+def pending(jobs: Sequence[Job]) -> list[Job]:
     """The runs that are not finished."""
-    return (job for job in jobs if not is_finished(job.folder))
+    return [job for job in jobs if not is_finished(job.folder)]
 
 
 def steps_in(minutes: float, jobs: Sequence[Job], training: Training) -> int:
@@ -361,6 +371,7 @@ def _check_same(run: Path, asked: TrainingConfig) -> None:
     for name, new, old in (
         ("recipe", asked.recipe.name, there.recipe.name),
         ("steps", asked.recipe.steps, there.recipe.steps),
+        ("batch", asked.recipe.batch, there.recipe.batch),
         ("training data", asked.data, there.data),
         ("size", asked.size, there.size),
         ("width", asked.width, there.width),

@@ -47,6 +47,7 @@ class Reproduction:
         only: rows such as `8-8-8,16-16-16-pretrained`; None for all fourteen.
         seeds: networks a row, from seed 0 up.
         steps: batches of every run; None for the recipe's.
+        batch: photographs a step, of every run; None for the recipe's.
         minutes: bound on training, instead of `steps`; all runs get the same number of steps.
         use_shipped: take the networks in the package where there are any, instead of training seed 0.
         snapshots: folder of the authors' `.caffemodel` files, to measure too.
@@ -64,6 +65,7 @@ class Reproduction:
     only: str | None = None
     seeds: int = 1
     steps: int | None = None
+    batch: int | None = None
     minutes: float | None = None
     use_shipped: bool = False
     snapshots: Path | None = None
@@ -140,7 +142,15 @@ def make_plan(asked: Reproduction, train: Store | None) -> Plan:
         return Plan((), None)
     size, images = train.manifest.size, train.manifest.images
     training = Training(
-        asked.train, asked.test, asked.out, asked.recipe, _steps(asked), size, images, asked.width
+        asked.train,
+        asked.test,
+        asked.out,
+        asked.recipe,
+        _steps(asked),
+        size,
+        images,
+        asked.width,
+        asked.batch,
     )
     jobs = _list_jobs(asked, training)
     if asked.minutes is not None and training.steps is None and jobs:
