@@ -1,6 +1,7 @@
 """`maxtunnel study contours` at toy size."""
 
 import json
+import re
 import signal
 
 import pytest
@@ -72,7 +73,13 @@ def test_the_command_trains_measures_and_reports(done):
     assert "contours come through the switches" in kept["answers"]
     assert (out / "table.csv").read_text().startswith("way,how,networks,ods,ods_low,ods_high,ois,ap")
     # Networks are kept, so that others can be read from them.
-    assert DenseNetwork.load(out / "runs" / "switches-0.safetensors").shape.classes == 1
+    kept = DenseNetwork.load(out / "runs" / "switches-0.safetensors")
+    assert (kept.shape.classes, kept.shape.pooled) == (1, 3)
+    assert re.fullmatch(
+        r"BSDS500: 2 steps of 2 squares of 16 pixels of its \d+ photographs to train on, 2 times smaller, "
+        r"seed 0; ODS 0\.\d{3} on 2 others, 3 thresholds",
+        kept.about,
+    )
 
 
 def test_rows_that_are_there_are_not_made_again(done, data):
@@ -99,8 +106,9 @@ def test_networks_that_were_trained_elsewhere_are_read(done, data, tmp_path):
     (tmp_path / "few").mkdir()
     with pytest.raises(FormatError, match=r"few has 0 files whose names end in switches-0.safetensors"):
         contours.study_contours(data, tmp_path / "more", size="toy", networks=tmp_path / "few")
-    with pytest.raises(ValueError, match="`networks` were trained elsewhere"):
-        contours.study_contours(data, tmp_path / "more", size="toy", networks=tmp_path, steps=2)
+    for given in ({"steps": 2}, {"poolings": 2}):
+        with pytest.raises(ValueError, match=f"trained elsewhere: leave out `{next(iter(given))}`"):
+            contours.study_contours(data, tmp_path / "more", size="toy", networks=tmp_path, **given)
     assert not (tmp_path / "more").exists()
 
 
@@ -114,6 +122,7 @@ def test_a_folder_of_other_settings_is_refused(done, data):
     ("options", "message"),
     [
         (["--toy", "--full"], "--toy and --full"),
+        (["--toy", "--poolings", "6"], "--poolings"),
         (["--width", "4", "--encoder", "vgg.pth"], "--width is of encoders that are trained"),
         (["--data", "nowhere", "--toy"], "has no images/train with photographs"),
         (["--encoder", "nowhere.pth", "--toy"], "nowhere.pth does not exist: expected a file with a VGG"),

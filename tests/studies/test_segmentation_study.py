@@ -73,6 +73,8 @@ def test_the_command_trains_measures_and_reports(tmp_path, streets):
     # Networks can be used afterwards, their constant the mean of the features.
     network = DenseNetwork.load(out / "runs" / "switches-0.safetensors")
     assert bool((network.decoder.constant != 0).any())
+    assert network.about.startswith("CamVid: 2 steps of 2 of its ")
+    assert "images to train on, 32x24 pixels, seed 0; mean IoU " in network.about
     # More of it goes on from there: rows that are there are not made again.
     row = out / "runs" / "fixed-0.json"
     kept = json.loads(row.read_text())

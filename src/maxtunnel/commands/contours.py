@@ -8,11 +8,12 @@ import typer
 from maxtunnel.commands.console import progress
 from maxtunnel.commands.options import Force, Images, Out
 from maxtunnel.commands.segment import DenseModel, Other, Side, Switches, finish_drawn
+from maxtunnel.support.choices import OUTLINES
 
 
 def contours(
     images: Images,
-    model: DenseModel,
+    model: DenseModel = OUTLINES,
     out: Out = Path(),
     switches: Switches = "known",
     other: Other = None,

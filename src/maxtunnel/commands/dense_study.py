@@ -57,7 +57,14 @@ def contours(
     width: Annotated[
         int | None, typer.Option(help="Filters of the first stage; 64 in CEDN.", min=1, show_default=False)
     ] = None,
+    poolings: Annotated[
+        int | None,
+        typer.Option(
+            help="Of every network; CEDN has 5, and fewer learn faster.", min=1, max=5, show_default=False
+        ),
+    ] = None,
     steps: NetworkSteps = None,
+    batch: Batch = None,
     tested: Annotated[
         int | None, typer.Option(help="Test photographs to measure on.", min=2, show_default=False)
     ] = None,
@@ -82,8 +89,8 @@ def contours(
     with progress() as on_progress:
         study = study_contours(
             data, out, size=study_size(toy, full), seeds=seeds, encoder=encoder, inputs=inputs,
-            networks=networks, width=width, steps=steps, tested=tested, thresholds=thresholds,
-            command=command_line(), on_progress=on_progress,
+            networks=networks, width=width, poolings=poolings, steps=steps, batch=batch, tested=tested,
+            thresholds=thresholds, command=command_line(), on_progress=on_progress,
         )  # fmt: skip
     show_study(report_of(study), csv_file, latex_file)
 

@@ -26,6 +26,7 @@ from maxtunnel.commands.tables import (
     print_sources,
     print_summary,
     print_table,
+    tabulate_dense,
     tabulate_differences,
     tabulate_evaluations,
     tabulate_models,
@@ -150,14 +151,22 @@ def import_network(
 
 
 def models(csv_file: CsvFile = None, latex_file: LatexFile = None) -> None:
-    """List the networks that ship: decoder, size, bits and measured RMSE."""
+    """List the networks that ship: decoder, size, bits and measured RMSE; below, those of classes, contours.
+
+    Files get the first table.
+    """
+    from maxtunnel.zoo.dense_files import list_shipped_dense
     from maxtunnel.zoo.names import list_shipped
 
     check_targets(csv_file, latex_file)
-    shipped = list_shipped()
+    shipped, dense = list_shipped(), list_shipped_dense()
     table = tabulate_models(shipped)
     print_table(table)
     print_sources(shipped)
+    say("")
+    print_table(tabulate_dense(dense))
+    for model in dense:
+        say(f"{model.name}: {model.about}")
     write_tables([table], csv_file, latex_file)
 
 

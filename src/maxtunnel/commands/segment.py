@@ -9,16 +9,16 @@ import typer
 from maxtunnel.commands.console import finish_with_skipped, progress, say
 from maxtunnel.commands.options import Force, Images, Out
 from maxtunnel.support import choices
+from maxtunnel.support.choices import STREETS
 
 DenseModel = Annotated[
-    Path,
+    str,
     typer.Option(
         "--model",
         "-m",
-        help="A network that answers for every pixel: a file that a study kept in runs, or a .caffemodel of "
-        "SegNet, DeconvNet or CEDN.",
+        help="A network that answers for every pixel: one that ships (segnet-camvid, cedn-bsds), a file "
+        "that a study kept in runs, or a .caffemodel of SegNet, DeconvNet or CEDN.",
         metavar="M",
-        show_default=False,
     ),
 ]
 Switches = Annotated[
@@ -44,7 +44,7 @@ Side = Annotated[
 
 def segment(
     images: Images,
-    model: DenseModel,
+    model: DenseModel = STREETS,
     out: Out = Path(),
     switches: Switches = "known",
     other: Other = None,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from maxtunnel.evaluation.records import Evaluation
     from maxtunnel.models.architecture import Architecture
     from maxtunnel.paper.results import TableRow
+    from maxtunnel.zoo.dense_files import ShippedDense
     from maxtunnel.zoo.names import Shipped
 
 BITS = "nominal, stored: bits per pixel and colour channel"
@@ -245,6 +246,26 @@ def tabulate_models(models: "Sequence[Shipped]") -> Table:
         for model in models
     )
     return Table(f"Networks in the package\n{BITS}", columns, rows)
+
+
+def tabulate_dense(models: "Sequence[ShippedDense]") -> Table:
+    """The networks that ship and answer for every pixel."""
+    columns = (
+        _NETWORK,
+        Column("answers", "answers for every pixel", text=True),
+        Column("parameters", "parameters", ","),
+        Column("file_megabytes", "file, MB", ".2f"),
+    )
+    rows = tuple(
+        (
+            model.name,
+            "strength of a contour" if model.classes == 1 else f"one of {model.classes} classes",
+            model.parameters,
+            model.file_bytes / 1e6,
+        )
+        for model in models
+    )
+    return Table("Networks in the package that answer for every pixel", columns, rows)
 
 
 def print_sources(models: "Sequence[Shipped]") -> None:

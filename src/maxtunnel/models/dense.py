@@ -159,6 +159,7 @@ class DenseNetwork(nn.Module):
 
     Attributes:
         mean, deviation: of each channel, values in [0, 1], which images are normalised by.
+        about: in words, what it was trained on and how, and what it reached; empty where that is not known.
     """
 
     mean: Tensor
@@ -166,7 +167,7 @@ class DenseNetwork(nn.Module):
 
     def __init__(self, shape: DenseShape, unpooling: DenseUnpooling = "switches", seed: int = 0) -> None:
         super().__init__()
-        self.shape, self.unpooling = shape, unpooling
+        self.shape, self.unpooling, self.about = shape, unpooling, ""
         generator = torch.Generator().manual_seed(seed)
         self.encoder = DenseEncoder(shape, generator)
         self.decoder = DenseDecoder(shape, unpooling, generator)
@@ -259,12 +260,18 @@ class DenseNetwork(nn.Module):
             path: of the file.
             half: keep weights in half precision: half the size, and answers that differ a bit.
         """
-        DENSE.write(path, Settings(self.unpooling, self.shape), self.state_dict(), half)
+        DENSE.write(path, Settings(self.unpooling, self.shape, self.about), self.state_dict(), half)
 
     @classmethod
     def load(cls, path: str | Path) -> "DenseNetwork":
         """Read a file that `save` wrote; FormatError for any other."""
-        return DENSE.load(path, lambda found: cls(found.shape, found.unpooling))
+
+        def make(found: Settings) -> "DenseNetwork":
+            network = cls(found.shape, found.unpooling)
+            network.about = found.about
+            return network
+
+        return DENSE.load(path, make)
 
 
 class _Layer(nn.Module):

@@ -9,10 +9,16 @@ from maxtunnel.support.choices import DenseUnpooling
 
 @dataclass(frozen=True)
 class Settings:
-    """What the weights of a file are of: the arguments of `DenseNetwork`."""
+    """What the weights of a file are of.
+
+    Attributes:
+        unpooling, shape: the arguments of `DenseNetwork`.
+        about: see there.
+    """
 
     unpooling: DenseUnpooling
     shape: DenseShape
+    about: str = ""
 
 
 DENSE = Kind("dense network", "maxtunnel dense network 1", Settings)

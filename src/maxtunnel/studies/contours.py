@@ -74,7 +74,9 @@ def study_contours(
     inputs: VggInputs | None = None,
     networks: str | Path | None = None,
     width: int | None = None,
+    poolings: int | None = None,
     steps: int | None = None,
+    batch: int | None = None,
     tested: int | None = None,
     thresholds: int | None = None,
     command: str = "",
@@ -92,7 +94,9 @@ def study_contours(
         networks: folder of networks that were trained elsewhere, one for each run, whose files' names end in
             KIND-SEED.safetensors (`switches-0.safetensors`): these are read, and nothing is trained.
         width: filters of the first stage of encoders that are trained.
+        poolings: of every network, 1 to 5.
         steps: of every training.
+        batch: squares a step.
         tested: test photographs that are measured on.
         thresholds: at which contours are cut.
         command: the command line, for the report.
@@ -106,18 +110,17 @@ def study_contours(
     began, base = time.monotonic(), preset(size)
     if encoder is not None and width is not None:
         raise ValueError("`width` is of encoders that are trained: leave it out, or `encoder`")
-    if networks is not None and (encoder is not None or width is not None or steps is not None):
-        raise ValueError(
-            "`networks` were trained elsewhere: leave out `encoder`, `width` and `steps`, which are of "
-            "trainings"
-        )
+    trained = {"encoder": encoder, "width": width, "poolings": poolings, "steps": steps, "batch": batch}
+    for name, value in trained.items():
+        if networks is not None and value is not None:
+            raise ValueError(f"`networks` were trained elsewhere: leave out `{name}`, which is of trainings")
     check_folder(out)
     given = Given(
         None if encoder is None else Path(encoder), inputs, None if networks is None else Path(networks)
     )
     settings = changed(
-        base.settings, width=width, steps=steps, tested=tested, thresholds=thresholds,
-        elsewhere=networks is not None, encoder=_identity(given),
+        base.settings, width=width, poolings=poolings, steps=steps, batch=batch, tested=tested,
+        thresholds=thresholds, elsewhere=networks is not None, encoder=_identity(given),
     )  # fmt: skip
     wanted = Preset(settings, base.seeds if seeds is None else seeds)
     for run in wanted.runs():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from maxtunnel.evaluation.contours import THRESHOLDS
+from maxtunnel.studies.contours_networks import POOLINGS
 from maxtunnel.studies.dense_conditions import Trained
 from maxtunnel.training.recipes import DENSE_FAST, Recipe
 
@@ -40,8 +41,10 @@ class Settings:
     Attributes:
         data: identity of the photographs and annotations.
         encoder: identity of the encoder that was given, and stays as it is; empty where they are trained.
-        elsewhere: whether networks were trained elsewhere; width, crop, steps, batch and rate are not theirs.
+        elsewhere: whether networks were trained elsewhere; width, poolings, crop, steps, batch and rate are
+            not theirs.
         width: filters of the first stage of such a one.
+        poolings: of every network: CEDN has 5, and fewer learn faster.
         shrink: how many times smaller a side of a photograph is when a network gets it.
         crop: pixels of a side of the squares that networks are trained on, after that.
         steps: of each training.
@@ -58,6 +61,7 @@ class Settings:
     encoder: str
     elsewhere: bool
     width: int
+    poolings: int
     shrink: int
     crop: int
     steps: int
@@ -74,6 +78,8 @@ class Settings:
             raise ValueError(
                 f"`thresholds` is {self.thresholds}, `tested` {self.tested}: expected at least 2 of both"
             )
+        if not 1 <= self.poolings <= POOLINGS:
+            raise ValueError(f"`poolings` is {self.poolings}: expected 1 to {POOLINGS}")
 
     @property
     def recipe(self) -> Recipe:
@@ -102,8 +108,8 @@ class Preset:
 
 _FULL = Preset(
     Settings(
-        data="", encoder="", elsewhere=False, width=16, shrink=2, crop=160, steps=4000, batch=8,
-        learning_rate=DENSE_FAST.learning_rate, tested=None, thresholds=THRESHOLDS,
+        data="", encoder="", elsewhere=False, width=16, poolings=POOLINGS, shrink=2, crop=160, steps=4000,
+        batch=8, learning_rate=DENSE_FAST.learning_rate, tested=None, thresholds=THRESHOLDS,
     ),
     seeds=3,
 )  # fmt: skip
@@ -119,10 +125,11 @@ def preset(size: Size = "small") -> Preset:
     if size == "full":
         return _FULL
     if size == "small":
-        few = replace(_FULL.settings, width=8, steps=300, tested=20, thresholds=33)
+        few = replace(_FULL.settings, width=8, poolings=3, steps=1000, batch=4, tested=20, thresholds=33)
         return Preset(few, seeds=1)
     return Preset(
-        replace(_FULL.settings, width=2, crop=16, steps=2, batch=2, tested=2, thresholds=3), seeds=1
+        replace(_FULL.settings, width=2, poolings=3, crop=16, steps=2, batch=2, tested=2, thresholds=3),
+        seeds=1,
     )
 
 
@@ -134,6 +141,8 @@ def left_out(found: Preset) -> str:
         told.append(f"{_FULL.seeds - found.seeds} of {_FULL.seeds} seeds")
     if settings.width < full.width and not settings.encoder and not settings.elsewhere:
         told.append(f"networks of {full.width} filters, which are {settings.width} here")
+    if settings.poolings < full.poolings and not settings.elsewhere:
+        told.append(f"networks of {full.poolings} poolings, which have {settings.poolings} here")
     if settings.steps < full.steps and not settings.elsewhere:
         told.append(f"steps after the first {settings.steps:,} of {full.steps:,}")
     if settings.crop < full.crop and not settings.elsewhere:

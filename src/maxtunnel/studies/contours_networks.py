@@ -1,8 +1,9 @@
 """The networks of `study contours`: CEDN's layers, narrower, or CEDN's decoder on an encoder that was given.
 
 Both differ from CEDN where a short training asks for it: batches are normalised behind every layer, and
-nothing is left out in training. A given encoder is VGG16's, as it is; the decoder begins at its last pooling,
-without CEDN's 7x7 layer, whose weights VGG's convolutions do not have.
+nothing is left out in training; and they may end behind an earlier pooling than the fifth. A given encoder is
+VGG16's, as it is; the decoder begins at its last pooling, without CEDN's 7x7 layer, whose weights VGG's
+convolutions do not have.
 """
 
 import hashlib
@@ -17,10 +18,17 @@ from maxtunnel.support.choices import DenseUnpooling, VggInputs
 from maxtunnel.zoo.dense import take_vgg
 from maxtunnel.zoo.vgg import load_vgg
 
+POOLINGS = 5  # of VGG16, and so of CEDN
 _DEVIATION = 58.0  # of photographs, in grey levels
 
 
-def narrow(width: int, unpooling: DenseUnpooling = "switches", seed: int = 0, side: int = 3) -> DenseNetwork:
+def narrow(
+    width: int,
+    unpooling: DenseUnpooling = "switches",
+    seed: int = 0,
+    side: int = 3,
+    poolings: int = POOLINGS,
+) -> DenseNetwork:
     """CEDN's layers with few filters, drawn anew.
 
     Args:
@@ -28,8 +36,12 @@ def narrow(width: int, unpooling: DenseUnpooling = "switches", seed: int = 0, si
         unpooling: where the decoder puts values.
         seed: draws the weights.
         side: cells of the side of the deepest stage's filters, odd; CEDN has 7.
+        poolings: how many there are; with fewer than CEDN's five the decoder begins behind the last of these.
     """
-    stages = vgg_stages(width, norm=True)
+    stages = vgg_stages(width, norm=True)[:poolings]
+    if poolings < POOLINGS:
+        shape = DenseShape(stages, _decoder(stages), poolings)
+        return DenseNetwork(shape, unpooling, seed).with_inputs(VGG_MEAN, _DEVIATION)
     deepest = stages[-1][-1].filters
     encoder = (*stages, (DenseLayer(min(512, 8 * deepest), side),))
     decoder = ((DenseLayer(deepest, 1),), *_decoder(stages))
@@ -43,6 +55,7 @@ def on_vgg(
     seed: int = 0,
     inputs: VggInputs | None = None,
     blank: bool = False,
+    poolings: int = POOLINGS,
 ) -> DenseNetwork:
     """CEDN's decoder, drawn anew, on the convolutions of a VGG16.
 
@@ -52,11 +65,12 @@ def on_vgg(
         seed: draws what is drawn.
         inputs: what the VGG was trained on; by default as usual for such files.
         blank: draw the convolutions anew as well: as many, without what they have learnt.
+        poolings: how many there are, as for `narrow`.
 
     Raises:
         FormatError: the file is damaged, or no VGG16.
     """
-    stages = vgg_stages(load_vgg(file, inputs).architecture.widths[0], norm=False)
+    stages = vgg_stages(load_vgg(file, inputs).architecture.widths[0], norm=False)[:poolings]
     network = DenseNetwork(DenseShape(stages, _decoder(stages), len(stages)), unpooling, seed)
     return network.with_inputs(VGG_MEAN, _DEVIATION) if blank else take_vgg(network, file, inputs)
 

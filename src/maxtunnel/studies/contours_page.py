@@ -16,6 +16,7 @@ from maxtunnel.studies.contours_conclusions import (
     Measured,
     verdict_of,
 )
+from maxtunnel.studies.contours_networks import POOLINGS
 from maxtunnel.studies.contours_reading import WAYS
 from maxtunnel.studies.dense_conditions import CONDITIONS
 from maxtunnel.studies.page import Beside, beside_table
@@ -99,6 +100,8 @@ def _beside(found: Findings) -> list[Beside]:
         return []
     settings = found.study.preset.settings
     what = "the given encoder" if settings.encoder else f"{settings.width} filters in the first stage, not 64"
+    if settings.poolings < POOLINGS and not settings.elsewhere:
+        what += f", and {settings.poolings} poolings, not {POOLINGS}"
     how = [what, f"{settings.steps:,} steps on BSDS500 alone, not on PASCAL’s contours before"]
     differences = [
         *(["fewer filters, and as few steps as its training elsewhere had"] if settings.elsewhere else how),

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from maxtunnel.evaluation.contours import count
+from maxtunnel.evaluation.contours import count, score
 from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.report.contours import lines
 from maxtunnel.studies.contours_config import Kind, Run, Settings
@@ -120,8 +120,10 @@ def make_network(
 
     def draw(unpooling: DenseUnpooling) -> DenseNetwork:
         if given.file is None:
-            return narrow(settings.width, unpooling, run.seed)
-        return on_vgg(given.file, unpooling, run.seed, given.inputs, blank=run.kind == "untrained")
+            return narrow(settings.width, unpooling, run.seed, poolings=settings.poolings)
+        return on_vgg(
+            given.file, unpooling, run.seed, given.inputs, run.kind == "untrained", settings.poolings
+        )
 
     return draw_network(run.kind, draw, known)
 
@@ -160,7 +162,19 @@ def run_network(
             keep_mean(network, squares[:: max(1, len(squares) // _MEAN_OF)])
     counts, pictures = _measure(settings, run, network, parts, on_progress, stop)
     row = NetworkRow(run.kind, run.seed, counts, metric, (seconds, time.monotonic() - began))
+    if network is not None and not settings.elsewhere:
+        network.about = _about(settings, run, parts, row)
     return row, network, pictures
+
+
+def _about(settings: Settings, run: Run, parts: Parts, row: NetworkRow) -> str:
+    """What the file of a network says of it."""
+    ods = score(row.of(ways_of(run.kind)[0])).ods
+    return (
+        f"BSDS500: {settings.steps:,} steps of {settings.batch} squares of {settings.crop} pixels of its "
+        f"{parts.photographs} photographs to train on, {settings.shrink} times smaller, seed {run.seed}; "
+        f"ODS {ods:.3f} on {len(parts.tested)} others, {settings.thresholds} thresholds"
+    )
 
 
 def chosen(photographs: Sequence[Photograph]) -> list[int]:

@@ -9,7 +9,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from maxtunnel.data.folders import evenly_spaced
-from maxtunnel.evaluation.segmentation import PixelCounts, count_pixels, near_borders
+from maxtunnel.evaluation.segmentation import PixelCounts, count_pixels, near_borders, score
 from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.report.classes import colour
 from maxtunnel.report.pictures import strip
@@ -24,7 +24,7 @@ from maxtunnel.studies.dense_conditions import (
     others_of,
 )
 from maxtunnel.studies.segmentation_config import Run, Settings
-from maxtunnel.studies.segmentation_data import VOID, Labelled, Parts, balance
+from maxtunnel.studies.segmentation_data import TITLES, VOID, Labelled, Parts, balance
 from maxtunnel.support.choices import DenseGiven
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.training.dense import DenseData, train_dense
@@ -137,7 +137,19 @@ def run_network(
         found={each: count(labels, parts, settings.band) for each, labels in said.items()},
         seconds=(fitted.seconds, time.monotonic() - began),
     )
+    network.about = _about(settings, run, parts, row.found[given[0]])
     return row, network, {each: draw(labels, len(parts.class_names)) for each, labels in said.items()}
+
+
+def _about(settings: Settings, run: Run, parts: Parts, found: Found) -> str:
+    """What the file of a network says of it."""
+    reached = score(found.counts)
+    return (
+        f"{TITLES[settings.set]}: {settings.steps:,} steps of {settings.batch} of its {len(parts.trained):,} "
+        f"images to train on, {settings.size[1]}x{settings.size[0]} pixels, seed {run.seed}; mean IoU "
+        f"{reached.mean_iou:.1%}, global accuracy {reached.global_accuracy:.1%} on {len(parts.measured):,} "
+        "others"
+    )
 
 
 def classify(

@@ -63,6 +63,9 @@ DenseShown = Literal["known", "fixed", "other", "constant", "all"]
 SegmentationSetName = Literal["camvid", "horses"]
 SegmentationNetworkName = Literal["segnet", "segnet-basic"]
 
+# The networks of that kind that ship: of classes, and of contours.
+STREETS, OUTLINES = "segnet-camvid", "cedn-bsds"
+
 # What of a network is exported: from images to switches, from switches to images, or one after the other.
 Part = Literal["encoder", "decoder", "both"]
 

@@ -8,6 +8,7 @@ from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.models.dense_file import DENSE
 from maxtunnel.models.dense_shape import DenseShape
 from maxtunnel.web.inputs import choose, printable
+from maxtunnel.zoo.dense_files import shipped_dense, shipped_file
 
 SIDE = 256  # longest side of a photograph, in pixels
 # Multiplications for one answer. SegNet, CEDN and DeconvNet as published need 1.1e11 to 1.3e11 at 256x256.
@@ -22,14 +23,14 @@ def is_dense(file: str | Path) -> bool:
 
 
 def offer_dense(files: Sequence[str | Path]) -> None:
-    """Offer the networks of these files, by the files' names, and no others.
+    """Offer the networks of these files, by the files' names, then those that ship, and no others.
 
     Raises:
         FormatError: one cannot be read.
         ValueError: one is too large for the page, takes other images than photographs, or two have one name.
     """
     found: dict[str, DenseNetwork] = {}
-    for file in files:
+    for file in [*files, *map(shipped_file, shipped_dense())]:
         name = printable(Path(file).resolve().name.removesuffix(".safetensors"))
         if name in found:
             raise ValueError(f"`networks` has two called {name}: rename {file}")

@@ -117,7 +117,7 @@ def take_vgg(network: DenseNetwork, path: str | Path, inputs: VggInputs | None =
     """The network, with VGG's weights in its encoder's pooled stages, behind which nothing is normalised yet.
 
     Args:
-        network: its pooled stages are those of the VGG.
+        network: its pooled stages are those of the VGG, or the first of them.
         path: of a file that `load_vgg` reads.
         inputs: what the VGG was trained on, as there.
 
@@ -126,13 +126,14 @@ def take_vgg(network: DenseNetwork, path: str | Path, inputs: VggInputs | None =
     """
     vgg = load_vgg(path, inputs)
     blocks = tuple(map(len, network.shape.encoder[: network.shape.pooled]))
-    if vgg.architecture.layers != blocks:
+    if vgg.architecture.layers[: len(blocks)] != blocks:
         raise FormatError(
             f"{path} has blocks of {vgg.architecture.layers} convolutions: expected {blocks}, as this "
             "network has"
         )
     given = [(conv.state_dict()["weight"], conv.state_dict()["bias"]) for conv in vgg.encoder.convs]
-    layers = network.layers[: len(given)]
+    layers = network.layers[: sum(blocks)]
+    given = given[: len(layers)]
     for number, ((weight, _), layer) in enumerate(zip(given, layers, strict=True), 1):
         if weight.shape != layer.weight.shape:
             raise FormatError(

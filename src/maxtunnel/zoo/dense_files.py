@@ -1,6 +1,7 @@
-"""Files to networks that answer for every pixel: ours, and those that Caffe wrote of the published ones."""
+"""Names to networks that answer for every pixel: what ships, our files, and published ones of Caffe."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,10 +11,12 @@ from maxtunnel.models.deconvnet import deconvnet
 from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.models.dense_file import DENSE
 from maxtunnel.models.segnet import segnet, segnet_basic
+from maxtunnel.support.choices import OUTLINES, STREETS, meant
 from maxtunnel.support.files import FormatError, check_file
 from maxtunnel.zoo.dense import read_convolutions, take_caffemodel
-from maxtunnel.zoo.foreign import refuse_foreign
+from maxtunnel.zoo.foreign import refuse_foreign, refuse_missing
 
+WEIGHTS = Path(__file__).with_name("dense_weights")
 _KINDS: tuple[Callable[[int, int, int], DenseNetwork], ...] = (
     lambda classes, width, side: segnet(classes, width),
     lambda classes, width, side: segnet_basic(classes, width),
@@ -21,14 +24,55 @@ _KINDS: tuple[Callable[[int, int, int], DenseNetwork], ...] = (
     lambda classes, width, side: cedn(width, side=side),
 )
 _EXPECTED = (
-    "the file of a network that answers for every pixel, such as `study` keeps in runs, or a .caffemodel of "
-    "SegNet, DeconvNet or CEDN"
+    "the file of a network that answers for every pixel, such as `study` keeps in runs, a .caffemodel of "
+    f"SegNet, DeconvNet or CEDN, or {STREETS} or {OUTLINES}, which ship"
 )
 _VGG = 13  # convolutions
 
 
+def shipped_dense() -> list[str]:
+    """Names of the networks that ship with the package."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def shipped_file(name: str) -> Path:
+    """The file of a network that ships."""
+    return WEIGHTS / f"{name}.safetensors"
+
+
+@dataclass(frozen=True)
+class ShippedDense:
+    """What is known of a network in the package.
+
+    Attributes:
+        name: what it is called wherever such a network is asked for.
+        classes: its answers a pixel; 1 for the strength of a contour.
+        parameters: how many.
+        file_bytes: of its file.
+        about: see `DenseNetwork`.
+    """
+
+    name: str
+    classes: int
+    parameters: int
+    file_bytes: int
+    about: str
+
+
+def list_shipped_dense() -> list[ShippedDense]:
+    """The networks in the package."""
+    return [_describe(name) for name in shipped_dense()]
+
+
+def _describe(name: str) -> ShippedDense:
+    path = shipped_file(name)
+    network = DenseNetwork.load(path)
+    parameters = sum(each.numel() for each in network.parameters())
+    return ShippedDense(name, network.shape.classes, parameters, path.stat().st_size, network.about)
+
+
 def load_dense(model: str | Path) -> DenseNetwork:
-    """The network in a file that `DenseNetwork.save` wrote, or in the `.caffemodel` of a published one.
+    """The network that `model` names: one that ships, a file of `DenseNetwork.save`, or a `.caffemodel`.
 
     Of a `.caffemodel` the shapes of its convolutions say whether it is SegNet, SegNet-Basic, DeconvNet or
     CEDN, how wide, and of how many classes.
@@ -37,6 +81,14 @@ def load_dense(model: str | Path) -> DenseNetwork:
         FormatError: there is no such file, it is damaged, or of another kind.
     """
     path = Path(model)
+    if str(model) in shipped_dense():
+        return DenseNetwork.load(shipped_file(str(model)))
+    refuse_missing(model, _EXPECTED)
+    if not path.exists():
+        raise FormatError(
+            f"no network {str(model)!r}{meant(str(model), shipped_dense())}: there is no such file; give "
+            f"{_EXPECTED}"
+        )
     check_file(path, _EXPECTED)
     if path.is_dir():
         raise FormatError(f"{model} is a folder: expected {_EXPECTED}")
