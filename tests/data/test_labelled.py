@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from maxtunnel.data import labelled_sets, prepare
-from maxtunnel.data.labelled import held_out, labels_for
+from maxtunnel.data.labelled import LabelledSet, check_pair, held_out, labels_for
 from maxtunnel.data.labelled_sets import list_classes, read_class_folders, read_labels, read_set
 from maxtunnel.support.files import FormatError
 
@@ -35,6 +35,20 @@ def test_fewer_labels_are_among_more():
 def test_counts_that_cannot_be_balanced_are_refused(count, message):
     with pytest.raises(ValueError, match=message):
         labels_for(LABELS, count, seed=0)
+
+
+def some(first, last):
+    """Images whose pixels are their numbers."""
+    numbers = torch.arange(first, last)
+    pixels = numbers.to(torch.uint8)[:, None, None, None].expand(-1, 1, 2, 2)
+    return LabelledSet(pixels, numbers % 2, ("even", "odd"), "train")
+
+
+def test_a_test_set_that_was_trained_on_is_refused():
+    with pytest.raises(ValueError, match="6 of the 10 images to test on are among those to train on"):
+        check_pair(some(0, 20), some(14, 24))
+    # Published sets have a few images twice.
+    check_pair(some(0, 20), some(15, 25))
 
 
 def test_without_labels_none_can_be_drawn():

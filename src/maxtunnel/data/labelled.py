@@ -1,6 +1,7 @@
 """Images with their classes, as the sets have them that learning with few labels is measured on."""
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -94,6 +95,31 @@ def held_out(labels: Int64[Tensor, " n"], share: float, seed: int) -> tuple[Tens
         members = order[labels[order] == number]
         kept[members[: round(share * len(members))]] = True
     return (~kept).nonzero().flatten(), kept.nonzero().flatten()
+
+
+def check_pair(trained: LabelledSet, tested: LabelledSet) -> None:
+    """Refuse images to test on that do not go with those to train on.
+
+    Raises:
+        ValueError: the two name other classes, so that a label would not mean the same in both, or most
+            images to test on are among those to train on.
+    """
+    if tested.class_names != trained.class_names:
+        names = zip_longest(trained.class_names, tested.class_names)
+        one, other = next(pair for pair in names if pair[0] != pair[1])
+        raise ValueError(
+            f"class {one} of the images to train on stands where {other} does among the test images: give "
+            "both of one set"
+        )
+    # Numbers in the place of images, which would be in memory twice.
+    known = {hash(image.tobytes()) for image in trained.pixels.numpy()}
+    seen = sum(hash(image.tobytes()) in known for image in tested.pixels.numpy())
+    # A few are twice in sets as they were published.
+    if 2 * seen > len(tested):
+        raise ValueError(
+            f"{seen:,} of the {len(tested):,} images to test on are among those to train on: give a test set "
+            "that was not trained on"
+        )
 
 
 def read_records(path: Path, length: int, what: str) -> UInt8[np.ndarray, "n length"]:

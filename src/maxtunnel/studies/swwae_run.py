@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from maxtunnel.data.folders import evenly_spaced
-from maxtunnel.data.labelled import LabelledSet, held_out, labels_for
+from maxtunnel.data.labelled import LabelledSet, check_pair, held_out, labels_for
 from maxtunnel.models.layout import Layout
 from maxtunnel.models.swwae import Swwae
 from maxtunnel.studies.swwae_config import REBUILDING, Method, Run, Settings
@@ -90,16 +89,11 @@ def split(trained: LabelledSet, test: LabelledSet | None, unlabelled: LabelledSe
     """The parts of a study; without a test set a sixth of every class is held out to measure on.
 
     Raises:
-        ValueError: the two sets name other classes, so that a label would not mean the same in both.
+        ValueError: see `check_pair`.
     """
-    if test is not None and test.class_names != trained.class_names:
-        names = zip_longest(trained.class_names, test.class_names)
-        one, other = next(pair for pair in names if pair[0] != pair[1])
-        raise ValueError(
-            f"class {one} of the images to train on stands where {other} does among the test images: give "
-            "both of one set"
-        )
-    if test is None:
+    if test is not None:
+        check_pair(trained, test)
+    else:
         numbers, kept = held_out(trained.labels, _HELD_OUT, seed=0)
         trained, test = trained.part(numbers), trained.part(kept)
     return Parts(trained, test, trained.pixels if unlabelled is None else unlabelled.pixels)
