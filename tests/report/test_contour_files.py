@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
-from maxtunnel.data.images import read_image, to_float
+from maxtunnel.data.images import read_image, shrink, to_float
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.evaluation.ridges import thin
 from maxtunnel.models.cedn import cedn
@@ -59,6 +60,21 @@ def test_the_sheet_has_photograph_contours_and_both(folder, tmp_path):
     assert not inside(path, lines(strength))
     contour_files(folder / "cat.png", folder / "outlines.safetensors", tmp_path, thick=True)
     assert inside(path, lines(strength))
+
+
+def test_a_network_is_given_photographs_as_large_as_its_file_says(folder, tmp_path):
+    own = network()
+    own.side = 30
+    own.save(tmp_path / "small.safetensors")
+    contour_files(folder / "cat.png", tmp_path / "small.safetensors", tmp_path, thick=True)
+    cat = read_image(folder / "cat.png")
+    said = own.answer(to_float(shrink(cat, 30))[None])
+    wide = F.interpolate(said, tuple(cat.shape[1:]), mode="bilinear")[0, 0]
+    assert inside(tmp_path / "cat-contours.png", lines(wide.sigmoid()))
+    # Unless another side is asked for.
+    contour_files(folder / "cat.png", tmp_path / "small.safetensors", tmp_path, side=40, thick=True)
+    asked = shrink(cat, 40)
+    assert inside(tmp_path / "cat-contours.png", lines(own.answer(to_float(asked)[None])[0, 0].sigmoid()))
 
 
 def test_every_condition_is_shown_beside_the_others(folder, tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from screen import PATIENCE, Screen
 from web_files import tiny_dense, tiny_vgg
 
+from maxtunnel.data.images import shrink
 from maxtunnel.data.photographs import demo_photographs
-from maxtunnel.web.uploads import shrink
 from tools.load_page import Visitor, served
 
 

@@ -22,6 +22,7 @@ from maxtunnel.web import dense, dense_networks, serving
 from maxtunnel.web.dense_networks import offer_dense, offered_dense, side_of, work_of
 from maxtunnel.web.inputs import Limits
 from maxtunnel.web.uploads import Upload
+from maxtunnel.zoo.dense_files import shipped_dense
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LIMITS = Limits()
@@ -153,7 +154,7 @@ def test_what_cannot_be_offered_is_refused(tmp_path, files):
     assert side_of(wide) < 64
     with pytest.raises(ValueError, match="too large for the page, which would give it less than 64 pixels"):
         dense_networks._check("wide", wide)
-    assert offered_dense() == ["streets", "outlines"]
+    assert offered_dense() == ["streets", "outlines", *shipped_dense()]
 
 
 def test_files_are_told_apart_by_what_they_hold(tmp_path, monkeypatch, files):

@@ -10,7 +10,7 @@ import torch
 from web_files import as_file
 
 from maxtunnel.codec import dumps, loads
-from maxtunnel.data.images import read_image, to_float, to_uint8
+from maxtunnel.data.images import read_image, shrink, to_float, to_uint8
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.evaluation.metrics import measure
 from maxtunnel.paper.readings import DECODERS
@@ -18,7 +18,7 @@ from maxtunnel.switches.changes import shuffled
 from maxtunnel.web import bounds, inside, lab, reconstruct
 from maxtunnel.web.inputs import Limits, printable
 from maxtunnel.web.lab import Choice
-from maxtunnel.web.uploads import Upload, shrink
+from maxtunnel.web.uploads import Upload
 from maxtunnel.zoo.names import load
 
 pytestmark = pytest.mark.usefixtures("one_thread")

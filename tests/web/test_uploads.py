@@ -8,7 +8,7 @@ import torch
 from web_files import as_file
 
 from maxtunnel.codec import dumps, read_header
-from maxtunnel.data.images import to_float
+from maxtunnel.data.images import shrink, to_float
 from maxtunnel.support.files import FormatError
 from maxtunnel.web.inputs import Limits
 from maxtunnel.web.uploads import (
@@ -17,7 +17,6 @@ from maxtunnel.web.uploads import (
     read_photograph,
     read_switches,
     read_upload,
-    shrink,
 )
 from maxtunnel.zoo.names import load
 

@@ -37,8 +37,13 @@ Other = Annotated[
     ),
 ]
 Side = Annotated[
-    int,
-    typer.Option(help="Longest side in pixels that the network is given; larger images are shrunk.", min=1),
+    int | None,
+    typer.Option(
+        help="Longest side in pixels that the network is given and pictures have; larger images are shrunk. "
+        "By default pictures have 480, and the network is given as many as its file says.",
+        min=1,
+        show_default=False,
+    ),
 ]
 
 
@@ -48,7 +53,7 @@ def segment(
     out: Out = Path(),
     switches: Switches = "known",
     other: Other = None,
-    side: Side = 480,
+    side: Side = None,
     masks: Annotated[
         bool,
         typer.Option("--masks", help="Write NAME-mask.png too: classes as numbers, at the image's own size."),

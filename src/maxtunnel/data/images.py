@@ -153,6 +153,13 @@ def resize(
     raise ValueError(f"`method` is {method!r}: expected 'bilinear' or 'antialias'")
 
 
+def shrink(pixels: UInt8[Tensor, "3 _ _"], side: int) -> UInt8[Tensor, "3 _ _"]:
+    """The photograph made smaller by averaging over areas: no side over `side` pixels, proportions kept."""
+    height, width = pixels.shape[-2:]
+    factor = min(1.0, side / max(height, width))
+    return resize(pixels, (max(1, round(height * factor)), max(1, round(width * factor))), "antialias")
+
+
 class _Quiet:
     """Silences Pillow's warnings, and no others, while at least one thread is inside.
 

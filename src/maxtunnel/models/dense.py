@@ -160,14 +160,18 @@ class DenseNetwork(nn.Module):
     Attributes:
         mean, deviation: of each channel, values in [0, 1], which images are normalised by.
         about: in words, what it was trained on and how, and what it reached; empty where that is not known.
+        side: longest side in pixels of whole images as it is to be given them; None where any will do.
     """
 
+    about: str
+    side: int | None
     mean: Tensor
     deviation: Tensor
 
     def __init__(self, shape: DenseShape, unpooling: DenseUnpooling = "switches", seed: int = 0) -> None:
         super().__init__()
-        self.shape, self.unpooling, self.about = shape, unpooling, ""
+        self.shape, self.unpooling = shape, unpooling
+        self.about, self.side = "", None
         generator = torch.Generator().manual_seed(seed)
         self.encoder = DenseEncoder(shape, generator)
         self.decoder = DenseDecoder(shape, unpooling, generator)
@@ -260,7 +264,9 @@ class DenseNetwork(nn.Module):
             path: of the file.
             half: keep weights in half precision: half the size, and answers that differ a bit.
         """
-        DENSE.write(path, Settings(self.unpooling, self.shape, self.about), self.state_dict(), half)
+        DENSE.write(
+            path, Settings(self.unpooling, self.shape, self.about, self.side), self.state_dict(), half
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "DenseNetwork":
@@ -268,7 +274,7 @@ class DenseNetwork(nn.Module):
 
         def make(found: Settings) -> "DenseNetwork":
             network = cls(found.shape, found.unpooling)
-            network.about = found.about
+            network.about, network.side = found.about, found.side
             return network
 
         return DENSE.load(path, make)

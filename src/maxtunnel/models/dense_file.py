@@ -13,12 +13,13 @@ class Settings:
 
     Attributes:
         unpooling, shape: the arguments of `DenseNetwork`.
-        about: see there.
+        about, side: see there.
     """
 
     unpooling: DenseUnpooling
     shape: DenseShape
     about: str = ""
+    side: int | None = None
 
 
 DENSE = Kind("dense network", "maxtunnel dense network 1", Settings)

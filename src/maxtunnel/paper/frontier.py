@@ -106,7 +106,7 @@ def measure_frontier(
         limit: take only so many, evenly spread.
         labels: what to call the models, in order; those without one are called by what they are.
         bits_images: stored bits of networks are measured on at most so many.
-        on_progress: told what is done.
+        on_progress: told of each network, and how many of them are done.
 
     Raises:
         FormatError: there is no such model or folder.
@@ -120,7 +120,8 @@ def measure_frontier(
     if len(pixels) == 0:
         raise ValueError(f"there are no photographs in {data}: give a folder or a store of some")
     networks = []
-    for model, name in zip(models, names, strict=True):
+    for done, (model, name) in enumerate(zip(models, names, strict=True)):
+        on_progress("networks measured", done, len(models), name)
         network = load(model)
         found = evaluate(
             network, pixels, model=name, resize=resize, bits_images=bits_images, on_progress=on_progress

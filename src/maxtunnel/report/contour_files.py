@@ -7,18 +7,17 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from maxtunnel.evaluation.ridges import thin
 from maxtunnel.report.classes import class_sheet
 from maxtunnel.report.contours import lines, over
 from maxtunnel.report.dense_files import (
     GIVEN,
-    SIDE,
     Answered,
     Drawn,
     Skipped,
     draw_files,
+    widen,
 )
 from maxtunnel.support.choices import DenseGiven, DenseShown
 from maxtunnel.support.files import check_folder
@@ -34,7 +33,7 @@ def contour_files(
     out: str | Path = ".",
     switches: DenseShown = "known",
     other: str | Path | None = None,
-    side: int = SIDE,
+    side: int | None = None,
     thick: bool = False,
     strengths: bool = False,
     force: bool = False,
@@ -91,6 +90,6 @@ def _grey(found: Answered, thick: bool) -> Image.Image:
     """The strengths at the photograph's own size: brought to it first, and thinned then."""
     answers = next(iter(found.answers.values()))
     size = (found.whole.shape[1], found.whole.shape[2])
-    wide = F.interpolate(answers[None].sigmoid(), size, mode="bilinear", align_corners=False)[0, 0]
+    wide = widen(answers[None].sigmoid(), size)[0, 0]
     strength = wide if thick else thin(wide)
     return Image.fromarray((255 * strength).round().to(torch.uint8).numpy())

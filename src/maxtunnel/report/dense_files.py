@@ -10,20 +10,22 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+from torch.nn import functional as F
 
 from maxtunnel.codec.replacement import NOTE
 from maxtunnel.data.dense import resize_labels
 from maxtunnel.data.folders import list_images
-from maxtunnel.data.images import read_image, resize, to_float
+from maxtunnel.data.images import read_image, resize, shrink, to_float
 from maxtunnel.models.checkpoint import hash_tensors
 from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.report.classes import class_colours, class_names, class_sheet, colour, overlay
 from maxtunnel.support.choices import DenseGiven, DenseShown
 from maxtunnel.support.files import FormatError, FreeNames, check_folder, replacing
 from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.switches.window import Pair
 from maxtunnel.zoo.dense_files import load_dense
 
-SIDE = 480  # longest side that a network is given: that of CamVid's images, in pixels
+SIDE = 480  # longest side of pictures, and of what a network is given that names none: CamVid's, in pixels
 GIVEN: dict[DenseGiven, str] = {
     "known": "its own switches",
     "fixed": "fixed switches",
@@ -39,8 +41,8 @@ class Answered:
 
     Attributes:
         whole: its pixels.
-        pixels: what the network was given: the same, or shrunk.
-        answers: before any softmax or sigmoid, by what the decoder was given.
+        pixels: the same, or shrunk: as it is shown.
+        answers: before any softmax or sigmoid, by what the decoder was given, at that size.
     """
 
     whole: UInt8[Tensor, "3 H W"]
@@ -62,7 +64,7 @@ def segment_files(
     out: str | Path = ".",
     switches: DenseShown = "known",
     other: str | Path | None = None,
-    side: int = SIDE,
+    side: int | None = None,
     masks: bool = False,
     force: bool = False,
     on_progress: OnProgress = silent,
@@ -75,7 +77,8 @@ def segment_files(
         out: folder for the pictures.
         switches: what the decoder is given; `all` shows all of these.
         other: the image whose switches `other` is; by default each image's is the next one that was given.
-        side: longest side in pixels that the network is given; larger photographs are shrunk.
+        side: longest side in pixels that the network is given and pictures have; larger photographs are
+            shrunk. By default pictures have `SIDE`, and the network is given as many as its file says.
         masks: write `out`/NAME-mask.png too: the number of each pixel's class, at the photograph's own size,
             in the colours of the classes.
         force: replace pictures that another network made, and files that are no pictures of ours, too.
@@ -115,7 +118,7 @@ def draw_files(
     draw: Callable[[Answered], dict[str, Drawn]],
     switches: DenseShown,
     other: str | Path | None,
-    side: int,
+    side: int | None,
     force: bool,
     on_progress: OnProgress = silent,
 ) -> tuple[list[tuple[Path, str]], Skipped]:
@@ -183,7 +186,7 @@ def answer_files(
     targets: Sequence[tuple[Path, Path]],
     switches: DenseShown,
     other: str | Path | None,
-    side: int,
+    side: int | None,
     skipped: Skipped,
     on_progress: OnProgress = silent,
 ) -> Iterator[tuple[Path, Answered]]:
@@ -202,7 +205,7 @@ def answer_files(
     """
     if network.shape.channels != 3:
         raise ValueError(f"`model` takes images of {network.shape.channels} channels: expected 3, for colour")
-    if side < 1:
+    if side is not None and side < 1:
         raise ValueError(f"`side` is {side}: expected at least 1 pixel")
     shown = get_args(DenseGiven) if switches == "all" else (switches,)
     files = [file for file, _ in targets]
@@ -234,10 +237,15 @@ def save_picture(path: Path, picture: Image.Image, note: str) -> None:
 
 
 def _answer(
-    network: DenseNetwork, whole: Tensor, beside: Tensor | None, shown: Sequence[DenseGiven], side: int
+    network: DenseNetwork,
+    whole: Tensor,
+    beside: Tensor | None,
+    shown: Sequence[DenseGiven],
+    side: int | None,
 ) -> Answered:
-    pixels = shrink(whole, side)
-    image, size = to_float(pixels)[None], (pixels.shape[1], pixels.shape[2])
+    pixels = shrink(whole, side or SIDE)
+    small = shrink(whole, side or network.side or SIDE)
+    image, size = to_float(small)[None], (small.shape[1], small.shape[2])
     network.shape.sizes(size)
     answers: dict[DenseGiven, Tensor] = {}
     for given in shown:
@@ -245,17 +253,15 @@ def _answer(
         if given == "other" and beside is not None:
             others = to_float(resize(beside, size, "antialias"))[None]
         said = network.answer(image, what=given != "constant", where=given != "fixed", switches_of=others)
-        answers[given] = said[0].cpu()
+        answers[given] = widen(said, (pixels.shape[1], pixels.shape[2]))[0].cpu()
     return Answered(whole, pixels, answers)
 
 
-def shrink(pixels: UInt8[Tensor, "3 H W"], side: int) -> UInt8[Tensor, "3 h w"]:
-    """The pixels, their longer side at most `side`, the aspect ratio kept as near as whole pixels allow."""
-    height, width = pixels.shape[1:]
-    share = side / max(height, width)
-    if share >= 1:
-        return pixels
-    return resize(pixels, (max(1, round(share * height)), max(1, round(share * width))), "antialias")
+def widen(answers: Float[Tensor, "n classes _ _"], size: Pair) -> Float[Tensor, "n classes H W"]:
+    """Answers at another size than that at which they were given, by bilinear interpolation."""
+    if tuple(answers.shape[2:]) == size:
+        return answers
+    return F.interpolate(answers, size, mode="bilinear", align_corners=False)
 
 
 def _draw(pixels: Tensor, said: dict[DenseGiven, Tensor], classes: int) -> Image.Image:

@@ -163,6 +163,7 @@ def run_network(
     counts, pictures = _measure(settings, run, network, parts, on_progress, stop)
     row = NetworkRow(run.kind, run.seed, counts, metric, (seconds, time.monotonic() - began))
     if network is not None and not settings.elsewhere:
+        network.side = max(parts.tested[0].pixels.shape) // settings.shrink
         network.about = _about(settings, run, parts, row)
     return row, network, pictures
 

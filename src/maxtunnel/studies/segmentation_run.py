@@ -137,6 +137,7 @@ def run_network(
         found={each: count(labels, parts, settings.band) for each, labels in said.items()},
         seconds=(fitted.seconds, time.monotonic() - began),
     )
+    network.side = max(settings.size)
     network.about = _about(settings, run, parts, row.found[given[0]])
     return row, network, {each: draw(labels, len(parts.class_names)) for each, labels in said.items()}
 

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from maxtunnel.data.images import resize, to_float
+from maxtunnel.data.images import resize, shrink, to_float
 from maxtunnel.data.photographs import DEMO, demo_photographs
 from maxtunnel.evaluation.ridges import thin
 from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.report.classes import class_names, legend_list, overlay
 from maxtunnel.report.contours import lines
-from maxtunnel.report.dense_files import GIVEN
+from maxtunnel.report.dense_files import GIVEN, widen
 from maxtunnel.report.html import Html, element, figure, joined
 from maxtunnel.report.pictures import picture
 from maxtunnel.studies.dense_conditions import answer as ask
@@ -23,7 +23,7 @@ from maxtunnel.support.choices import DenseGiven
 from maxtunnel.web import markup
 from maxtunnel.web.dense_networks import dense_network, side_of
 from maxtunnel.web.inputs import Limits, choose
-from maxtunnel.web.uploads import Upload, read_photograph, shrink
+from maxtunnel.web.uploads import Upload, read_photograph
 
 EXPLANATION = """
 **What you see.** The encoder pools, and notes in every window where the largest value was: the **switches**.
@@ -65,7 +65,7 @@ class Answered:
 
 
 def read(network: DenseNetwork, pixels: UInt8[Tensor, "3 h w"], other: UInt8[Tensor, "3 _ _"]) -> Answered:
-    """The answers for a photograph under each condition.
+    """The answers for a photograph under each condition, at its size, of whatever size they are given.
 
     Args:
         network: answers.
@@ -75,9 +75,11 @@ def read(network: DenseNetwork, pixels: UInt8[Tensor, "3 h w"], other: UInt8[Ten
     Raises:
         ValueError: the photograph is too small for the network.
     """
-    other = resize(other, (pixels.shape[1], pixels.shape[2]), "antialias")
-    images, others = to_float(pixels)[None], to_float(other)[None]
-    return Answered(pixels, {given: ask(network, images, given, others)[0] for given in GIVEN})
+    small = pixels if network.side is None else shrink(pixels, network.side)
+    other = resize(other, (small.shape[1], small.shape[2]), "antialias")
+    images, others = to_float(small)[None], to_float(other)[None]
+    size = pixels.shape[1], pixels.shape[2]
+    return Answered(pixels, {given: widen(ask(network, images, given, others), size)[0] for given in GIVEN})
 
 
 @markup.with_notices

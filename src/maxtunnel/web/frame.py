@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from maxtunnel import __version__
-from maxtunnel.data.images import to_float, to_uint8
+from maxtunnel.data.images import shrink, to_float, to_uint8
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.report.html import Html, element, figure, joined
 from maxtunnel.report.pictures import dots, picture
 from maxtunnel.web import inside, markup, reconstruct
 from maxtunnel.web.inputs import Limits
 from maxtunnel.web.networks import favourite, network, reader, strong_of
-from maxtunnel.web.uploads import shrink
 
 SAMPLE = "chelsea"  # the photograph that the page starts with
 _WAY = 112  # pixels on the page of each of its three pictures; so wide are their columns in page.css

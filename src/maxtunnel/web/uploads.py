@@ -11,7 +11,7 @@ from torch import Tensor
 
 from maxtunnel.codec import loads, read_header
 from maxtunnel.codec.consistency import are_levels_of
-from maxtunnel.data.images import NamedBytes, read_image, resize
+from maxtunnel.data.images import NamedBytes, read_image, shrink
 from maxtunnel.support.files import FormatError
 from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.web.bounds import check_photograph, check_switches, side_for
@@ -98,13 +98,6 @@ def read_photograph(upload: Upload, limits: Limits, side: int) -> UInt8[Tensor, 
     check_photograph(upload.data, upload.name, limits)
     stream = NamedBytes(upload.data, upload.name)
     return shrink(read_image(stream, max_pixels=limits.max_megapixels * 10**6), side)
-
-
-def shrink(pixels: UInt8[Tensor, "3 _ _"], side: int) -> UInt8[Tensor, "3 _ _"]:
-    """The photograph made smaller by averaging over areas: no side over `side` pixels, proportions kept."""
-    height, width = pixels.shape[-2:]
-    factor = min(1.0, side / max(height, width))
-    return resize(pixels, (max(1, round(height * factor)), max(1, round(width * factor))), "antialias")
 
 
 def read_switches(upload: Upload, limits: Limits) -> tuple[str, SwitchCode]:
