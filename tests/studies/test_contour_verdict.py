@@ -1,5 +1,6 @@
 """The verdict of `study contours` is made of numbers: with others it comes out otherwise."""
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -97,14 +98,29 @@ def test_every_answer_comes_out():
 
 def test_a_share_goes_from_another_photographs_contours_to_known_switches(tmp_path):
     found = Findings(study(tmp_path, alone=0.45))
-    share, (low, high) = found.share(ALONE)
-    assert share == pytest.approx(0.5, abs=0.02)
-    assert low < share < high
+    share = found.share(ALONE)
+    assert share.mean == pytest.approx(0.5, abs=0.02)
+    assert share.images[0] < share.mean < share.images[1]
     assert "50%" in verdict_of(found.study, found).answers["switches alone"]
     # Where known switches are no better than that, there is no way to go.
     assert Findings(study(tmp_path, elsewhere=0.6)).share(ALONE) is None
     # Nor where they have not learnt to draw contours.
     assert Findings(study(tmp_path, elsewhere=0.3, alone=0.4, brightness=0.6)).share(ALONE) is None
+
+
+def test_trainings_that_disagree_leave_a_difference_open(tmp_path):
+    """Each by its photographs is sure; together they are not, as another training may turn the sign."""
+    base = study(tmp_path, fixed=0.4, bilinear=0.4, alone=0.55)
+    other = study(tmp_path, fixed=0.7, bilinear=0.4, alone=0.55)
+    again = tuple(replace(row, seed=1) for row in other.rows if row.kind != "brightness")
+    found = Findings(replace(base, rows=(*base.rows, *again)))
+    difference = found.difference(KNOWN, FIXED)
+    assert difference.images[0] > 0
+    assert difference.more is None
+    assert answer(found) == "supported in part"
+    # Brightness, which takes no network, stands beside each of them.
+    assert found.difference(KNOWN, BRIGHTNESS).seeds.count == 2
+    assert list(found.seeds_of(KNOWN)) == [0, 1]
 
 
 def test_without_the_network_of_known_switches_nothing_is_compared(tmp_path):
@@ -125,6 +141,6 @@ def test_the_page_has_the_papers_numbers_beside_ours(tmp_path):
 def test_what_is_left_out_is_named():
     assert left_out(preset("full")) == ""
     assert left_out(preset("small")) == (
-        "2 of 3 seeds; networks of 16 filters, which are 8 here; steps after the first 300 of 4,000; test "
-        "photographs beyond 20; thresholds beyond 33"
+        "2 of 3 seeds; networks of 16 filters, which are 8 here; networks of 5 poolings, which have 3 here; "
+        "steps after the first 1,000 of 4,000; test photographs beyond 20; thresholds beyond 33"
     )

@@ -5,9 +5,10 @@ from functools import cached_property
 from typing import Literal
 
 from maxtunnel.evaluation.contour_intervals import DRAWS, Resampled, resample
-from maxtunnel.evaluation.intervals import Interval, above
+from maxtunnel.evaluation.intervals import Interval
 from maxtunnel.studies.contours import STUDY, ContourStudy
 from maxtunnel.studies.contours_reading import BRIGHTNESS, DRAWN, DRAWN_UNTRAINED, ELSEWHERE, RANDOM, WAYS
+from maxtunnel.studies.seeds import Value, estimate
 from maxtunnel.studies.verdicts import Verdict
 
 KNOWN, FIXED, BILINEAR, ALONE = "switches-known", "fixed-known", "bilinear-known", "alone-constant"
@@ -42,7 +43,7 @@ class Measured:
         seeds: networks, whose measures are averaged.
         ods, ois, average_precision: the measures.
         intervals: of these three.
-        less: how much less its ODS is than that of known switches, and the interval of that.
+        less: how much less its ODS is than that of known switches.
     """
 
     way: str
@@ -51,7 +52,7 @@ class Measured:
     ois: float
     average_precision: float
     intervals: tuple[Interval, Interval, Interval]
-    less: tuple[float, Interval] | None
+    less: Value | None
 
 
 class Findings:
@@ -90,33 +91,53 @@ class Findings:
         """A way; None where there is no row of it."""
         return self._measured(way) if way in self._rows else None
 
-    def seeds_of(self, way: str) -> list[float]:
-        """The ODS of each network."""
-        return [float(resample([[row.of(way)]], draws=1).values[0, 0]) for row in self._rows.get(way, [])]
+    def seeds_of(self, way: str) -> dict[int, float]:
+        """The ODS of each network, by its seed."""
+        return dict(self._each.get(way, {}))
 
-    def difference(self, first: str, second: str) -> tuple[float, Interval] | None:
-        """ODS of the first way less that of the second, on the same photographs; None without both."""
+    @cached_property
+    def _each(self) -> dict[str, dict[int, float]]:
+        return {
+            way: {row.seed: float(resample([[row.of(way)]], draws=1).values[0, 0]) for row in some}
+            for way, some in self._rows.items()
+        }
+
+    def _by_seed(self, *ways: str) -> list[tuple[float, ...]]:
+        """The ODS of several ways with the networks of a seed; what takes no network is the same for all."""
+        found = [self._each[way] for way in ways]
+        trained = [each for way, each in zip(ways, found, strict=True) if way != BRIGHTNESS]
+        seeds = sorted(set.intersection(*map(set, trained)))
+        return [tuple(each.get(seed, next(iter(each.values()))) for each in found) for seed in seeds]
+
+    def difference(self, first: str, second: str) -> Value | None:
+        """ODS of the first way less that of the second, on the same photographs; None without both.
+
+        Trainings are compared seed by seed.
+        """
         if not {first, second} <= self._rows.keys():
             return None
-        return self._drawn.difference(self._places[first], self._places[second])
+        value, images = self._drawn.difference(self._places[first], self._places[second])
+        return Value(value, images, estimate([one - other for one, other in self._by_seed(first, second)]))
 
     @property
     def learnt(self) -> bool:
         """Whether known switches are surely better than brightness alone, as far as that was measured."""
         more = self.difference(KNOWN, BRIGHTNESS)
-        return more is None or above(more[1]) is True
+        return more is None or more.more is True
 
-    def share(self, way: str) -> tuple[float, Interval] | None:
+    def share(self, way: str) -> Value | None:
         """How far a way comes from another photograph's contours, 0, to known switches, 1; by ODS.
 
         None without these ways, or where known switches are no better than another photograph's contours, or
         than brightness alone.
         """
         gain = self.difference(KNOWN, ELSEWHERE)
-        if gain is None or way not in self._rows or not (self.learnt and above(gain[1])):
+        if gain is None or way not in self._rows or not (self.learnt and gain.more):
             return None
         places = self._places
-        return self._drawn.share(places[way], places[ELSEWHERE], places[KNOWN])
+        value, images = self._drawn.share(places[way], places[ELSEWHERE], places[KNOWN])
+        each = self._by_seed(way, ELSEWHERE, KNOWN)
+        return Value(value, images, estimate([(way - none) / (whole - none) for way, none, whole in each]))
 
 
 def answer(found: Findings) -> Answer:
@@ -125,16 +146,17 @@ def answer(found: Findings) -> Answer:
     Withheld: the network with known switches is not surely better than the photograph's brightness, which
     takes no network: what has not learnt to draw contours says nothing of what they owe to switches.
     Supported: known switches beat fixed ones and interpolation, and switches alone come at least half of the
-    way. Contradicted: fixed switches, or interpolation, are surely better. Each by its 95 % interval.
+    way. Contradicted: fixed switches, or interpolation, are surely better. Each by its 95 % interval over
+    photographs, and over trainings where there are several.
     """
     if not found.learnt:
         return "withheld"
     against = [found.difference(KNOWN, way) for way in (FIXED, BILINEAR)]
-    told = [None if each is None else above(each[1]) for each in against]
+    told = [None if each is None else each.more for each in against]
     if False in told:
         return "contradicted"
     share = found.share(ALONE)
-    if told == [True, True] and share is not None and share[1][0] >= HALF:
+    if told == [True, True] and share is not None and share.span[0] >= HALF:
         return "supported"
     return "supported in part" if True in told else "open"
 
@@ -172,10 +194,10 @@ def _answers(found: Findings) -> dict[str, str]:
     for case, way in (("known switches, against fixed ones", FIXED), ("against interpolation", BILINEAR)):
         difference = found.difference(KNOWN, way)
         if difference is not None:
-            told[case] = words[above(difference[1])]
+            told[case] = words[difference.more]
     share = found.share(ALONE)
     if share is not None:
-        told["switches alone"] = f"{share[0]:.0%} of the way"
+        told["switches alone"] = f"{share.mean:.0%} of the way"
     return told
 
 
@@ -203,7 +225,7 @@ def _without_features(found: Findings) -> list[str]:
         measured, share = found.of(way), found.share(way)
         if measured is not None:
             part = "" if share is None else (
-                f", {share[0]:.0%} ({share[1][0]:.0%} to {share[1][1]:.0%}) of the way from another "
+                f", {share.mean:.0%} ({share.span[0]:.0%} to {share.span[1]:.0%}) of the way from another "
                 "photograph’s contours to these"
             )  # fmt: skip
             told.append(f"A decoder trained on {name} has {measured.ods:.3f}{part}.")
@@ -236,6 +258,6 @@ def _without_training(found: Findings) -> list[str]:
     ]
 
 
-def _span(difference: tuple[float, Interval]) -> str:
-    value, (low, high) = difference
-    return f"{value:+.3f}, {low:+.3f} to {high:+.3f}"
+def _span(difference: Value) -> str:
+    low, high = difference.span
+    return f"{difference.mean:+.3f}, {low:+.3f} to {high:+.3f}"

@@ -53,11 +53,12 @@ def _notes(found: Findings) -> Iterator[str]:
         f"Intervals are over {study.tested} test photographs, by bootstrap, the same drawn for all ways: "
         "they hold for other photographs, with these networks."
     )
-    each = found.seeds_of(KNOWN)
+    each = found.seeds_of(KNOWN).values()
     if len(each) > 1:
         yield (
             f"Measures are means over networks of {len(each)} seeds. Of known switches the ODS is "
-            f"{min(each):.3f} to {max(each):.3f}: smaller differences than that may be chance."
+            f"{min(each):.3f} to {max(each):.3f}. Differences are over trainings too (Student’s t, seed by "
+            "seed): their interval holds both, and what either leaves open is open."
         )
     else:
         yield "One seed: what other first weights would change is not known."
@@ -85,7 +86,7 @@ def _measures(found: Findings) -> Html:
             number(each.ods, ".3f", each.intervals[0]),
             number(each.ois, ".3f", each.intervals[1]),
             number(each.average_precision, ".3f", each.intervals[2]),
-            number(None, "") if each.less is None else number(each.less[0], "+.3f", each.less[1]),
+            number(None, "") if each.less is None else number(each.less.mean, "+.3f", each.less.span),
         ]
         for each, how in _rows(found)
     ]
@@ -184,7 +185,7 @@ def _tabulate(found: Findings) -> Table:
     rows = tuple(
         (
             WAYS[each.way], how, each.seeds, each.ods, each.intervals[0], each.ois, each.average_precision,
-            None if each.less is None else each.less[0], None if each.less is None else each.less[1],
+            None if each.less is None else each.less.mean, None if each.less is None else each.less.span,
         )
         for each, how in _rows(found)
     )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, correlation, fmean, stdev
 
-from maxtunnel.evaluation.intervals import CONFIDENCE, Interval, detectable_shift, student
+from maxtunnel.evaluation.intervals import CONFIDENCE, Interval, above, detectable_shift, student
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,35 @@ def paired(first: Sequence[float], second: Sequence[float], step: float = 0.0) -
         step: see `estimate`.
     """
     return estimate([a - b for a, b in zip(first, second, strict=True)], step)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number with what is known of it.
+
+    Attributes:
+        mean: over seeds.
+        images: 95 % interval over images, for these trainings; the same images are drawn for all of them.
+        seeds: over trainings.
+    """
+
+    mean: float
+    images: Interval
+    seeds: Estimate
+
+    @property
+    def more(self) -> bool | None:
+        """Whether it lies above 0; None where images, or trainings where there are several, do not tell."""
+        told = above(self.images)
+        if self.seeds.interval is None:
+            return told
+        return told if told == above(self.seeds.interval) else None
+
+    @property
+    def span(self) -> Interval:
+        """All that images leave open, and trainings where there are several: lowest end to highest."""
+        ends = [self.images] if self.seeds.interval is None else [self.images, self.seeds.interval]
+        return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def correlate(x: Sequence[float], y: Sequence[float]) -> tuple[float, Interval] | None:

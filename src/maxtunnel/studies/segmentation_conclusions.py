@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from maxtunnel.evaluation.intervals import Interval, above
+from maxtunnel.evaluation.intervals import above
 from maxtunnel.evaluation.segmentation import class_accuracy, class_iou, global_accuracy, mean_iou
 from maxtunnel.studies.dense_conditions import CONDITIONS, Condition
-from maxtunnel.studies.seeds import Estimate, estimate
+from maxtunnel.studies.seeds import Value, estimate
 from maxtunnel.studies.segmentation import SegmentationStudy
 from maxtunnel.studies.segmentation_run import Found
 
@@ -35,35 +35,6 @@ ALMOST_ALL = 0.9  # of what known switches reach beyond the usual classes
 _HALF = 0.5
 _LITTLE = 0.1
 _DRAWS = 2000
-
-
-@dataclass(frozen=True)
-class Value:
-    """A number with what is known of it.
-
-    Attributes:
-        mean: over seeds.
-        images: 95 % interval over images, for these trainings; the same images are drawn for all of them.
-        seeds: over trainings.
-    """
-
-    mean: float
-    images: Interval
-    seeds: Estimate
-
-    @property
-    def more(self) -> bool | None:
-        """Whether it lies above 0; None where images, or trainings where there are several, do not tell."""
-        told = above(self.images)
-        if self.seeds.interval is None:
-            return told
-        return told if told == above(self.seeds.interval) else None
-
-    @property
-    def span(self) -> Interval:
-        """All that images leave open, and trainings where there are several: lowest end to highest."""
-        ends = [self.images] if self.seeds.interval is None else [self.images, self.seeds.interval]
-        return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 class Numbers:

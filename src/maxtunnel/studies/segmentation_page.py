@@ -9,6 +9,7 @@ from maxtunnel.studies.dense_conditions import Condition
 from maxtunnel.studies.page import Beside, beside_table
 from maxtunnel.studies.published import SEGNET_CAMVID, PublishedSegmentation
 from maxtunnel.studies.report import Report
+from maxtunnel.studies.seeds import Value
 from maxtunnel.studies.segmentation import STUDY, SegmentationStudy
 from maxtunnel.studies.segmentation_conclusions import (
     ALMOST_ALL,
@@ -17,7 +18,6 @@ from maxtunnel.studies.segmentation_conclusions import (
     MEASURES,
     QUOTE,
     Conclusions,
-    Value,
     conclude,
     verdict,
 )

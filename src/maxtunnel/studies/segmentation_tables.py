@@ -1,11 +1,11 @@
 """The tables of `study segmentation` for a terminal, CSV and LaTeX."""
 
 from maxtunnel.studies.dense_conditions import CONDITIONS, Condition
+from maxtunnel.studies.seeds import Value
 from maxtunnel.studies.segmentation_conclusions import (
     KNOWN,
     MEASURES,
     Conclusions,
-    Value,
 )
 from maxtunnel.studies.segmentation_data import TITLES
 from maxtunnel.support.tables import Cell, Column, Table
