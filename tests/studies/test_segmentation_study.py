@@ -235,6 +235,15 @@ def test_too_few_images_to_measure_on_are_refused(streets):
 def test_a_set_of_no_void_is_counted_whole():
     masks = torch.tensor([[[0, 1]], [[1, 0]]], dtype=torch.uint8)
     some = Labelled(torch.zeros(2, 3, 1, 2, dtype=torch.uint8), masks)
-    found = count(masks, Parts(some, some, ("a", "b")), 1)
+    found = count(masks, Parts(some, some, len(some), ("a", "b")), 1)
     assert found.near_there == (2, 2)
     assert found.there == ((1, 1), (1, 1))
+
+
+def test_as_many_images_as_there_are_leave_none_out(streets, tmp_path):
+    few = segmentation.study_segmentation(streets, tmp_path / "few", size="toy", images=2)
+    assert few.settings.images == 2
+    whole = segmentation.study_segmentation(streets, tmp_path / "whole", size="toy", images=1000)
+    assert whole.settings.images is None
+    assert "images to measure on" in few.left_out
+    assert "images to measure on" not in whole.left_out

@@ -126,7 +126,8 @@ def study_contours(
     for run in wanted.runs():
         given.trained(run)
     parts = read_parts(str(data), settings.shrink, settings.crop, settings.tested, on_progress)
-    wanted = replace(wanted, settings=replace(settings, data=parts.identity))
+    tested = settings.tested if len(parts.tested) < parts.available else None
+    wanted = replace(wanted, settings=replace(settings, data=parts.identity, tested=tested))
     rows = Rows(out, STUDY, wanted.settings, NetworkRow)
     _keep_shown(rows, parts)
     do = partial(_do, rows, wanted.settings, parts, given, on_progress)

@@ -119,7 +119,8 @@ def study_segmentation(
     parts = read_parts(data, set, settings.size, settings.images, on_progress)
     # What cannot be is refused before anything is written.
     settings.draw(len(parts.class_names), "fixed", 0).shape.sizes(settings.size)
-    settings = replace(settings, data=fingerprint(parts))
+    chosen = settings.images if len(parts.measured) < parts.available else None
+    settings = replace(settings, data=fingerprint(parts), images=chosen)
     rows = Rows(out, STUDY, settings, NetworkRow)
     rows.keep_picture("images", png(draw_truth(parts.measured, len(parts.class_names))))
     do_missing(

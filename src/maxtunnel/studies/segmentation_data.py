@@ -47,11 +47,13 @@ class Parts:
 
     Attributes:
         trained, measured: those that are trained on, and those that are measured on.
+        available: how many there are to measure on.
         class_names: the name of each class.
     """
 
     trained: Labelled
     measured: Labelled
+    available: int
     class_names: tuple[str, ...]
 
 
@@ -77,10 +79,12 @@ def read_parts(
         ValueError: there are fewer than two images to measure on.
     """
     trained, measured = _splits(Path(data), name)
-    measured = measured.part(evenly_spaced(len(measured), images))
+    available = len(measured)
+    measured = measured.part(evenly_spaced(available, images))
     if len(measured) < 2:
         raise ValueError(f"{data} has {len(measured)} images to measure on: expected at least 2")
-    return Parts(_load(trained, size, on_progress), _load(measured, size, on_progress), trained.class_names)
+    read = _load(trained, size, on_progress), _load(measured, size, on_progress)
+    return Parts(*read, available, trained.class_names)
 
 
 def fingerprint(parts: Parts) -> str:
