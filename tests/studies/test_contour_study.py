@@ -123,6 +123,7 @@ def test_a_folder_of_other_settings_is_refused(done, data):
     [
         (["--toy", "--full"], "--toy and --full"),
         (["--toy", "--poolings", "6"], "--poolings"),
+        (["--toy", "--thresholds", "1000000"], "--thresholds is 1,000,000: expected at most 1,000"),
         (["--width", "4", "--encoder", "vgg.pth"], "--width is of encoders that are trained"),
         (["--data", "nowhere", "--toy"], "has no images/train with photographs"),
         (["--encoder", "nowhere.pth", "--toy"], "nowhere.pth does not exist: expected a file with a VGG"),

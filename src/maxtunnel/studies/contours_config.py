@@ -16,6 +16,9 @@ Kind = Literal[Trained, "brightness"]
 KINDS: tuple[Kind, ...] = (*get_args(Trained), "brightness")
 
 
+_MOST_THRESHOLDS = 1000
+
+
 @dataclass(frozen=True)
 class Run:
     """One network, trained and read in all its ways.
@@ -77,6 +80,11 @@ class Settings:
         if self.thresholds < 2 or (self.tested is not None and self.tested < 2):
             raise ValueError(
                 f"`thresholds` is {self.thresholds}, `tested` {self.tested}: expected at least 2 of both"
+            )
+        if self.thresholds > _MOST_THRESHOLDS:
+            raise ValueError(
+                f"`thresholds` is {self.thresholds:,}: expected at most {_MOST_THRESHOLDS:,}, as more change "
+                "no third decimal and take as many times longer"
             )
         if not 1 <= self.poolings <= POOLINGS:
             raise ValueError(f"`poolings` is {self.poolings}: expected 1 to {POOLINGS}")
