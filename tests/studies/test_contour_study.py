@@ -70,7 +70,7 @@ def test_the_command_trains_measures_and_reports(done):
     assert "Left out: 2 of 3 seeds" in text.replace("\n", " ")
     kept = json.loads((out / "verdict.json").read_text())
     assert kept["study"] == "contours"
-    assert "contours come through the switches" in kept["answers"]
+    assert "works so well because of the switches" in kept["answers"]
     assert (out / "table.csv").read_text().startswith("way,how,networks,ods,ods_low,ods_high,ois,ap")
     # Networks are kept, so that others can be read from them.
     kept = DenseNetwork.load(out / "runs" / "switches-0.safetensors")
@@ -102,7 +102,7 @@ def test_networks_that_were_trained_elsewhere_are_read(done, data, tmp_path):
         kept = json.loads((out / "runs" / f"{row.kind}-0.json").read_text())
         assert dict(row.counts) == {way: tuple(lines) for way, lines in kept["counts"].items()}
         assert row.metric is None
-    assert found.left_out.startswith("2 of 3 seeds; test photographs beyond 2")
+    assert found.left_out == "2 of 3 seeds; thresholds beyond 3"
     (tmp_path / "few").mkdir()
     with pytest.raises(FormatError, match=r"few has 0 files whose names end in switches-0.safetensors"):
         contours.study_contours(data, tmp_path / "more", size="toy", networks=tmp_path / "few")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from maxtunnel.evaluation.contour_intervals import DRAWS, Resampled, resample
 from maxtunnel.evaluation.intervals import Interval
+from maxtunnel.studies import dense_verdicts
 from maxtunnel.studies.contours import STUDY, ContourStudy
 from maxtunnel.studies.contours_reading import BRIGHTNESS, DRAWN, DRAWN_UNTRAINED, ELSEWHERE, RANDOM, WAYS
 from maxtunnel.studies.seeds import Value, estimate
@@ -19,9 +20,7 @@ UNTRAINED_WAYS = (DRAWN, DRAWN_UNTRAINED, BRIGHTNESS, ELSEWHERE)
 PUBLISHED = {"ODS": 0.788, "OIS": 0.804}
 SOURCE = "Yang, Price, Cohen, Lee, Yang 2016, arXiv 1603.04530: fine-tuned on BSDS500"
 PEOPLE_ODS = 0.80  # of people against each other (Arbelaez et al. 2011)
-# Whether the spatial information comes through the switches, and nothing else would do as well.
-Answer = Literal["supported", "supported in part", "contradicted", "open", "withheld"]
-HALF = 0.5  # of the way from no knowledge of the photograph to all, for `supported`
+Answer = Literal[dense_verdicts.Answer, "withheld"]
 QUOTE = (
     "It explains why reconstruction of the image with max unpooling for semantic segmentation works so well: "
     "The spatial information can be extracted completely from the max switch locations."
@@ -125,6 +124,13 @@ class Findings:
         more = self.difference(KNOWN, BRIGHTNESS)
         return more is None or more.more is True
 
+    @cached_property
+    def without(self) -> str | None:
+        """The better one, by ODS, of those trained without switches; None where one is missing."""
+        ways = [self.of(FIXED), self.of(BILINEAR)]
+        there = [each for each in ways if each is not None]
+        return None if len(there) < len(ways) else max(there, key=lambda each: each.ods).way
+
     def share(self, way: str) -> Value | None:
         """How far a way comes from another photograph's contours, 0, to known switches, 1; by ODS.
 
@@ -140,36 +146,43 @@ class Findings:
         return Value(value, images, estimate([(way - none) / (whole - none) for way, none, whole in each]))
 
 
-def answer(found: Findings) -> Answer:
-    """Whether the contours come through the switches, and interpolation would not have done as well.
+def because(found: Findings) -> Answer:
+    """Whether contours are drawn so well because of the switches (`dense_verdicts`).
 
-    Withheld: the network with known switches is not surely better than the photograph's brightness, which
-    takes no network: what has not learnt to draw contours says nothing of what they owe to switches.
-    Supported: known switches beat fixed ones and interpolation, and switches alone come at least half of the
-    way. Contradicted: fixed switches, or interpolation, are surely better. Each by its 95 % interval over
-    photographs, and over trainings where there are several.
+    Withheld where known switches are not surely better than the photograph's brightness, which takes no
+    network: what has not learnt to draw contours says nothing of what they owe to switches.
     """
     if not found.learnt:
         return "withheld"
-    against = [found.difference(KNOWN, way) for way in (FIXED, BILINEAR)]
-    told = [None if each is None else each.more for each in against]
-    if False in told:
-        return "contradicted"
-    share = found.share(ALONE)
-    if told == [True, True] and share is not None and share.span[0] >= HALF:
-        return "supported"
-    return "supported in part" if True in told else "open"
+    gains = [found.difference(KNOWN, way) for way in (FIXED, BILINEAR)]
+    told = [None if each is None else each.more for each in gains]
+    return dense_verdicts.because(told, None if found.without is None else found.share(found.without))
+
+
+def completely(found: Findings) -> Answer:
+    """Whether all that is spatial can be had from the switches; withheld as `because` is."""
+    return dense_verdicts.completely(found.share(ALONE)) if found.learnt else "withheld"
 
 
 _MEANING: dict[Answer, str] = {
-    "supported": "The contours come through the switches, and nothing put in their place does as well",
-    "supported in part": "A part of the contours is owed to the switches",
-    "contradicted": "Contours are drawn without switches as well, or better",
-    "open": "These runs do not tell what the switches do",
-    "withheld": (
-        "These networks draw contours no better than the photograph’s brightness does without any, so what "
-        "they owe to switches is not judged"
+    "supported": "Contours are drawn so well because of the switches",
+    "supported in part": (
+        "Switches help, but more than half of that is reached without any: they are not why contours are "
+        "drawn so well"
     ),
+    "contradicted": "Contours are drawn as well, or nearly so, without switches",
+    "open": "These runs leave open whether contours are drawn so well because of the switches",
+    "withheld": (
+        "These networks are not seen to draw contours better than the gradient of the brightness does, which "
+        "takes no network, so what they owe to switches is not judged"
+    ),
+}
+_ALONE: dict[Answer, str] = {
+    "supported": ": nearly all that is needed can be had from them",
+    "supported in part": ": a part of what is needed can be had from them, not all",
+    "contradicted": ": nothing of it can be had from them",
+    "open": ": how much can be had from them is left open",
+    "withheld": "",
 }
 
 
@@ -190,7 +203,10 @@ def verdict_of(study: ContourStudy, found: Findings) -> Verdict:
 
 def _answers(found: Findings) -> dict[str, str]:
     words = {True: "help", False: "do harm", None: "not told apart"}
-    told: dict[str, str] = {"contours come through the switches": answer(found)}
+    told: dict[str, str] = {
+        "works so well because of the switches": because(found),
+        "all that is spatial is in the switches": completely(found),
+    }
     for case, way in (("known switches, against fixed ones", FIXED), ("against interpolation", BILINEAR)):
         difference = found.difference(KNOWN, way)
         if difference is not None:
@@ -205,7 +221,7 @@ def _sentences(found: Findings) -> list[str]:
     known = found.of(KNOWN)
     if known is None:
         return ["Nothing was compared: the network with known switches is needed."]
-    told = [f"{_MEANING[answer(found)]}: {_against(found, known)}."]
+    told = [f"{_MEANING[because(found)]}: {_against(found, known)}."]
     told += _without_features(found) + _misread(found) + _without_training(found)
     return told
 
@@ -216,6 +232,9 @@ def _against(found: Findings, known: Measured) -> str:
         other, less = found.of(way), found.difference(KNOWN, way)
         if other is not None and less is not None:
             parts.append(f"with {name} {other.ods:.3f} (difference {_span(less)})")
+    share = None if found.without is None else found.share(found.without)
+    if share is not None:
+        parts.append(f"so that the better of these comes {_way(share)}")
     return ", ".join(parts)
 
 
@@ -224,11 +243,9 @@ def _without_features(found: Findings) -> list[str]:
     for way, name in ((ALONE, "that encoder’s switches alone"), (UNTRAINED, "an untrained encoder’s alone")):
         measured, share = found.of(way), found.share(way)
         if measured is not None:
-            part = "" if share is None else (
-                f", {share.mean:.0%} ({share.span[0]:.0%} to {share.span[1]:.0%}) of the way from another "
-                "photograph’s contours to these"
-            )  # fmt: skip
-            told.append(f"A decoder trained on {name} has {measured.ods:.3f}{part}.")
+            part = "" if share is None else f", {_way(share)}"
+            meaning = _ALONE[completely(found)] if way == ALONE else ""
+            told.append(f"A decoder trained on {name} has {measured.ods:.3f}{part}{meaning}.")
     return told
 
 
@@ -256,6 +273,14 @@ def _without_training(found: Findings) -> list[str]:
         f"Without any training, from where switches begin to differ: {drawn.ods:.3f} of the trained encoder, "
         f"{blank.ods:.3f} of an untrained one; from the photograph’s brightness alone {bright.ods:.3f}."
     ]
+
+
+def _way(share: Value) -> str:
+    low, high = share.span
+    return (
+        f"{share.mean:.0%} ({low:.0%} to {high:.0%}) of the way from another photograph’s contours to those "
+        "of known switches"
+    )
 
 
 def _span(difference: Value) -> str:

@@ -17,8 +17,9 @@ from maxtunnel.studies.contours_conclusions import (
     verdict_of,
 )
 from maxtunnel.studies.contours_networks import POOLINGS
-from maxtunnel.studies.contours_reading import WAYS
+from maxtunnel.studies.contours_reading import ELSEWHERE, WAYS
 from maxtunnel.studies.dense_conditions import CONDITIONS
+from maxtunnel.studies.dense_verdicts import rules
 from maxtunnel.studies.page import Beside, beside_table
 from maxtunnel.studies.report import Report
 from maxtunnel.support.records import to_json
@@ -72,7 +73,7 @@ def _notes(found: Findings) -> Iterator[str]:
 def _rows(found: Findings) -> Iterator[tuple[Measured, str]]:
     for measured in found.ways:
         if measured.way in UNTRAINED_WAYS:
-            yield measured, "no training"
+            yield measured, "network’s" if measured.way == ELSEWHERE else "no training"
         else:
             yield measured, "trained so" if _SO.get(measured.way) else "read so"
 
@@ -135,7 +136,7 @@ def _pictures(found: Findings) -> Html:
         if row.seed == 0:
             for way in row.counts:
                 measured = found.of(way)
-                told = "" if measured is None else f": ODS {measured.ods:.3f}"
+                told = "" if measured is None else f": ODS {found.seeds_of(way)[0]:.3f}"
                 shown.append((study.picture(f"{row.kind}-{row.seed}.{way}"), f"{WAYS[way]}{told}"))
     figures = [
         figure(inline(path.read_bytes(), "image/png", caption), caption)
@@ -153,7 +154,12 @@ def _method() -> Html:
         f"{PEOPLE_ODS:.2f}.",
         "Trained so: the network learnt under this condition. Read so: the network that was trained with "
         "known switches is given something else.",
-        "Of the way: (ODS - that of another photograph’s contours) / (ODS of known switches - the same).",
+        "Another photograph’s contours: what the network with known switches draws of another photograph, "
+        "held against what people drew in this one. Of the way, by ODS: 0 % is that, 100 % what known "
+        "switches reach.",
+        *rules("brightness, which takes no network (then withheld), or than another photograph’s contours"),
+        "Random: every window’s switch is any of its cells. Switches, no training: where switches begin to "
+        "differ, without any decoder. Brightness: the gradient of the smoothed grey levels.",
         f"{WAYS[BILINEAR]}: as many parameters, planes widened by interpolation.",
     )
     return joined(

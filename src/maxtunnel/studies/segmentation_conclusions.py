@@ -12,6 +12,7 @@ from torch import Tensor
 from maxtunnel.evaluation.intervals import above
 from maxtunnel.evaluation.segmentation import class_accuracy, class_iou, global_accuracy, mean_iou
 from maxtunnel.studies.dense_conditions import CONDITIONS, Condition
+from maxtunnel.studies.dense_verdicts import Answer, because, completely
 from maxtunnel.studies.seeds import Value, estimate
 from maxtunnel.studies.segmentation import SegmentationStudy
 from maxtunnel.studies.segmentation_run import Found
@@ -23,17 +24,11 @@ MEASURES: dict[Measure, str] = {
     "global_accuracy": "global accuracy",
     "near_borders": "accuracy near borders",
 }
-# What the sentence comes to: that segmentation works so well because of the switches; and that all that is
-# spatial can be had from them.
-Answer = Literal["supported", "supported in part", "contradicted", "open"]
 QUOTE = (
     "It explains why reconstruction of the image with max unpooling for semantic segmentation works so well: "
     "The spatial information can be extracted completely from the max switch locations."
 )
 KNOWN, FIXED, BILINEAR, ALONE, UNTRAINED, *READ = CONDITIONS
-ALMOST_ALL = 0.9  # of what known switches reach beyond the usual classes
-_HALF = 0.5
-_LITTLE = 0.1
 _DRAWS = 2000
 
 
@@ -146,32 +141,16 @@ class Conclusions:
 
     @cached_property
     def because(self) -> Answer:
-        """Whether segmentation works so well because of the switches.
-
-        Supported where known switches are better than both networks without any, and more than half of what
-        they reach beyond the usual classes is lost without them; in part where it is less; contradicted where
-        they are worse than one of these, or where not even a tenth can be lost.
-        """
-        if self.without is None or (kept := self.numbers.share(self.without)) is None:
+        """Whether segmentation works so well because of the switches."""
+        if self.without is None:
             return "open"
         gains = [self.numbers.difference(KNOWN, each, "mean_iou").more for each in (FIXED, BILINEAR)]
-        if False in gains or kept.span[0] > 1 - _LITTLE:
-            return "contradicted"
-        if None in gains:
-            return "open"
-        lost = above(kept.span, 1 - _HALF)
-        return "open" if lost is None else "supported in part" if lost else "supported"
+        return because(gains, self.numbers.share(self.without))
 
     @cached_property
     def completely(self) -> Answer:
-        """Whether all that is spatial can be had from the switches: what they reach alone."""
-        if not self.numbers.has(KNOWN, ALONE) or (share := self.numbers.share(ALONE)) is None:
-            return "open"
-        if share.span[0] >= ALMOST_ALL:
-            return "supported"
-        if share.span[1] >= ALMOST_ALL or above(share.span) is None:
-            return "open"
-        return "supported in part" if above(share.span) else "contradicted"
+        """Whether all that is spatial can be had from the switches."""
+        return completely(self.numbers.share(ALONE) if self.numbers.has(KNOWN, ALONE) else None)
 
 
 def conclude(study: SegmentationStudy) -> Conclusions:

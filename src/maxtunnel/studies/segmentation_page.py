@@ -6,13 +6,13 @@ from maxtunnel.report.classes import legend_list
 from maxtunnel.report.html import Cell, Html, element, figure, joined, number, table
 from maxtunnel.report.pictures import inline
 from maxtunnel.studies.dense_conditions import Condition
+from maxtunnel.studies.dense_verdicts import rules
 from maxtunnel.studies.page import Beside, beside_table
 from maxtunnel.studies.published import SEGNET_CAMVID, PublishedSegmentation
 from maxtunnel.studies.report import Report
 from maxtunnel.studies.seeds import Value
 from maxtunnel.studies.segmentation import STUDY, SegmentationStudy
 from maxtunnel.studies.segmentation_conclusions import (
-    ALMOST_ALL,
     BILINEAR,
     KNOWN,
     MEASURES,
@@ -223,12 +223,7 @@ def _method(study: SegmentationStudy) -> Html:
         "Over trainings: Student’s t, paired by seed.",
         f"{USUAL.capitalize()}: every image gets the class that each place has most often among the training "
         "images. How far of the way: 0 % is that, 100 % what known switches reach, by mean IoU.",
-        "Works so well because of the switches: supported where known switches are better than both fixed "
-        "ones and bilinear upsampling and the better of these two comes less than half of the way; in part "
-        "where it comes farther; contradicted where known switches are worse than one of them, or the "
-        "better one comes at least 90 % of the way; otherwise open. All by intervals.",
-        f"All that is spatial is in the switches: supported where a decoder of switches alone comes at least "
-        f"{ALMOST_ALL:.0%} of the way, with its whole interval; in part where it comes less, but some of it.",
+        *rules("the usual classes"),
         "Another image’s switches: those of the image half the set further on, of another scene.",
     )
     return joined(
