@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from maxtunnel.codec.files import reconstruct_files
 from maxtunnel.data.images import read_image, shrink, to_float
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.evaluation.ridges import thin
@@ -71,10 +72,13 @@ def test_a_network_is_given_photographs_as_large_as_its_file_says(folder, tmp_pa
     said = own.answer(to_float(shrink(cat, 30))[None])
     wide = F.interpolate(said, tuple(cat.shape[1:]), mode="bilinear")[0, 0]
     assert inside(tmp_path / "cat-contours.png", lines(wide.sigmoid()))
-    # Unless another side is asked for.
-    contour_files(folder / "cat.png", tmp_path / "small.safetensors", tmp_path, side=40, thick=True)
-    asked = shrink(cat, 40)
-    assert inside(tmp_path / "cat-contours.png", lines(own.answer(to_float(asked)[None])[0, 0].sigmoid()))
+    # Another side is that of the picture alone.
+    [(path, about)], _ = contour_files(
+        folder / "cat.png", tmp_path / "small.safetensors", tmp_path, side=40, thick=True
+    )
+    wide = F.interpolate(said, tuple(shrink(cat, 40).shape[1:]), mode="bilinear")[0, 0]
+    assert inside(path, lines(wide.sigmoid()))
+    assert about.endswith("; read at 30x22")
 
 
 def test_every_condition_is_shown_beside_the_others(folder, tmp_path):
@@ -128,3 +132,18 @@ def test_a_file_that_cannot_be_read_is_skipped_among_others(folder, tmp_path):
     )
     assert [path.name for path, _ in written] == ["cat-contours.png"]
     assert [path for path, _ in skipped] == [broken]
+
+
+def test_pictures_beside_the_photographs_are_no_photographs(tmp_path, folder):
+    place = tmp_path / "mine"
+    place.mkdir()
+    (place / "cat.png").write_bytes((folder / "cat.png").read_bytes())
+    for _ in range(2):
+        written, skipped = contour_files(place, folder / "outlines.safetensors", place)
+        assert ([path.name for path, _ in written], skipped) == (["cat-contours.png"], [])
+    written, _ = reconstruct_files(place, "8-8-8", place)
+    written, _ = reconstruct_files(place, "8-8-8", place)
+    assert [path.name for path, _ in written] == ["cat-8-8-8.png"]
+    # In another folder they are pictures as any other.
+    written, _ = contour_files(place, folder / "outlines.safetensors", tmp_path / "out")
+    assert len(written) == 3

@@ -6,10 +6,11 @@ import torch
 from PIL import Image
 
 from maxtunnel.data.dense import read_label_image
+from maxtunnel.data.images import shrink
 from maxtunnel.models.cedn import cedn
 from maxtunnel.models.segnet import segnet_basic
 from maxtunnel.report.classes import class_colours, class_names, class_sheet, colour, legend_list, overlay
-from maxtunnel.report.dense_files import segment_files, shrink
+from maxtunnel.report.dense_files import segment_files
 from maxtunnel.report.sheet import GAP, MARGIN
 from tools.command_line import here, refuse
 
@@ -164,3 +165,18 @@ def test_what_cannot_be_is_one_line(tmp_path, model):
     _, errors = here("segment", image, missing, "--model", model, "--out", out, status=2)
     assert "nothing.png cannot be opened" in errors
     assert (out / "a-classes.png").is_file()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_switches_of_the_next_image_that_can_be_read_are_taken(tmp_path, model):
+    folder = tmp_path / "photographs"
+    photograph(folder / "a.png", 37, 53)
+    photograph(folder / "c.png", 40, 50, seed=1)
+    (folder / "b.png").write_text("text")
+    written, skipped = segment_files(folder, model, tmp_path / "out", "all")
+    assert [path.name for path, _ in written] == ["a-classes.png", "c-classes.png"]
+    assert [path.name for path, _ in skipped] == ["b.png"]
+    (folder / "c.png").unlink()
+    written, skipped = segment_files(folder, model, tmp_path / "alone", "other")
+    assert not written
+    assert any("no other image can be read" in reason for _, reason in skipped)

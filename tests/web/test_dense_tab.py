@@ -148,8 +148,12 @@ def test_what_cannot_be_offered_is_refused(tmp_path, files):
     grey.save(tmp_path / "grey.safetensors")
     with pytest.raises(ValueError, match="takes images of 1 channels"):
         offer_dense([tmp_path / "grey.safetensors"])
-    with pytest.raises(ValueError, match="two called streets"):
+    with pytest.raises(ValueError, match=r"has one called streets, as another one is: rename .*streets"):
         offer_dense([files[0], files[0]])
+    own = tmp_path / "cedn-bsds.safetensors"
+    own.write_bytes(files[1].read_bytes())
+    with pytest.raises(ValueError, match=f"as one that ships is: rename {own}"):
+        offer_dense([own])
     wide = DenseShape(((DenseLayer(9999, 99),),), ((DenseLayer(2, norm=False, relu=False),),), 1)
     assert side_of(wide) < 64
     with pytest.raises(ValueError, match="too large for the page, which would give it less than 64 pixels"):
@@ -178,3 +182,9 @@ def test_files_are_told_apart_by_what_they_hold(tmp_path, monkeypatch, files):
     monkeypatch.undo()
     with pytest.raises(FormatError, match="damaged"):
         serving.serve(port=0, networks=[damaged])
+
+
+def test_a_photograph_is_not_held_against_itself(files, cat):
+    astronaut, rocket = (demo_photographs()[name] for name in ("astronaut", "rocket"))
+    assert torch.equal(dense._another(cat, "astronaut"), astronaut)
+    assert torch.equal(dense._another(astronaut, "astronaut"), rocket)

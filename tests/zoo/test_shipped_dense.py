@@ -8,6 +8,7 @@ from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.support.choices import OUTLINES, STREETS
 from maxtunnel.support.files import FormatError
 from maxtunnel.zoo.dense_files import list_shipped_dense, load_dense, shipped_dense, shipped_file
+from maxtunnel.zoo.names import load
 from tools.command_line import call, refuse
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,6 +36,16 @@ def test_a_name_that_is_none_is_told(tmp_path):
     with pytest.raises(FormatError, match=r"no network 'segnet-camvit' \(is segnet-camvid meant\?\)"):
         load_dense("segnet-camvit")
     assert "take `maxtunnel segment`" in refuse("contours", "cat.png", "--model", STREETS)
+
+
+def test_each_command_says_whose_network_it_was_given(tmp_path):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(shipped_file(OUTLINES).read_bytes())
+    for model in (OUTLINES, own):
+        with pytest.raises(FormatError, match=f"{model} answers for every pixel, for `contours`"):
+            load(model)
+    with pytest.raises(FormatError, match="8-8-8 rebuilds photographs, for `reconstruct`"):
+        load_dense("8-8-8")
 
 
 @pytest.mark.parametrize("name", [STREETS, OUTLINES])

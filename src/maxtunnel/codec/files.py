@@ -15,11 +15,16 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from maxtunnel.codec.format import Header, read_header
-from maxtunnel.codec.replacement import NOTE, check_pictures, check_switch_files, picture_maker
+from maxtunnel.codec.replacement import (
+    NOTE,
+    check_pictures,
+    check_switch_files,
+    name_pictures,
+    picture_maker,
+)
 from maxtunnel.codec.rows import Encoder, SwitchRow, as_list, cut_bunches, name_all
 from maxtunnel.codec.serialisation import check_file, load, loads, read_bytes
 from maxtunnel.data.finding import Source, find_sources
-from maxtunnel.data.folders import list_images
 from maxtunnel.data.images import read_image, write_png
 from maxtunnel.data.sources import FolderSource
 from maxtunnel.models import tiling
@@ -85,7 +90,7 @@ def reconstruct_files(
     check_folder(out)
     network, label = load_decoder(model), Path(model).resolve().name
     label = label.removesuffix(".safetensors").removesuffix(".caffemodel")
-    targets = _targets(images, Path(out), f"-{label}")
+    targets = name_pictures(images, Path(out), f"-{label}")
     check_pictures(((target, network) for _, target in targets), force)
     notes = {NOTE: picture_maker(network)}
     written: list[tuple[Path, float]] = []
@@ -218,16 +223,6 @@ def inspect_file(path: Path) -> Inspection:
         model=find_shipped(header.network),
         entropy_bits=tuple(level.entropy_bits for level in code.levels),
     )
-
-
-def _targets(images: str | Path | Sequence[str | Path], out: Path, label: str) -> list[tuple[Path, Path]]:
-    """Each file to read, with the picture in `out` to write: its name and the label, none of them twice."""
-    names = FreeNames()
-    return [
-        (file, out / f"{names.take(file.stem + label)}.png")
-        for path in _paths(images)
-        for file in (list_images(path) if path.is_dir() else [path])
-    ]
 
 
 def _photographs(

@@ -1,19 +1,20 @@
-"""Whether a file that is there may be replaced: only by what the same network makes.
+"""What pictures are called, and what a file that is there is replaced by: what the same network makes, alone.
 
 A switch file says which encoder made it. A picture says it in a text of the PNG file, of the whole network,
 as a decoder decides it too.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from maxtunnel.codec.format import MAGIC, read_header
+from maxtunnel.data.folders import list_images
 from maxtunnel.models.checkpoint import hash_tensors
 from maxtunnel.models.tunnel import TunnelNetwork
-from maxtunnel.support.files import FormatError
+from maxtunnel.support.files import FormatError, FreeNames
 
 NOTE = "maxtunnel network"  # the keyword of the text in a PNG file
 # Enough for the header of a switch file of 255 levels.
@@ -26,6 +27,35 @@ def picture_maker(network: TunnelNetwork) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def name_pictures(
+    images: str | Path | Sequence[str | Path], out: Path, label: str
+) -> list[tuple[Path, Path]]:
+    """Each file to read, with the picture in `out` to write: its name and the label, none of them twice.
+
+    Of a folder that is `out` itself, pictures that a network made are no photographs.
+
+    Raises:
+        FormatError: there is no file to read.
+    """
+    paths = [Path(images)] if isinstance(images, str | Path) else [Path(each) for each in images]
+    names = FreeNames()
+    found = [
+        (file, out / f"{names.take(file.stem + label)}.png")
+        for path in paths
+        for file in (_photographs(path, out) if path.is_dir() else [path])
+    ]
+    if not found:
+        raise FormatError(f"{', '.join(map(str, paths))} has no image files: give images, or folders of them")
+    return found
+
+
+def _photographs(folder: Path, out: Path) -> list[Path]:
+    files = list_images(folder)
+    if folder.resolve() != out.resolve():
+        return files
+    return [file for file in files if maker_of_picture(file) is None]
+
+
 def check_pictures(targets: Iterable[tuple[Path, TunnelNetwork]], force: bool) -> None:
     """Refuse to replace any picture that another network made, or nobody knows who.
 
@@ -33,7 +63,7 @@ def check_pictures(targets: Iterable[tuple[Path, TunnelNetwork]], force: bool) -
         ValueError: one of them is such a picture, and `force` is not set.
     """
     for path, network in targets:
-        if not force and path.exists() and _maker_of_picture(path) != picture_maker(network):
+        if not force and path.exists() and maker_of_picture(path) != picture_maker(network):
             raise _refusal(path)
 
 
@@ -55,8 +85,8 @@ def _refusal(path: Path) -> ValueError:
     )
 
 
-def _maker_of_picture(path: Path) -> str | None:
-    """None where the picture does not say, or the file cannot be read."""
+def maker_of_picture(path: Path) -> str | None:
+    """What a picture says of the network that made it; None where it does not, or cannot be read."""
     try:
         with Image.open(path, formats=("PNG",)) as picture:
             found = picture.info.get(NOTE)

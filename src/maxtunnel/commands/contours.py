@@ -17,7 +17,7 @@ def contours(
     out: Out = Path(),
     switches: Switches = "known",
     other: Other = None,
-    side: Side = None,
+    side: Side = 480,
     thick: Annotated[
         bool, typer.Option("--thick", help="Leave contours as wide as the network draws them.")
     ] = False,

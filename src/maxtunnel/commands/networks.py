@@ -153,7 +153,7 @@ def import_network(
 def models(csv_file: CsvFile = None, latex_file: LatexFile = None) -> None:
     """List the networks that ship: decoder, size, bits and measured RMSE; below, those of classes, contours.
 
-    Files get the first table.
+    --csv and --latex write the first table.
     """
     from maxtunnel.zoo.dense_files import list_shipped_dense
     from maxtunnel.zoo.names import list_shipped

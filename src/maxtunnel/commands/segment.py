@@ -37,12 +37,11 @@ Other = Annotated[
     ),
 ]
 Side = Annotated[
-    int | None,
+    int,
     typer.Option(
-        help="Longest side in pixels that the network is given and pictures have; larger images are shrunk. "
-        "By default pictures have 480, and the network is given as many as its file says.",
+        help="Longest side in pixels of pictures. The network is given images as large as its file says, "
+        "otherwise as large as pictures are.",
         min=1,
-        show_default=False,
     ),
 ]
 
@@ -53,7 +52,7 @@ def segment(
     out: Out = Path(),
     switches: Switches = "known",
     other: Other = None,
-    side: Side = None,
+    side: Side = 480,
     masks: Annotated[
         bool,
         typer.Option("--masks", help="Write NAME-mask.png too: classes as numbers, at the image's own size."),

@@ -13,6 +13,7 @@ from maxtunnel.report.classes import class_sheet
 from maxtunnel.report.contours import lines, over
 from maxtunnel.report.dense_files import (
     GIVEN,
+    SIDE,
     Answered,
     Drawn,
     Skipped,
@@ -33,7 +34,7 @@ def contour_files(
     out: str | Path = ".",
     switches: DenseShown = "known",
     other: str | Path | None = None,
-    side: int | None = None,
+    side: int = SIDE,
     thick: bool = False,
     strengths: bool = False,
     force: bool = False,

@@ -1,6 +1,7 @@
 """Photographs through a network that answers for every pixel, to pictures of what it says."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -12,15 +13,14 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torch.nn import functional as F
 
-from maxtunnel.codec.replacement import NOTE
+from maxtunnel.codec.replacement import NOTE, maker_of_picture, name_pictures
 from maxtunnel.data.dense import resize_labels
-from maxtunnel.data.folders import list_images
 from maxtunnel.data.images import read_image, resize, shrink, to_float
 from maxtunnel.models.checkpoint import hash_tensors
 from maxtunnel.models.dense import DenseNetwork
 from maxtunnel.report.classes import class_colours, class_names, class_sheet, colour, overlay
 from maxtunnel.support.choices import DenseGiven, DenseShown
-from maxtunnel.support.files import FormatError, FreeNames, check_folder, replacing
+from maxtunnel.support.files import FormatError, check_folder, replacing
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.switches.window import Pair
 from maxtunnel.zoo.dense_files import load_dense
@@ -42,11 +42,13 @@ class Answered:
     Attributes:
         whole: its pixels.
         pixels: the same, or shrunk: as it is shown.
+        given: (height, width) in pixels of what the network was given.
         answers: before any softmax or sigmoid, by what the decoder was given, at that size.
     """
 
     whole: UInt8[Tensor, "3 H W"]
     pixels: UInt8[Tensor, "3 h w"]
+    given: Pair
     answers: dict[DenseGiven, Float[Tensor, "classes h w"]]
 
 
@@ -64,7 +66,7 @@ def segment_files(
     out: str | Path = ".",
     switches: DenseShown = "known",
     other: str | Path | None = None,
-    side: int | None = None,
+    side: int = SIDE,
     masks: bool = False,
     force: bool = False,
     on_progress: OnProgress = silent,
@@ -77,8 +79,8 @@ def segment_files(
         out: folder for the pictures.
         switches: what the decoder is given; `all` shows all of these.
         other: the image whose switches `other` is; by default each image's is the next one that was given.
-        side: longest side in pixels that the network is given and pictures have; larger photographs are
-            shrunk. By default pictures have `SIDE`, and the network is given as many as its file says.
+        side: longest side in pixels of pictures, at most that of the photograph. The network is given as many
+            as its file says, otherwise as large as pictures are.
         masks: write `out`/NAME-mask.png too: the number of each pixel's class, at the photograph's own size,
             in the colours of the classes.
         force: replace pictures that another network made, and files that are no pictures of ours, too.
@@ -118,7 +120,7 @@ def draw_files(
     draw: Callable[[Answered], dict[str, Drawn]],
     switches: DenseShown,
     other: str | Path | None,
-    side: int | None,
+    side: int,
     force: bool,
     on_progress: OnProgress = silent,
 ) -> tuple[list[tuple[Path, str]], Skipped]:
@@ -129,7 +131,7 @@ def draw_files(
         kinds: of pictures, the first of which names them; `draw` gives one of each.
         draw: makes the pictures of a photograph.
     """
-    named = name_targets(images, out, f"-{kinds[0]}")
+    named = name_pictures(images, out, f"-{kinds[0]}")
     # The last label is ours: a photograph's own name may hold the same word.
     pictures = {
         target: {
@@ -143,26 +145,9 @@ def draw_files(
     for target, found in answer_files(network, named, switches, other, side, skipped, on_progress):
         for kind, drawn in draw(found).items():
             save_picture(pictures[target][kind], drawn.picture, note)
-            written.append((pictures[target][kind], drawn.about))
+            height, width = found.given
+            written.append((pictures[target][kind], f"{drawn.about}; read at {width}x{height}"))
     return written, skipped
-
-
-def name_targets(images: str | Path | Sequence[str | Path], out: Path, label: str) -> list[tuple[Path, Path]]:
-    """Each file to read, with the picture in `out` to write: its name and the label, none of them twice.
-
-    Raises:
-        FormatError: there is no file to read.
-    """
-    paths = [Path(images)] if isinstance(images, str | Path) else [Path(each) for each in images]
-    names = FreeNames()
-    found = [
-        (file, out / f"{names.take(file.stem + label)}.png")
-        for path in paths
-        for file in (list_images(path) if path.is_dir() else [path])
-    ]
-    if not found:
-        raise FormatError(f"{', '.join(map(str, paths))} has no image files: give images, or folders of them")
-    return found
 
 
 def check_targets(targets: Sequence[Path], network: DenseNetwork, force: bool) -> str:
@@ -173,7 +158,7 @@ def check_targets(targets: Sequence[Path], network: DenseNetwork, force: bool) -
     """
     note = hash_tensors(network.state_dict())
     for path in targets:
-        if not force and path.exists() and _made_by(path) != note:
+        if not force and path.exists() and maker_of_picture(path) != note:
             raise ValueError(
                 f"{path} is there, and was not made by this network: name another folder (`out`), or replace "
                 "it all the same (`force`)"
@@ -186,7 +171,7 @@ def answer_files(
     targets: Sequence[tuple[Path, Path]],
     switches: DenseShown,
     other: str | Path | None,
-    side: int | None,
+    side: int,
     skipped: Skipped,
     on_progress: OnProgress = silent,
 ) -> Iterator[tuple[Path, Answered]]:
@@ -194,7 +179,7 @@ def answer_files(
 
     Args:
         network: answers.
-        targets: see `name_targets`.
+        targets: see `name_pictures`.
         switches, other, side: see `segment_files`.
         skipped: is added to.
         on_progress: told the files done and their total.
@@ -205,7 +190,7 @@ def answer_files(
     """
     if network.shape.channels != 3:
         raise ValueError(f"`model` takes images of {network.shape.channels} channels: expected 3, for colour")
-    if side is not None and side < 1:
+    if side < 1:
         raise ValueError(f"`side` is {side}: expected at least 1 pixel")
     shown = get_args(DenseGiven) if switches == "all" else (switches,)
     files = [file for file, _ in targets]
@@ -219,13 +204,24 @@ def answer_files(
         try:
             whole, beside = read_image(file), given_other
             if beside is None and "other" in shown:
-                beside = read_image(files[(number + 1) % len(files)])
-            yield target, _answer(network, whole, beside, shown, side)
+                beside = _next_readable(files, number)
+            possible = [given for given in shown if given != "other" or beside is not None]
+            if not possible:
+                raise ValueError("no other image can be read, whose switches `switches` other needs")
+            yield target, _answer(network, whole, beside, possible, side)
         except ValueError as error:
             if len(files) == 1:
                 raise
             skipped.append((file, str(error) if isinstance(error, FormatError) else f"{file}: {error}"))
         on_progress("images", number + 1, len(targets), "")
+
+
+def _next_readable(files: Sequence[Path], number: int) -> UInt8[Tensor, "3 _ _"] | None:
+    """The first image that can be read of those that follow a file, round to those before it."""
+    for file in (*files[number + 1 :], *files[:number]):
+        with suppress(FormatError):
+            return read_image(file)
+    return None
 
 
 def save_picture(path: Path, picture: Image.Image, note: str) -> None:
@@ -241,10 +237,9 @@ def _answer(
     whole: Tensor,
     beside: Tensor | None,
     shown: Sequence[DenseGiven],
-    side: int | None,
+    side: int,
 ) -> Answered:
-    pixels = shrink(whole, side or SIDE)
-    small = shrink(whole, side or network.side or SIDE)
+    pixels, small = shrink(whole, side), shrink(whole, network.side or side)
     image, size = to_float(small)[None], (small.shape[1], small.shape[2])
     network.shape.sizes(size)
     answers: dict[DenseGiven, Tensor] = {}
@@ -254,7 +249,7 @@ def _answer(
             others = to_float(resize(beside, size, "antialias"))[None]
         said = network.answer(image, what=given != "constant", where=given != "fixed", switches_of=others)
         answers[given] = widen(said, (pixels.shape[1], pixels.shape[2]))[0].cpu()
-    return Answered(whole, pixels, answers)
+    return Answered(whole, pixels, size, answers)
 
 
 def widen(answers: Float[Tensor, "n classes _ _"], size: Pair) -> Float[Tensor, "n classes H W"]:
@@ -292,13 +287,3 @@ def _shares(labels: Tensor, classes: int) -> str:
     names = class_names(classes)
     order = counts.argsort(descending=True, stable=True)[:3].tolist()
     return ", ".join(f"{names[n]} {counts[n] / labels.numel():.0%}" for n in order if counts[n])
-
-
-def _made_by(path: Path) -> str | None:
-    """What a picture says of the network that made it; None where it does not, or is none."""
-    try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            found = picture.info.get(NOTE)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
-    return found if isinstance(found, str) else None

@@ -32,9 +32,10 @@ class, or the strength of a contour.
 
 The same network answers four times: with the photograph's own features and switches; without knowing *where*,
 every value going to the first cell of its window; with another photograph's switches; and without knowing
-*what*, the network's constant standing in the place of the features. What the first answer owes to the
-switches is missing in the second, and what is left in the last one came through them alone. A network that
-was made without switches answers the first three times alike.
+*what*, the network's constant standing in the place of the features. What the first answer draws from the
+switches is missing in the second, and what is left in the last one came through them alone. It shows what
+this network relies on: one that had learnt to do without might lose little. A network that was made without
+switches answers the first three times alike.
 """
 
 
@@ -95,23 +96,33 @@ def answer(upload: Upload | None, network: object, other: object, limits: Limits
     if upload is None:
         return markup.hint("Choose a photograph at the top of the page to have it answered pixel by pixel.")
     found = dense_network(network)
-    donor = demo_photographs()[choose(other, DEMO, "the other photograph")]
-    pixels = shrink(read_photograph(upload, limits, limits.max_side), side_of(found.shape))
-    return show(read(found, pixels, donor), str(network), upload.name)
+    chosen = choose(other, DEMO, "the other photograph")
+    whole = read_photograph(upload, limits, limits.max_side)
+    donor = _another(whole, chosen)
+    pixels = shrink(whole, side_of(found.shape))
+    return show(read(found, pixels, donor), str(network), upload.name, found.about)
 
 
-def show(done: Answered, network: str, name: str) -> Html:
+def _another(photograph: UInt8[Tensor, "3 _ _"], chosen: str) -> UInt8[Tensor, "3 _ _"]:
+    """The chosen photograph of the package, or the next one where it is the same."""
+    samples = demo_photographs()
+    order = [*DEMO[DEMO.index(chosen) :], *DEMO[: DEMO.index(chosen)]]
+    return next(samples[name] for name in order if not torch.equal(samples[name], photograph))
+
+
+def show(done: Answered, network: str, name: str, about: str = "") -> Html:
     """The photograph, the four answers, and how far they are from the first.
 
     Args:
         done: what was answered.
         network: its name.
         name: of the photograph.
+        about: the network, see `DenseNetwork`.
     """
     height, width = done.pixels.shape[1:]
     figures = [figure(picture(done.pixels, "the photograph"), element("b", "the photograph"))]
     figures += [figure(_drawn(done, given), _caption(done, given)) for given in GIVEN]
-    told = f"{name}, {width}×{height}, through {network}. {_measure(done)}"
+    told = f"{name}, {width}×{height}, through {network}. {_measure(done)} {about}".strip()
     legend = Html() if done.contours else _legend(done)
     return joined(markup.row(figures, "mt-three"), legend, element("p", told, class_="mt-told"))
 

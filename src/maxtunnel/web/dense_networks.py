@@ -30,12 +30,14 @@ def offer_dense(files: Sequence[str | Path]) -> None:
         ValueError: one is too large for the page, takes other images than photographs, or two have one name.
     """
     found: dict[str, DenseNetwork] = {}
-    for file in [*files, *map(shipped_file, shipped_dense())]:
+    for file in files:
         name = printable(Path(file).resolve().name.removesuffix(".safetensors"))
-        if name in found:
-            raise ValueError(f"`networks` has two called {name}: rename {file}")
+        if name in found or name in shipped_dense():
+            other = "another one" if name in found else "one that ships"
+            raise ValueError(f"`networks` has one called {name}, as {other} is: rename {file}")
         found[name] = DenseNetwork.load(file)
         _check(file, found[name].shape)
+    found |= {name: DenseNetwork.load(shipped_file(name)) for name in shipped_dense()}
     _offered.clear()
     _offered.update(found)
 

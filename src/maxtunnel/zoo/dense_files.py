@@ -84,6 +84,8 @@ def load_dense(model: str | Path) -> DenseNetwork:
     if str(model) in shipped_dense():
         return DenseNetwork.load(shipped_file(str(model)))
     refuse_missing(model, _EXPECTED)
+    if not path.exists() and WEIGHTS.with_name("weights").joinpath(f"{model}.safetensors").is_file():
+        raise FormatError(f"{model} rebuilds photographs, for `reconstruct`: expected {_EXPECTED}")
     if not path.exists():
         raise FormatError(
             f"no network {str(model)!r}{meant(str(model), shipped_dense())}: there is no such file; give "

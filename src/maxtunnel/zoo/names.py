@@ -18,13 +18,14 @@ from maxtunnel.data.mean import mean_image
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import hash_encoder, hash_tensors, read_header
 from maxtunnel.models.dense import DenseNetwork
+from maxtunnel.models.dense_file import DENSE
 from maxtunnel.models.provenance import EncoderKind
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import DecoderKind, Resize, VggInputs, meant
 from maxtunnel.support.files import FormatError, check_file
 from maxtunnel.support.progress import OnProgress, silent
 from maxtunnel.zoo.caffe import load_caffemodel, read_caffemodel
-from maxtunnel.zoo.dense_files import find_published
+from maxtunnel.zoo.dense_files import find_published, shipped_dense
 from maxtunnel.zoo.foreign import refuse_foreign, refuse_missing
 from maxtunnel.zoo.vgg import load_vgg
 
@@ -68,6 +69,11 @@ def load(model: str | Path, mean: Float[Tensor, "3 h w"] | None = None) -> Tunne
         ValueError: a mean is given for a network that carries its own.
     """
     path = Path(model)
+    if str(model) in shipped_dense() or (path.is_file() and DENSE.holds(path)):
+        raise FormatError(
+            f"{model} answers for every pixel, for `contours` or `segment`: expected one that rebuilds "
+            f"photographs, a network's file, the folder of a run, or {SHIPPED}"
+        )
     if str(model) not in shipped():
         refuse_missing(model, f"a network's file, the folder of a run, or {SHIPPED}")
         if path.is_file():
