@@ -73,7 +73,7 @@ def _notes(found: Findings) -> Iterator[str]:
 def _rows(found: Findings) -> Iterator[tuple[Measured, str]]:
     for measured in found.ways:
         if measured.way in UNTRAINED_WAYS:
-            yield measured, "network’s" if measured.way == ELSEWHERE else "no training"
+            yield measured, "of another" if measured.way == ELSEWHERE else "no training"
         else:
             yield measured, "trained so" if _SO.get(measured.way) else "read so"
 
