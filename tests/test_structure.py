@@ -65,7 +65,7 @@ ROOMS = {
     "studies": (
         "adaptive_config adaptive_reading adaptive_classes adaptive_pictures adaptive_run "
         "all_conv_config contours_data contours_networks dense_conditions contours_config "
-        "contours_reading contours_run published recon_dec_config recon_dec_depths rows seeds "
+        "contours_reading contours_run published recon_dec_config recon_dec_depths rows seeds dense_verdicts "
         "segmentation_config segmentation_data segmentation_run swwae_config swwae_presets "
         "swwae_reading recon_dec_networks swwae_run all_conv_run transplant_config transplant_data "
         "transplant_reading transplant_edits transplant_pictures transplant_run verdicts page report "
