@@ -15,6 +15,19 @@ def device(request):
     return torch.device(request.config.getoption("--device"))
 
 
+@pytest.fixture(autouse=True)
+def whole_float32(device):
+    """No TF32, which a decoder's convolutions may use, nor a search for the fastest kernel, which varies."""
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    before = cudnn.conv.fp32_precision, cudnn.benchmark
+    cudnn.conv.fp32_precision, cudnn.benchmark = "ieee", False
+    yield
+    cudnn.conv.fp32_precision, cudnn.benchmark = before
+
+
 @pytest.fixture(scope="session")
 def pieces():
     """16 pieces of 64x64 of each of the photographs in the package, uint8."""

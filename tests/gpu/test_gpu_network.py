@@ -19,7 +19,7 @@ from maxtunnel.zoo.names import load
 pytestmark = pytest.mark.gpu
 
 NAMES = ["8-8-8", "24-48-96"]
-# Of values from 0 to 1. TF32, which PyTorch's convolutions use unless told not to, would be off by more.
+# Of values from 0 to 1. TF32 would be off by more.
 NOISE = 2e-5
 
 
