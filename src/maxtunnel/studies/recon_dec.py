@@ -148,6 +148,8 @@ def study_recon_dec(
         base.settings, size=side, network=network, steps=steps, reader_steps=reader_steps, l2rec=l2rec,
         l2m=l2m, seen=seen, held=held,
     )  # fmt: skip
+    if inputs is not None and encoder is None:
+        raise ValueError(f"`inputs` is {inputs}, of a VGG's file: give that as `encoder` too")
     given = None if encoder is None else load_encoder(encoder, inputs)
     for architecture in _architectures(settings, grid, given):
         # Refused before anything is read.
@@ -177,15 +179,18 @@ def load_encoder(encoder: str, inputs: VggInputs | None = None) -> TunnelNetwork
 
     Raises:
         FormatError: the file is missing, empty, damaged or of another kind.
-        ValueError: it is neither a file nor an architecture.
+        ValueError: it is neither a file nor an architecture, or `inputs` is given and it is no VGG's file.
     """
     path = Path(encoder)
-    if encoder in shipped() or path.is_dir():
-        return load(encoder)
-    refuse_missing(encoder, "a VGG's file, a network of ours, or an architecture such as vgg16")
-    if not path.exists():
-        return Architecture.parse(encoder)
-    return load(path) if _is_ours(path) else load_vgg(path, inputs)
+    ours = encoder in shipped() or path.is_dir()
+    if not ours:
+        refuse_missing(encoder, "a VGG's file, a network of ours, or an architecture such as vgg16")
+        ours = path.exists() and _is_ours(path)
+    if path.is_file() and not ours:
+        return load_vgg(path, inputs)
+    if inputs is not None:
+        raise ValueError(f"`inputs` is {inputs}, of a VGG's file, and {encoder} is none: leave it out")
+    return load(encoder) if ours else Architecture.parse(encoder)
 
 
 def as_network(given: TunnelNetwork | Architecture, pixels: UInt8[Tensor, "n 3 s s"]) -> TunnelNetwork:
