@@ -40,4 +40,12 @@ def test_strong_decoders_have_a_table_and_cards_of_their_own(tmp_path):
     text = (tmp_path / "models.md").read_text()
     assert "| 8-8-8-strong | 1.75 | 0.0500 |" in text
     assert "| decoder | strong, 8 channels |" in text[text.index("\n## 8-8-8-strong\n") :]
-    assert text.count("\n## ") == 2
+    assert text.count("\n## ") == 3
+
+
+def test_networks_for_every_pixel_say_what_they_reached(tmp_path):
+    write_cards(tabulate([result("8-8-8", "shipped", [0.1])]), tmp_path / "models.md", "the command", 1)
+    text = (tmp_path / "models.md").read_text().partition("\n## For every pixel\n")[2]
+    for name, reached in (("cedn-bsds", "ODS 0."), ("segnet-camvid", "mean IoU ")):
+        line = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
+        assert reached in line

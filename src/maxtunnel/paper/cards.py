@@ -9,6 +9,7 @@ from maxtunnel.paper.readings import READERS
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.support.files import replacing
 from maxtunnel.support.markdown import markdown_table
+from maxtunnel.zoo.dense_files import list_shipped_dense
 
 # Encoders are those of seed 0, whatever they gave, but for these.
 _DRAWS = {"6-12-24": "of nine draws the one with the median RMSE ([training.md](training.md))"}
@@ -44,6 +45,7 @@ def write_cards(lines: Sequence[TableRow], path: Path, command: str, images: int
     for line in [*shipped, *strong]:
         if line.ours is not None:
             text += _card(line.ours)
+    text += _dense()
     with replacing(path) as temporary:
         temporary.write_text("\n".join(text), encoding="utf-8")
 
@@ -60,6 +62,24 @@ def _strong_table(strong: Sequence[TableRow]) -> list[str]:
         *markdown_table(
             ("network", "bits per pixel and channel", "RMSE", "95 %", "PSNR", "SSIM"),
             [_line(line) for line in strong],
+        ),
+        "",
+    ]
+
+
+def _dense() -> list[str]:
+    return [
+        "## For every pixel",
+        "",
+        "Networks that find classes or contours, for `maxtunnel segment` and `maxtunnel contours` "
+        "([segmentation](studies/segmentation.md), [contours](studies/contours.md)).",
+        "",
+        *markdown_table(
+            ("network", "parameters", "file", "trained on, and what it reached"),
+            [
+                (each.name, f"{each.parameters:,}", f"{each.file_bytes / 1e6:.2f} MB", each.about)
+                for each in list_shipped_dense()
+            ],
         ),
         "",
     ]
