@@ -43,9 +43,11 @@ def test_strong_decoders_have_a_table_and_cards_of_their_own(tmp_path):
     assert text.count("\n## ") == 3
 
 
-def test_networks_for_every_pixel_say_what_they_reached(tmp_path):
+def test_what_ships_besides_is_named(tmp_path):
     write_cards(tabulate([result("8-8-8", "shipped", [0.1])]), tmp_path / "models.md", "the command", 1)
-    text = (tmp_path / "models.md").read_text().partition("\n## For every pixel\n")[2]
+    whole = (tmp_path / "models.md").read_text()
+    assert "16-16-16-learned: [learned.md](learned.md)." in whole
+    text = whole.partition("\n## For every pixel\n")[2]
     for name, reached in (("cedn-bsds", "ODS 0."), ("segnet-camvid", "mean IoU ")):
         line = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
         assert reached in line

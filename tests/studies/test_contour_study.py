@@ -109,7 +109,7 @@ def test_networks_that_were_trained_elsewhere_are_read(done, data, tmp_path):
     for given in ({"steps": 2}, {"poolings": 2}):
         with pytest.raises(ValueError, match=f"trained elsewhere: leave out `{next(iter(given))}`"):
             contours.study_contours(data, tmp_path / "more", size="toy", networks=tmp_path, **given)
-    with pytest.raises(ValueError, match="`inputs` is caffe, of a VGG's file: give that as `encoder` too"):
+    with pytest.raises(ValueError, match="`inputs` says what a VGG's file was trained on: give that file"):
         contours.study_contours(data, tmp_path / "more", size="toy", inputs="caffe")
     assert not (tmp_path / "more").exists()
 

@@ -108,7 +108,10 @@ def test_an_encoder_that_is_given_needs_no_training(tmp_path, photographs):
         (["--encoder", "none.h5"], "none.h5 does not exist: expected a VGG's file, a network of ours"),
         (["--encoder", "nowhere/none"], "nowhere/none does not exist: expected"),
         (["--encoder", "none"], "'none' is no architecture"),
-        (["--inputs", "caffe"], "--inputs is caffe, of a VGG's file: give that as --encoder too"),
+        (
+            ["--inputs", "caffe"],
+            "--inputs says what a VGG's file was trained on: give that file as --encoder",
+        ),
         (["--l2m", "0"], "--l2m is 0.0: expected a number above 0"),
     ],
 )
@@ -305,7 +308,7 @@ def test_an_encoder_is_a_name_a_network_or_a_vggs_file(tmp_path):
     assert str(found.architecture) == "4x1-6x1"
     assert "inputs as caffe" in found.provenance.imported
     for other in ("vgg16", str(tmp_path / "ours.safetensors")):
-        with pytest.raises(ValueError, match=r"`inputs` is caffe.*leave it out"):
+        with pytest.raises(ValueError, match=r"`inputs` is caffe, and .* is no VGG's file"):
             recon_dec.load_encoder(other, "caffe")
     (tmp_path / "ours.safetensors").write_bytes(b"\x10" + bytes(40))
     with pytest.raises(FormatError):

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from maxtunnel.evaluation.intervals import span
 from maxtunnel.models.hub import limits
+from maxtunnel.models.provenance import LEARNED
 from maxtunnel.paper.readings import READERS
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.support.files import replacing
 from maxtunnel.support.markdown import markdown_table
 from maxtunnel.zoo.dense_files import list_shipped_dense
+from maxtunnel.zoo.names import shipped as names_of_shipped
 
 # Encoders are those of seed 0, whatever they gave, but for these.
 _DRAWS = {"6-12-24": "of nine draws the one with the median RMSE ([training.md](training.md))"}
@@ -37,6 +39,8 @@ def write_cards(lines: Sequence[TableRow], path: Path, command: str, images: int
         ),
         "",
         *(_strong_table(strong) if strong else []),
+        f"Networks whose encoders learnt too, {', '.join(_learned())}: [learned.md](learned.md).",
+        "",
         *(f"    {line}" for line in command.splitlines()),
         "",
     ]
@@ -65,6 +69,10 @@ def _strong_table(strong: Sequence[TableRow]) -> list[str]:
         ),
         "",
     ]
+
+
+def _learned() -> list[str]:
+    return [name for name in names_of_shipped() if name.endswith(f"-{LEARNED}")]
 
 
 def _dense() -> list[str]:

@@ -111,7 +111,7 @@ def study_contours(
     if encoder is not None and width is not None:
         raise ValueError("`width` is of encoders that are trained: leave it out, or `encoder`")
     if inputs is not None and encoder is None:
-        raise ValueError(f"`inputs` is {inputs}, of a VGG's file: give that as `encoder` too")
+        raise ValueError("`inputs` says what a VGG's file was trained on: give that file as `encoder`")
     trained = {"encoder": encoder, "width": width, "poolings": poolings, "steps": steps, "batch": batch}
     for name, value in trained.items():
         if networks is not None and value is not None:

@@ -149,7 +149,7 @@ def study_recon_dec(
         l2m=l2m, seen=seen, held=held,
     )  # fmt: skip
     if inputs is not None and encoder is None:
-        raise ValueError(f"`inputs` is {inputs}, of a VGG's file: give that as `encoder` too")
+        raise ValueError("`inputs` says what a VGG's file was trained on: give that file as `encoder`")
     given = None if encoder is None else load_encoder(encoder, inputs)
     for architecture in _architectures(settings, grid, given):
         # Refused before anything is read.
@@ -188,9 +188,10 @@ def load_encoder(encoder: str, inputs: VggInputs | None = None) -> TunnelNetwork
         ours = path.exists() and _is_ours(path)
     if path.is_file() and not ours:
         return load_vgg(path, inputs)
+    found = load(encoder) if ours else Architecture.parse(encoder)
     if inputs is not None:
-        raise ValueError(f"`inputs` is {inputs}, of a VGG's file, and {encoder} is none: leave it out")
-    return load(encoder) if ours else Architecture.parse(encoder)
+        raise ValueError(f"`inputs` is {inputs}, and {encoder} is no VGG's file: leave `inputs` out")
+    return found
 
 
 def as_network(given: TunnelNetwork | Architecture, pixels: UInt8[Tensor, "n 3 s s"]) -> TunnelNetwork:
