@@ -170,9 +170,7 @@ def verdict(found: Conclusions) -> list[str]:
 
 _BECAUSE: dict[Answer, str] = {
     "supported": "without them more than half of that is lost: segmentation works so well because of them",
-    "supported in part": (
-        "they help, but more than half of that is reached without any: they are not why segmentation works"
-    ),
+    "supported in part": "they help, and are not why segmentation works",
     "contradicted": "it does not need them to work so well",
     "open": "these images and trainings leave open whether it works so well because of them",
 }
