@@ -10,8 +10,8 @@ from maxtunnel.paper.readings import READERS
 from maxtunnel.paper.results import Result, TableRow
 from maxtunnel.support.files import replacing
 from maxtunnel.support.markdown import markdown_table
+from maxtunnel.zoo import names
 from maxtunnel.zoo.dense_files import list_shipped_dense
-from maxtunnel.zoo.names import shipped as names_of_shipped
 
 # Encoders are those of seed 0, whatever they gave, but for these.
 _DRAWS = {"6-12-24": "of nine draws the one with the median RMSE ([training.md](training.md))"}
@@ -25,6 +25,7 @@ def write_cards(lines: Sequence[TableRow], path: Path, command: str, images: int
         return
     there = {line.row.name for line in shipped}
     missing = [line.row.name for line in lines if line.row.name not in there]
+    learned = [name for name in names.shipped() if name.endswith(f"-{LEARNED}")]
     text = [
         "# The networks that ship",
         "",
@@ -39,7 +40,7 @@ def write_cards(lines: Sequence[TableRow], path: Path, command: str, images: int
         ),
         "",
         *(_strong_table(strong) if strong else []),
-        f"Networks whose encoders learnt too, {', '.join(_learned())}: [learned.md](learned.md).",
+        f"Networks whose encoders learnt too, {', '.join(learned)}: [learned.md](learned.md).",
         "",
         *(f"    {line}" for line in command.splitlines()),
         "",
@@ -69,10 +70,6 @@ def _strong_table(strong: Sequence[TableRow]) -> list[str]:
         ),
         "",
     ]
-
-
-def _learned() -> list[str]:
-    return [name for name in names_of_shipped() if name.endswith(f"-{LEARNED}")]
 
 
 def _dense() -> list[str]:
