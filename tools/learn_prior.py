@@ -191,7 +191,7 @@ def read_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = read_arguments()
     network = load(arguments.model)
-    pixels = read_photographs(arguments.data, 128).pixels
+    pixels = read_photographs(arguments.data, network.mean.shape[-1]).pixels
     drawn = np.sort(np.random.default_rng(1).permutation(len(pixels))[: arguments.images])
     levels = capture(network, pixels, drawn)
     arrays = {}

@@ -21,16 +21,18 @@ def noise_for(x, amount=1.0):
     return amount * gumbel((n, c, 4, h // 2, w // 2), torch.Generator().manual_seed(9)).to(x.dtype)
 
 
+@pytest.mark.parametrize("rectified", [False, True])
 @pytest.mark.parametrize("amount", [0.0, 0.7])
-def test_the_gradient_is_that_of_finite_differences_of_the_relaxed_function(amount):
+def test_the_gradient_is_that_of_finite_differences_of_the_relaxed_function(amount, rectified):
     x = planes(0, (2, 2, 4, 2)).requires_grad_()
     temperature = torch.tensor([0.5, 2.0], dtype=torch.float64, requires_grad=True)
     noise = noise_for(x, amount)
-    assert torch.autograd.gradcheck(lambda x, t: relax(x, t, noise), (x, temperature))
+    assert torch.autograd.gradcheck(lambda x, t: relax(x, t, noise, rectified), (x, temperature))
     # What goes backward through the hard switches is the gradient of the soft ones.
     weights = planes(1, (2, 2, 4, 2, 1))
-    expected = torch.autograd.grad((relax(x, temperature, noise) * weights).sum(), (x, temperature))
-    found = torch.autograd.grad((switch(x, temperature, noise)[1] * weights).sum(), (x, temperature))
+    relaxed, shares = relax(x, temperature, noise, rectified), switch(x, temperature, noise, rectified)[1]
+    expected = torch.autograd.grad((relaxed * weights).sum(), (x, temperature))
+    found = torch.autograd.grad((shares * weights).sum(), (x, temperature))
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=0)
 
@@ -54,6 +56,11 @@ def test_without_noise_the_switches_are_those_of_any_frameworks_pooling(channels
     assert torch.equal(shares.argmax(2), 2 * rows + columns)
     zeros = torch.zeros_like(shares)
     assert torch.equal(switch(x, torch.ones(channels), zeros)[1], shares)
+    expected, codes = pool(x.relu())
+    for noise in (None, zeros):
+        values, shares = switch(x, torch.ones(channels), noise, rectified=True)
+        assert torch.equal(values, expected)
+        assert torch.equal(shares, one_hot(codes))
 
 
 def test_values_so_close_that_their_shares_are_equal_are_told_apart():
@@ -78,9 +85,13 @@ def test_a_decoder_makes_the_same_of_one_hot_shares_as_of_codes(text, strong_wid
         torch.nn.init.uniform_(p, -0.3, 0.3, generator=generator)
     codes = [level.codes for level in network.encode(images).levels]
     target = network.normalise(images)
-    _, shares = network.encoder.relaxed(
-        target, lambda block, x: switch(x, torch.ones(network.architecture.widths[block - 1]))
-    )
+    rectified = not network.architecture.linear
+
+    def pooling(block, x):
+        return switch(x, torch.ones(network.architecture.widths[block - 1]), rectified=rectified)
+
+    what, shares = network.encoder.relaxed(target, pooling)
+    torch.testing.assert_close(what, network.encoder(target)[0])
     assert all(torch.equal(a, one_hot(b)) for a, b in zip(shares, codes, strict=True))
     torch.testing.assert_close(network.decoder(shares), network.decoder(codes))
     torch.testing.assert_close(
@@ -114,14 +125,46 @@ def test_a_window_of_zeros_learns_nothing_behind_a_relu_and_something_without():
         assert bool((x.grad[..., 2:, 2:] != 0).any())
 
 
+def test_zero_is_a_candidate_behind_a_relu():
+    below = torch.tensor([[-3.0, -0.5], [-2.0, -1.0]]).expand(1, 1, 2, 2)
+    above = torch.tensor([[-3.0, 0.5], [-2.0, -1.0]]).expand(1, 1, 2, 2)
+    x = torch.cat([below, above]).requires_grad_()
+    values, shares = switch(x, torch.ones(1), rectified=True)
+    assert values.flatten().tolist() == [0, 0.5]
+    assert shares.argmax(2).flatten().tolist() == [0, 1]
+    # The share of a cell below zero grows with its sum, the more the nearer it is.
+    (gradient,) = torch.autograd.grad(shares[0, 0, 1].sum(), x, retain_graph=True)
+    assert float(gradient[0, 0, 0, 1]) > 0
+    assert bool((gradient[0, 0].flatten()[[0, 2, 3]] < 0).all())
+    # Where a cell is above zero, the first one's share falls as it rises, though that one is the lowest.
+    (gradient,) = torch.autograd.grad(shares[1, 0, 0].sum(), x)
+    assert float(gradient[1, 0, 0, 1]) < 0
+    # Of the four cells alone: what zero has is what they lack.
+    soft = relax(x, torch.ones(1), rectified=True)
+    torch.testing.assert_close(soft.sum(2), torch.ones(2, 1, 1, 1))
+    deep = relax(below - 100, torch.ones(1), rectified=True)
+    assert float(deep[0, 0, 0]) > 0.99
+
+
+def test_noise_lifts_windows_above_zero():
+    x = planes(2, (4, 3, 16, 16), torch.float32) - 1
+    expected = pool(x.relu())[0]
+    values, shares = switch(x, torch.ones(3), noise_for(x), rectified=True)
+    assert torch.equal(values, expected)
+    dead = expected == 0
+    lifted = (shares.argmax(2) != 0)[dead].float().mean()
+    assert 0.1 < float(lifted) < 0.9
+
+
+@pytest.mark.parametrize("rectified", [False, True])
 @pytest.mark.parametrize("value", [0.0, 3.0, -1e20])
-def test_a_dead_channel_has_the_first_cell_and_no_gradient(value):
+def test_a_dead_channel_has_the_first_cell_and_no_gradient(value, rectified):
     x = planes(6, (2, 2, 4, 4), torch.float32)
     x[:, 0] = value
     x.requires_grad_()
     temperature = torch.ones(2, requires_grad=True)
     for noise in (None, noise_for(x)):
-        _, shares = switch(x, temperature, noise)
+        _, shares = switch(x, temperature, noise, rectified)
         assert bool((shares[:, 0, 0] == 1).all())
         gradients = torch.autograd.grad((shares * planes(7, shares.shape)).sum(), (x, temperature))
         assert all(bool(gradient.isfinite().all()) for gradient in gradients)

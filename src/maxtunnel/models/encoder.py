@@ -62,10 +62,13 @@ class Encoder(nn.Module):
         """As `blocks`, in float32 whatever the precision of the training around it.
 
         What leaves the encoder are decisions between values that may be close: they are made here as they
-        will be made by whoever uses the network.
+        will be made by whoever uses the network. `pooling` is given what the last convolution of a block
+        gives before its ReLU, and applies that itself, so that its gradient reaches below zero.
         """
         with torch.autocast(x.device.type, enabled=False), fast.exact(x.device):
-            return self.blocks(x, pooling)
+            codes: list[Tensor] = []
+            *_, (_, what) = self.layers(x, codes, pooling, sums=True)
+            return what, tuple(codes)
 
     def blocks(
         self, x: Float[Tensor, "n 3 h w"], pooling: Pooling = _pool
@@ -76,14 +79,21 @@ class Encoder(nn.Module):
         return what, tuple(codes)
 
     def layers(
-        self, x: Float[Tensor, "n 3 h w"], codes: list[Tensor], pooling: Pooling = _pool
+        self, x: Float[Tensor, "n 3 h w"], codes: list[Tensor], pooling: Pooling = _pool, sums: bool = False
     ) -> Iterator[tuple[str, Float[Tensor, "n _ _ _"]]]:
-        """Name and output of every layer in execution order; `codes` takes in those of every pooling."""
+        """Name and output of every layer in execution order.
+
+        Args:
+            x: normalised images.
+            codes: takes in those of every pooling.
+            pooling: of every block.
+            sums: whether the last convolution of a block is taken before its ReLU.
+        """
         x = x.contiguous(memory_format=torch.channels_last)
         convs = iter(self.convs)
         for block, count in enumerate(self.counts, 1):
             for index in range(1, count + 1):
-                x = next(convs)(x)
+                x = next(convs)(x, activated=index < count or not sums)
                 yield f"conv{block}_{index}", x
             x, where = pooling(block, x)
             codes.append(where)

@@ -58,8 +58,10 @@ class Conv3x3(nn.Module):
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(torch.zeros(channels_out))
         self.slope = slope
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
-        """The layer's output."""
+    def forward(self, x: Float[Tensor, "n c h w"], activated: bool = True) -> Float[Tensor, "n d h w"]:
+        """The layer's output, or what it is before the activation."""
+        if not activated:
+            return conv3x3(x, self.weight, self.bias)
         y = conv3x3(x, self.weight, self.bias, relu=self.slope == 0)
         return F.leaky_relu(y, self.slope) if self.slope else y
 

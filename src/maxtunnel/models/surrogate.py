@@ -12,13 +12,17 @@ Forward goes h, backward the gradient of p (straight-through: Bengio, Leonard, C
 softmax knows differences alone. Dividing by s_c makes it blind to the scale of the layer too, which decides
 no switch.
 
+Where a ReLU stands before the pooling, v are the sums before it, and zero is a fifth candidate beside them:
+
+    m     = largest of 0, v_1 ... v_4,  z_0 = (0 - m) / (t_c s_c)
+
+Where zero wins the ReLU leaves zeros alone, of which the first cell is the maximum: the share of zero is
+added to that of the first cell. So a window learns to lie above zero or below it, wherever it lies now.
+
 - Ties: without noise h is what `pool` gives, the first maximum, exactly. Noise decides between equal maxima,
   but where all four are equal it has nothing to add: such a window keeps code 0, as it will outside of
-  training. Those are the windows that a ReLU has left with zeros alone, 29 to 62 % of all.
-- Their gradient is that of the softmax at four equal shares, which says in which direction to break the tie.
-  A ReLU before the pooling lets none of it through, as its own derivative is 0 where its result is 0; without
-  that ReLU (`8-8-8+linear`) no window is lost like this.
-- Dead channels: where s_c^2 is below 1e-12 there is no scale. The channel's shares are a quarter each, its
+  training. It is added to the cells alone, so it may lift a window above zero.
+- Dead channels: where s_c^2 is below 1e-12 there is no scale. The channel's candidates have equal shares, its
   gradient is 0, and its codes are those of `pool`.
 
 Shares are float, (n, c, 4, oh, ow), in the order of codes: 0 top left, 3 bottom right.
@@ -40,7 +44,10 @@ Shares = Float[Tensor, "n c 4 oh ow"]
 
 
 def relax(
-    x: Float[Tensor, "n c h w"], temperature: Float[Tensor, " c"], noise: Shares | None = None
+    x: Float[Tensor, "n c h w"],
+    temperature: Float[Tensor, " c"],
+    noise: Shares | None = None,
+    rectified: bool = False,
 ) -> Shares:
     """The share of each cell in its window, by the softmax above: differentiable in all arguments.
 
@@ -48,14 +55,16 @@ def relax(
         x: the plane that is pooled; sides are even.
         temperature: of each channel, above 0.
         noise: added to what goes into the softmax.
+        rectified: whether a ReLU lies between `x` and the pooling.
     """
-    return F.softmax(_logits(x, temperature, noise)[0], dim=2)
+    return _shares(_logits(x, temperature, noise, rectified)[0])
 
 
 def switch(
     x: Float[Tensor, "n c h w"],
     temperature: Float[Tensor, " c"],
     noise: Shares | None = None,
+    rectified: bool = False,
 ) -> tuple[Float[Tensor, "n c oh ow"], Shares]:
     """Pooled values, and the window's one-hot switch, whose gradient is that of `relax`.
 
@@ -63,17 +72,18 @@ def switch(
         x: the plane that is pooled; sides are even.
         temperature: of each channel, above 0.
         noise: Gumbel noise times its amount; where it is 0 everywhere, or None, the switches are `pool`'s.
+        rectified: whether a ReLU lies between `x` and the pooling.
 
     Returns:
         The largest value of each window, noise or not, and the one-hot shares.
     """
-    values, codes = pool(x, check=False)
-    logits, alive = _logits(x, temperature, noise)
+    values, codes = pool(F.relu(x) if rectified else x, check=False)
+    logits, alive = _logits(x, temperature, noise, rectified)
     if noise is not None:
         # Elsewhere the logits would do, but for values so close that they round to one.
         told = (noise != 0).any(2) & (_spread(x) > 0) & alive[:, None, None]
-        codes = torch.where(told, logits.argmax(2).to(torch.uint8), codes)
-    soft, hard = F.softmax(logits, dim=2), one_hot(codes, x.dtype)
+        codes = torch.where(told, _winner(logits), codes)
+    soft, hard = _shares(logits), one_hot(codes, x.dtype)
     return values, hard + (soft - soft.detach())
 
 
@@ -121,13 +131,31 @@ def _spread(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c oh ow"]:
     return cells.amax(2) - cells.amin(2)
 
 
-def _logits(x: Tensor, temperature: Tensor, noise: Tensor | None) -> tuple[Shares, Bool[Tensor, " c"]]:
-    """What goes into the softmax, and which channels are not dead."""
+def _logits(
+    x: Tensor, temperature: Tensor, noise: Tensor | None, rectified: bool
+) -> tuple[Float[Tensor, "n c candidates oh ow"], Bool[Tensor, " c"]]:
+    """What goes into the softmax, zero before the cells, if at all; and which channels are not dead."""
     cells = _cells(x)
     square = (cells - cells.mean(2, keepdim=True)).square().mean((0, 2, 3, 4))
     alive = square > _LEAST
     # Not the root of a 0, whose gradient would be infinite, and no gradient beside it.
     scale = torch.where(alive, torch.where(alive, square, 1.0).rsqrt(), 0.0) / temperature
+    scale = scale[:, None, None, None]
     highest = cells.detach().amax(2, keepdim=True)
-    logits = (cells - highest) * scale[:, None, None, None]
-    return logits if noise is None else logits + noise, alive
+    highest = highest.clamp_min(0) if rectified else highest
+    logits = (cells - highest) * scale
+    logits = logits if noise is None else logits + noise
+    return torch.cat([-highest * scale, logits], dim=2) if rectified else logits, alive
+
+
+def _shares(logits: Float[Tensor, "n c candidates oh ow"]) -> Shares:
+    """The softmax, that of zero added to that of the first cell."""
+    shares = F.softmax(logits, dim=2)
+    if shares.shape[2] == CELLS:
+        return shares
+    return torch.cat([shares[:, :, :2].sum(2, keepdim=True), shares[:, :, 2:]], dim=2)
+
+
+def _winner(logits: Float[Tensor, "n c candidates oh ow"]) -> UInt8[Tensor, "n c oh ow"]:
+    """The code of the largest, which for zero is that of the first cell."""
+    return (logits.argmax(2) - (logits.shape[2] - CELLS)).clamp_min(0).to(torch.uint8)

@@ -93,6 +93,7 @@ class Learning(Phase):
         self.encoder, self.decoder = network.encoder, network.decoder
         self.temperatures = Temperatures(widths, recipe.temperature)
         self.rate = SwitchRate(widths, seed) if recipe.rate_weight else None
+        self._rectified = not network.architecture.linear
         self._scale, self._rate_weight = network.scale, recipe.rate_weight
 
     def forward(
@@ -106,7 +107,7 @@ class Learning(Phase):
         """
 
         def pooling(block: int, x: Tensor) -> tuple[Tensor, Tensor]:
-            return switch(x, self.temperatures(block), noise[block - 1])
+            return switch(x, self.temperatures(block), noise[block - 1], self._rectified)
 
         _, shares = self.encoder.relaxed(target, pooling)
         squares = self.decoder.squared_error(shares, target)
