@@ -129,6 +129,29 @@ def test_the_run_of_the_papers_decoder_comes_before_what_ships(stores, tmp_path)
     assert one.identity() == other.identity()
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"steps": 3}, "seed0 holds a run with steps 2, but steps 3 is asked for"),
+        ({"steps": 2, "batch": 8}, "seed0 holds a run with batch 16, but batch 8 is asked for"),
+        ({"steps": 2}, None),
+        ({"batch": 16}, None),
+        ({}, None),
+    ],
+)
+def test_a_finished_run_is_not_taken_for_one_of_other_steps_or_another_batch(given, said, stores, tmp_path):
+    train, test = stores
+    training = Training(train, test, tmp_path, "fast", 2, 16, 12)
+    (row,) = select("6-12-24")
+    training.run(training.jobs(row, 0)[0], silent)
+    asked = Reproduction(test, tmp_path, train, only=row.name, **given)
+    if said is None:
+        assert make_plan(asked, open_store(train)).jobs == ()
+        return
+    with pytest.raises(ValueError, match=said):
+        make_plan(asked, open_store(train))
+
+
 def test_strong_decoders_alone_are_drawn_without_the_papers_figures(stores, tmp_path):
     train, test = stores
     asked = Reproduction(

@@ -368,14 +368,31 @@ def _with_all(on_progress: OnProgress, job: Job, training: Training, pace: Pace,
 def _check_same(run: Path, asked: TrainingConfig) -> None:
     """Refuse to go on with a run that was asked for differently."""
     there = TrainingConfig.load(run)
-    for name, new, old in (
+    asked_and_there = (
         ("recipe", asked.recipe.name, there.recipe.name),
         ("steps", asked.recipe.steps, there.recipe.steps),
         ("batch", asked.recipe.batch, there.recipe.batch),
         ("training data", asked.data, there.data),
         ("size", asked.size, there.size),
         ("width", asked.width, there.width),
-    ):
+    )
+    _refuse_unequal(run, asked_and_there)
+
+
+def check_finished(jobs: Sequence[Job], steps: int | None, batch: int | None) -> None:
+    """Refuse to take finished decoders for such as are asked for with other steps, or another batch.
+
+    None asks for nothing. Encoders that are there serve decoders of any length.
+    """
+    for job in jobs:
+        if job.phase == "train" and is_finished(job.folder):
+            there = TrainingConfig.load(job.folder).recipe
+            wanted = (("steps", steps, there.steps), ("batch", batch, there.batch))
+            _refuse_unequal(job.folder, [each for each in wanted if each[1] is not None])
+
+
+def _refuse_unequal(run: Path, asked_and_there: Sequence[tuple[str, object, object]]) -> None:
+    for name, new, old in asked_and_there:
         if new != old:
             raise ValueError(
                 f"{run} holds a run with {name} {old}, but {name} {new} is asked for: ask for {old}, "

@@ -15,6 +15,7 @@ from maxtunnel.paper.jobs import (
     COLOURFUL,
     Job,
     Training,
+    check_finished,
     evaluation_seconds,
     finished_runs,
     pending,
@@ -190,6 +191,7 @@ def _list_jobs(asked: Reproduction, training: Training) -> tuple[Job, ...]:
             wanted.append(training.colourful(COLOURFUL, decoder))
     if any((job.row, job.seed, job.decoder) == (COARSE, 0, "strong") for job in wanted):
         wanted.append(training.coarse(COARSE))
+    check_finished(wanted, asked.steps, asked.batch)
     return tuple(pending(list(dict.fromkeys(wanted))))
 
 
