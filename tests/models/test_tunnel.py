@@ -195,7 +195,8 @@ def test_save_and_load(tmp_path):
 def damage(path, tensors=None, **metadata):
     whole = load_file(path)
     old = {"format": "maxtunnel network 1", "architecture": "4-6", "scale": "4.0", "info": "{}"}
-    save_file(whole | (tensors or {}), path, old | metadata)
+    new = {name: text for name, text in (old | metadata).items() if text is not None}
+    save_file(whole | (tensors or {}), path, new)
 
 
 def told(**changes):
@@ -206,16 +207,21 @@ def told(**changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"architecture": "4-7"}, "size mismatch"),
-        ({"architecture": "99999-99999"}, "size mismatch"),
-        ({"architecture": "4-6-8"}, "Missing key"),
+        (
+            {"architecture": "4-7"},
+            r"convs.2.weight is \(6, 4, 3, 3\), expected \(7, 4, 3, 3\) \(8 tensors in all do not fit\)",
+        ),
+        ({"architecture": "99999-99999"}, r"convs.0.weight is \(4, 3, 3, 3\), expected \(99999, 3, 3, 3\)"),
+        ({"architecture": "4-6-8"}, "encoder.convs.4.weight is missing"),
         ({"architecture": "x"}, "no architecture"),
         ({"scale": "nan"}, "scale"),
         ({"scale": "-1"}, "scale"),
         ({"info": "[]"}, "provenance"),
         ({"info": '{"rmse": 0.1}'}, "recipe is missing"),
         ({"info": '{"loss": 0.1}'}, "no 'loss'"),
-        ({"info": "{"}, "damaged"),
+        ({"info": "{"}, "damaged network: `info` of its metadata is no JSON"),
+        ({"info": None}, "its metadata have no `info`; take another copy"),
+        ({"tensors": {"spare": torch.zeros(3)}}, "network: spare is none of its tensors; take another copy"),
         ({"info": "[" * 100_000}, "damaged"),
         ({"info": told(recipe={"name": "fast", "steps": 5})}, "recipe has no 'batch'"),
         (

@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from maxtunnel.models.architecture import PAPER_LAYERS, Architecture
+from maxtunnel.models.file_parts import damaged, entry, json_entry, unreadable
 from maxtunnel.models.provenance import Provenance
-from maxtunnel.support.files import FormatError, one_line, replacing
+from maxtunnel.support.files import FormatError, replacing
 
 FORMAT = "maxtunnel network 1"
 _WIDEST = 4096  # channels of a strong decoder that a file may ask for
@@ -62,7 +63,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     metadata, tensors = _read(path)
     try:
         header = _parse(metadata)
-        mean = tensors["mean"]
+        mean = tensors.get("mean")
+        if mean is None:
+            raise ValueError("mean is missing")
         if mean.ndim != 3 or mean.shape[0] != 3 or mean.numel() == 0:
             raise ValueError(f"mean is {tuple(mean.shape)}, expected (3, height, width)")
         tensors = {
@@ -71,8 +74,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         }
         if any(t.dtype != torch.float32 or not bool(t.isfinite().all()) for t in tensors.values()):
             raise ValueError("a tensor is not float32 or not finite")
-    except (ValueError, KeyError, RecursionError) as error:
-        raise damaged(path, error) from None
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, "network", error) from None
     return Checkpoint(header.architecture, header.strong_width, header.scale, header.provenance, tensors)
 
 
@@ -98,18 +101,13 @@ def read_header(path: str | Path) -> Header:
             metadata = file.metadata() or {}
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     _check_format(path, metadata)
     try:
         header = _parse(metadata)
-    except (ValueError, KeyError, RecursionError) as error:
-        raise damaged(path, error) from None
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, "network", error) from None
     return replace(header, shapes=shapes)
-
-
-def damaged(path: str | Path, error: Exception) -> FormatError:
-    """What to raise where a file is a network's but does not hold together."""
-    return FormatError(f"{path} is a damaged network: {one_line(error)}")
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
@@ -144,7 +142,7 @@ def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             _check_format(path, metadata)
             return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
@@ -152,18 +150,13 @@ def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
         raise FormatError(f"{path} is no maxtunnel network: its metadata does not say {FORMAT!r}")
 
 
-def _unreadable(path: str | Path, error: Exception) -> FormatError:
-    return FormatError(f"{path} cannot be read as a safetensors file: {one_line(error)}")
-
-
 def _parse(metadata: Mapping[str, str]) -> Header:
-    scale = float(metadata["scale"])
+    scale = float(entry(metadata, "scale"))
     if not 0 < scale < float("inf"):
         raise ValueError(f"scale is {scale}: expected a positive number")
-    provenance = Provenance.from_json(json.loads(metadata["info"]))
-    return Header(
-        Architecture.parse(metadata["architecture"]), _strong_width(metadata), scale, provenance, {}
-    )
+    provenance = Provenance.from_json(json_entry(metadata, "info"))
+    architecture = Architecture.parse(entry(metadata, "architecture"))
+    return Header(architecture, _strong_width(metadata), scale, provenance, {})
 
 
 def _strong_width(metadata: Mapping[str, str]) -> int | None:

@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from maxtunnel.support.files import FormatError, one_line, replacing
+from maxtunnel.models.file_parts import damaged, json_entry, take_weights, unreadable
+from maxtunnel.support.files import FormatError, replacing
 from maxtunnel.support.records import from_json, to_json
 
 Settings = TypeVar("Settings")
@@ -60,15 +61,15 @@ class Kind(Generic[Settings]):
                     raise FormatError(f"{path} is no {self.name}: its metadata does not say {self.format!r}")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise FormatError(f"{path} cannot be read as a safetensors file: {one_line(error)}") from None
+            raise unreadable(path, error) from None
         try:
             _check(tensors)
             whole = {
                 name: tensor.float() if tensor.dtype == torch.float16 else tensor
                 for name, tensor in tensors.items()
             }
-            return from_json(self.settings, json.loads(metadata["settings"])), whole
-        except (ValueError, KeyError, RecursionError) as error:
+            return from_json(self.settings, json_entry(metadata, "settings")), whole
+        except (ValueError, RecursionError) as error:
             raise self.damaged(path, error) from None
 
     def load(self, path: str | Path, make: Callable[[Settings], Network]) -> Network:
@@ -83,7 +84,7 @@ class Kind(Generic[Settings]):
             # Nothing is allocated for what the settings claim: shapes are compared on the meta device.
             with torch.device("meta"):
                 network = make(settings)
-            network.load_state_dict(tensors, assign=True)
+            take_weights(network, tensors)
         except (ValueError, RuntimeError) as error:
             raise self.damaged(path, error) from None
         return network.requires_grad_(True)
@@ -98,7 +99,7 @@ class Kind(Generic[Settings]):
 
     def damaged(self, path: str | Path, error: Exception) -> FormatError:
         """What to raise where a file is of this kind but does not hold together."""
-        return FormatError(f"{path} is a damaged {self.name}: {one_line(error)}")
+        return damaged(path, self.name, error)
 
 
 def _check(tensors: Mapping[str, Tensor]) -> None:

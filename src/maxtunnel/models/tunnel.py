@@ -21,13 +21,13 @@ from maxtunnel.models import hub
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import (
     Checkpoint,
-    damaged,
     hash_encoder,
     hash_tensors,
     read_checkpoint,
     write_checkpoint,
 )
 from maxtunnel.models.encoder import Encoder
+from maxtunnel.models.file_parts import damaged, take_weights
 from maxtunnel.models.mirrored import MirroredDecoder, mirrored_decoder, new_decoder
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.strong import StrongDecoder, strong_decoder
@@ -308,9 +308,9 @@ class TunnelNetwork(nn.Module):
                 strong_width=checkpoint.strong_width,
             )
         try:
-            network.load_state_dict(_completed(network, checkpoint), assign=True)
-        except RuntimeError as error:
-            raise damaged(path, error) from None
+            take_weights(network, _completed(network, checkpoint))
+        except ValueError as error:
+            raise damaged(path, "network", error) from None
         network.encoder.requires_grad_(False)
         network.decoder.requires_grad_(True)
         if isinstance(network.decoder, StrongDecoder):
@@ -362,14 +362,14 @@ class TunnelNetwork(nn.Module):
 
 
 def _completed(network: TunnelNetwork, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
-    """The tensors of a file, with the decoder that `save` left out; RuntimeError for another encoder's."""
+    """The tensors of a file, with the decoder that `save` left out; ValueError for another encoder's."""
     tensors = checkpoint.tensors
     left_out = checkpoint.strong_width is None and checkpoint.provenance.training is None
     if not left_out or any(name.startswith("decoder.") for name in tensors):
         return tensors
     # First of all: a decoder is then no larger than the encoder, which the file does hold.
     encoder = {name[8:]: x for name, x in tensors.items() if name.startswith("encoder.")}
-    network.encoder.load_state_dict(encoder, assign=True)
+    take_weights(network.encoder, encoder)
     drawn = new_decoder(network.architecture).state_dict()
     return {**tensors, **{f"decoder.{name}": x for name, x in drawn.items()}}
 

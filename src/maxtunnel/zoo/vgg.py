@@ -28,6 +28,7 @@ from torch import Tensor
 
 from maxtunnel.models.architecture import Architecture
 from maxtunnel.models.checkpoint import hash_tensors
+from maxtunnel.models.file_parts import unreadable
 from maxtunnel.models.mirrored import new_decoder
 from maxtunnel.models.provenance import Provenance
 from maxtunnel.models.tunnel import TunnelNetwork
@@ -185,7 +186,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys() if _FEATURE.fullmatch(name)}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise FormatError(f"{path} cannot be read as a safetensors file: {one_line(error)}") from None
+        raise unreadable(path, error) from None
 
 
 def _torch(path: Path) -> dict[str, Tensor]:
