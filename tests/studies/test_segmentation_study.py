@@ -111,7 +111,7 @@ def test_a_folder_that_is_no_camvid_is_refused(tmp_path):
 def test_a_folder_of_other_settings_is_refused(tmp_path, streets):
     segmentation.Rows(tmp_path, "segmentation", toy(), NetworkRow)
     error = refuse("study", "segmentation", "--data", str(streets), "--toy", "--out", str(tmp_path))
-    assert "holds runs with --data" in error
+    assert "holds runs with --images 4, not the default: give another folder" in error
 
 
 @pytest.mark.usefixtures("one_thread")

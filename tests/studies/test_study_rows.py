@@ -15,6 +15,8 @@ from maxtunnel.support.progress import Stopped
 class Asked:
     steps: int
     sizes: tuple[int, ...] = (3, 4)
+    data: str = "a hash"
+    images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Found:
     value: float
 
 
-def rows(folder, steps=5, study="toys"):
-    return Rows(folder / "study", study, Asked(steps), Found)
+def rows(folder, steps=5, study="toys", **others):
+    return Rows(folder / "study", study, Asked(steps, **others), Found)
 
 
 def test_a_row_is_kept(tmp_path):
@@ -37,20 +39,26 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
     rows(tmp_path)
     with pytest.raises(ValueError, match="holds runs with `steps` 5, not 6: give another folder"):
         rows(tmp_path, steps=6)
+    # The hash changes with the number of images, which is what was given.
+    with pytest.raises(ValueError, match="holds runs with `images` the default, not 6: give another folder"):
+        rows(tmp_path, data="another", images=6)
+    with pytest.raises(ValueError, match="of other images: give another folder, or the same images, as many"):
+        rows(tmp_path, data="another")
     with pytest.raises(ValueError, match="holds the study toys, not others"):
         rows(tmp_path, study="others")
     # What a newer version decides besides was decided otherwise, or not at all, before.
     path = tmp_path / "study" / "study.json"
     kept = json.loads(path.read_text())
     path.write_text(json.dumps(kept | {"settings": {"steps": 5, "sizes": [3, 4], "colour": "red"}}))
-    with pytest.raises(ValueError, match="`colour` red, not None"):
+    with pytest.raises(ValueError, match="`colour` red, not the default"):
         rows(tmp_path)
 
 
 def test_what_is_settled_is_told(tmp_path):
     assert kept_settings(tmp_path / "study") is None
     rows(tmp_path)
-    assert kept_settings(tmp_path / "study") == {"study": "toys", "settings": {"steps": 5, "sizes": [3, 4]}}
+    settings = {"steps": 5, "sizes": [3, 4], "data": "a hash", "images": None}
+    assert kept_settings(tmp_path / "study") == {"study": "toys", "settings": settings}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"study": "toys"}', '{"settings": {}}'])

@@ -207,9 +207,19 @@ def _refuse_others(out: str | Path, kept: dict[str, Json], wanted: dict[str, Jso
     assert isinstance(now, dict)
     # A tuple has become a list in the file.
     now = json.loads(json.dumps(now))
-    for name in sorted(before.keys() | now.keys()):
+    # Images last: how many of them are taken, or of what size, is what their hash changes with.
+    for name in sorted(before.keys() | now.keys(), key=lambda name: (name == "data", name)):
         if before.get(name) != now.get(name):
+            if name == "data":
+                raise ValueError(
+                    f"{out} holds runs with `data` of other images: give another folder, or the same images, "
+                    "as many as then, to go on"
+                )
             raise ValueError(
-                f"{out} holds runs with `{name}` {before.get(name)}, not {now.get(name)}: give another "
-                "folder, or the same settings to go on"
+                f"{out} holds runs with `{name}` {_told(before.get(name))}, not {_told(now.get(name))}: give "
+                "another folder, or the same settings to go on"
             )
+
+
+def _told(setting: Json) -> str:
+    return "the default" if setting is None else str(setting)
