@@ -72,14 +72,15 @@ part_ship() {
     # What each change brings, one by one.
     learned 8-8-8-published 8-8-8 --minutes "$point"
     learned 8-8-8-linear 8-8-8+linear --minutes "$point"
-    learned 8-8-8-wide 8-8-8+linear+inside64 --minutes "$point"
+    learned 8-8-8-inside 8-8-8+inside64 --minutes "$point"
+    learned 8-8-8-both 8-8-8+linear+inside64 --minutes "$point"
 }
 
 # Stored bits against error: the same network, with a bit worth more and more.
 part_rate() {
-    for weight in 0.00003 0.0001 0.0003 0.001; do
-        learned "8-8-8-rate-$weight" 8-8-8+linear+inside64 --rate-weight "$weight" --minutes "$point"
-        learned "16-16-16-rate-$weight" 16-16-16+linear+inside64 --rate-weight "$weight" --minutes "$point"
+    for weight in 0.0003 0.001 0.003 0.006; do
+        learned "8-8-8-rate-$weight" 8-8-8+inside64 --rate-weight "$weight" --minutes "$point"
+        learned "16-16-16-rate-$weight" 16-16-16+inside64 --rate-weight "$weight" --minutes "$point"
     done
 }
 

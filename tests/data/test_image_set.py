@@ -7,7 +7,7 @@ import torch
 from small_sources import SIZE, one_line
 
 from maxtunnel.data import MappedPixels, image_set, prepare, read_photographs
-from maxtunnel.data.image_set import refuse_trained_on
+from maxtunnel.data.image_set import refuse_copies, refuse_trained_on
 
 
 @pytest.mark.parametrize("limit", [None, 4, 100])
@@ -78,3 +78,18 @@ def test_photographs_that_are_trained_on_are_not_measured_on(classes, prepared, 
     prepare(classes / "ant", classes / "store", size=SIZE)
     for trained, measured in (("ant", "bee"), (prepared, classes / "store"), (classes, classes / "store")):
         refuse_trained_on(trained, measured)
+
+
+@pytest.mark.parametrize(("copies", "refused"), [(0, False), (1, False), (2, True), (100, True)])
+def test_copies_are_found_whatever_they_are_called(copies, refused):
+    drawn = torch.randint(0, 256, (300, 3, 4, 4), dtype=torch.uint8, generator=generator())
+    trained, measured = drawn[:200], torch.cat([drawn[:copies], drawn[200:]])[:100]
+    if not refused:
+        refuse_copies(trained, measured)
+        return
+    with pytest.raises(ValueError, match=rf"^{copies} of the 100 photographs of `holdout` are in `data` too"):
+        refuse_copies(trained, measured)
+
+
+def generator():
+    return torch.Generator().manual_seed(0)

@@ -1,8 +1,10 @@
 """`maxtunnel protect`, run as a person runs it, on sound models and on broken ones."""
 
 import json
+import shutil
 
 import pytest
+from PIL import Image, ImageOps
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -95,12 +97,21 @@ def test_minutes_and_steps_are_not_given_both(photographs_folder, capsys, comman
 
 
 def other(photographs):
-    """A folder of the same photographs beside that of them all."""
+    """A folder of the negatives of the same photographs, beside that of them all."""
     held = photographs.parent / "held"
     held.mkdir()
     for path in photographs.rglob("*.png"):
-        (held / path.name).write_bytes(path.read_bytes())
+        ImageOps.invert(Image.open(path).convert("RGB")).save(held / path.name)
     return held
+
+
+def test_copies_of_what_is_trained_on_are_not_measured_on(folder, photographs_folder, capsys):
+    held = photographs_folder.parent / "copies"
+    shutil.copytree(photographs_folder, held)
+    status, _ = call("protect", "models.py:build", "--data", photographs_folder, "--holdout", held, "--size",
+                     16, "--steps", 2)  # fmt: skip
+    assert status == 2
+    assert "photographs of --holdout are in --data too, pixel by pixel" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from maxtunnel.auditing.run import audit
 from maxtunnel.auditing.shelf import Counts, Shelf
 from maxtunnel.auditing.speed import FEW, measure_speed
 from maxtunnel.data.batches import Pixels
-from maxtunnel.data.image_set import refuse_trained_on
+from maxtunnel.data.image_set import refuse_copies, refuse_trained_on
 from maxtunnel.data.images import to_float
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.files import check_folder
@@ -97,6 +97,7 @@ def audit_folder(
     if others is not None:
         most = SEARCHED if earlier is None else earlier.read_holdout or SEARCHED
         held, skipped_held = others.read(most, READING * budget.seconds / 2 if bounded else None, on_progress)
+        refuse_copies(images, held)
     result = audit(
         model,
         images,

@@ -1,21 +1,26 @@
 """Photographs as every command takes them: from a folder or from a store."""
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 from torch import Tensor
 
+from maxtunnel.data.batches import Pixels
 from maxtunnel.data.folders import evenly_spaced, folder_name, label_by_folder, read_files
 from maxtunnel.data.manifest import MANIFEST, Manifest, is_store
 from maxtunnel.data.store import MappedPixels, Store, open_store
 from maxtunnel.data.survey import Ignored, Skipped, survey
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.memory import free_memory
+from maxtunnel.support.numbers import counted
 from maxtunnel.support.progress import OnProgress, silent
+
+_COPIES = 0.01  # of the photographs measured on: so many are found twice in collections that are kept apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +28,8 @@ class ImageSet:
     """Photographs of one size, in memory or on disk, with their classes where they have any.
 
     Attributes:
-        pixels: on disk (`MappedPixels`) if a store would take more than half of the free memory.
+        pixels: (n, 3, side, side), on disk (`MappedPixels`) if a store would take more than half of the free
+            memory.
         labels: a number into `class_names` for each photograph; None without classes.
         class_names: the name of each label; empty without classes.
         paths: where each photograph came from; for a store, relative to what was prepared.
@@ -31,7 +37,7 @@ class ImageSet:
         ignored: the files that are no images, counted by kind, such as (".txt", 3).
     """
 
-    pixels: UInt8[Tensor, "n 3 s s"] | MappedPixels
+    pixels: Pixels
     labels: Int64[Tensor, " n"] | None
     class_names: tuple[str, ...]
     paths: Sequence[str]
@@ -115,6 +121,30 @@ def refuse_trained_on(
     raise ValueError(
         f"`{names[1]}` is {measured}, which {which}: measure on photographs that were not trained on"
     )
+
+
+def refuse_copies(trained: Pixels, measured: Pixels, names: tuple[str, str] = ("data", "holdout")) -> None:
+    """Refuse to measure on copies of photographs that are trained on, wherever their files lie.
+
+    Args:
+        trained, measured: photographs of one size.
+        names: the arguments that they came in, for the error.
+
+    Raises:
+        ValueError: more than one in a hundred that are measured are among the others, pixel by pixel.
+    """
+    known = set(_digests(trained))
+    copies = sum(digest in known for digest in _digests(measured))
+    if copies > _COPIES * len(measured):
+        raise ValueError(
+            f"{copies:,} of the {counted(len(measured), 'photograph')} of `{names[1]}` are in `{names[0]}` "
+            "too, pixel by pixel: measure on photographs that were not trained on"
+        )
+
+
+def _digests(pixels: Pixels) -> Iterator[bytes]:
+    for number in range(len(pixels)):
+        yield hashlib.blake2b(pixels[number : number + 1].contiguous().numpy().data, digest_size=16).digest()
 
 
 def _content(place: Path) -> str | None:

@@ -7,7 +7,7 @@ from maxtunnel.auditing.loading import ShippedEncoder, find, load_target
 from maxtunnel.auditing.origin import Origin
 from maxtunnel.auditing.photographs import MOST, Source
 from maxtunnel.data.batches import Pixels
-from maxtunnel.data.image_set import refuse_trained_on
+from maxtunnel.data.image_set import refuse_copies, refuse_trained_on
 from maxtunnel.protection.config import DEFAULTS, ProtectionConfig
 from maxtunnel.protection.kept import Kept
 from maxtunnel.protection.outcome import Protection
@@ -74,6 +74,7 @@ def protect_folder(
         held, skipped_held = Source(holdout, size, resize).read(
             most_held or config.images, seconds, on_progress
         )
+        refuse_copies(images, held)
     result = protect(
         model,
         images,
