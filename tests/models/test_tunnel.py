@@ -220,7 +220,7 @@ def told(**changes):
         ({"info": '{"rmse": 0.1}'}, "recipe is missing"),
         ({"info": '{"loss": 0.1}'}, "no 'loss'"),
         ({"info": "{"}, "damaged network: `info` of its metadata is no JSON"),
-        ({"info": None}, "its metadata have no `info`; take another copy"),
+        ({"info": None}, "its metadata has no `info`; take another copy"),
         ({"tensors": {"spare": torch.zeros(3)}}, "network: spare is none of its tensors; take another copy"),
         ({"info": "[" * 100_000}, "damaged"),
         ({"info": told(recipe={"name": "fast", "steps": 5})}, "recipe has no 'batch'"),

@@ -27,7 +27,7 @@ def damaged(path: str | Path, kind: str, error: Exception) -> FormatError:
 def entry(metadata: Mapping[str, str], name: str) -> str:
     """An entry of the metadata; ValueError where there is none."""
     if name not in metadata:
-        raise ValueError(f"its metadata have no `{name}`")
+        raise ValueError(f"its metadata has no `{name}`")
     return metadata[name]
 
 
