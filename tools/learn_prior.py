@@ -11,7 +11,9 @@ import argparse
 import ctypes
 import json
 import math
+import re
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -185,12 +187,20 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--reach", type=int, default=5)
     parser.add_argument("--above", type=int, default=3)
     parser.add_argument("--images", type=int, default=3000)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not re.fullmatch(r"\d+x\d+([+,]\d+x\d+)*", arguments.rounds):
+        parser.error(
+            f"--rounds is {arguments.rounds!r}: expected steps x blocks, such as 3000x16+500x32,1500x16"
+        )
+    return arguments
 
 
 def main() -> None:
     arguments = read_arguments()
     network = load(arguments.model)
+    given, needed = len(arguments.rounds.split(",")), len(network.architecture.widths)
+    if given != needed:
+        sys.exit(f"--rounds has {given} levels, but {arguments.model} has {needed}: give rounds for each")
     pixels = read_photographs(arguments.data, network.mean.shape[-1]).pixels
     drawn = np.sort(np.random.default_rng(1).permutation(len(pixels))[: arguments.images])
     levels = capture(network, pixels, drawn)

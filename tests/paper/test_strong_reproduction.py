@@ -134,9 +134,9 @@ def test_the_run_of_the_papers_decoder_comes_before_what_ships(stores, tmp_path)
     [
         ({"steps": 3}, "seed0 holds a run with steps 2, but steps 3 is asked for"),
         ({"steps": 2, "batch": 8}, "seed0 holds a run with batch 16, but batch 8 is asked for"),
+        ({}, "seed0 holds a run with steps 2, but steps 3000 is asked for"),
         ({"steps": 2}, None),
-        ({"batch": 16}, None),
-        ({}, None),
+        ({"minutes": 1.0}, None),
     ],
 )
 def test_a_finished_run_is_not_taken_for_one_of_other_steps_or_another_batch(given, said, stores, tmp_path):

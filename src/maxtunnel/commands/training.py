@@ -80,7 +80,7 @@ RateWeight = Annotated[
     float | None,
     typer.Option(
         help="The mean squared error that a bit per pixel and channel is worth to a learned encoder.",
-        min=1e-12,
+        min=0,
     ),
 ]
 Withheld = Annotated[

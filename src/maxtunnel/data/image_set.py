@@ -94,7 +94,8 @@ def check_prepared(store: Store, size: int, resize: Resize) -> None:
     if (manifest.size, manifest.resize) != (size, resize):
         raise ValueError(
             f"{store.path} was prepared with `size` {manifest.size} and `resize` {manifest.resize}, but "
-            f"`size` {size} and `resize` {resize} are asked for: ask for the former, or prepare it anew"
+            f"`size` {size} and `resize` {resize} are asked for: give `size` {manifest.size} and `resize` "
+            f"{manifest.resize}, or prepare it anew"
         )
 
 
@@ -131,14 +132,15 @@ def refuse_copies(trained: Pixels, measured: Pixels, names: tuple[str, str] = ("
         names: the arguments that they came in, for the error.
 
     Raises:
-        ValueError: more than one in a hundred that are measured are among the others, pixel by pixel.
+        ValueError: more than one, and more than one in a hundred, that are measured are among the others,
+            pixel by pixel.
     """
     known = set(_digests(trained))
     copies = sum(digest in known for digest in _digests(measured))
-    if copies > _COPIES * len(measured):
+    if copies > max(1, _COPIES * len(measured)):
         raise ValueError(
             f"{copies:,} of the {counted(len(measured), 'photograph')} of `{names[1]}` are in `{names[0]}` "
-            "too, pixel by pixel: measure on photographs that were not trained on"
+            "too, pixel by pixel: remove them from either, as what was trained on must not be measured on"
         )
 
 

@@ -17,11 +17,11 @@ Where a ReLU stands before the pooling, v are the sums before it, and zero is a 
     m     = largest of 0, v_1 ... v_4,  z_0 = (0 - m) / (t_c s_c)
 
 Where zero wins the ReLU leaves zeros alone, of which the first cell is the maximum: the share of zero is
-added to that of the first cell. So a window learns to lie above zero or below it, wherever it lies now.
+added to that of the first cell. So a window learns to lie above zero or below it, the more the nearer it is.
 
 - Ties: without noise h is what `pool` gives, the first maximum, exactly. Noise decides between equal maxima,
   but where all four are equal it has nothing to add: such a window keeps code 0, as it will outside of
-  training. It is added to the cells alone, so it may lift a window above zero.
+  training. It is added to the cells alone, so it may lift a window above zero or push it below.
 - Dead channels: where s_c^2 is below 1e-12 there is no scale. The channel's candidates have equal shares, its
   gradient is 0, and its codes are those of `pool`.
 

@@ -118,12 +118,12 @@ class Training:
 
     def seconds(self, job: Job) -> float:
         """About how long a run takes on this machine."""
-        encoded = min(self.images, job.steps * self._recipe(job).batch)
+        encoded = min(self.images, job.steps * self.recipe_for(job).batch)
         return job.steps * self.seconds_per_step(job) + encoded * self.seconds_per_encoding(job)
 
     def seconds_per_step(self, job: Job) -> float:
         """About how long a step of a run takes on this machine."""
-        recipe = self._recipe(job)
+        recipe = self.recipe_for(job)
         bf16 = recipe.precision == "bf16"
         width = self.width if job.decoder == "strong" else None
         return recipe.batch * seconds_per_image(job.row.architecture, job.phase, self.size, bf16, width)
@@ -144,7 +144,7 @@ class Training:
             source = self._encoder(replace(job, chroma=1.0))
             mean = open_store(self.train).mean
             plain = (
-                TunnelNetwork(job.row.architecture, mean, self._recipe(job).scale, job.seed)
+                TunnelNetwork(job.row.architecture, mean, self.recipe_for(job).scale, job.seed)
                 if source == "random"
                 else load(source)
             )
@@ -165,7 +165,8 @@ class Training:
         steps = self.steps or recipe_of(phase, self.recipe, decoder).steps
         return Job(row, phase, seed, steps, self.folder(row, seed, phase, decoder), decoder=decoder)
 
-    def _recipe(self, job: Job) -> Recipe:
+    def recipe_for(self, job: Job) -> Recipe:
+        """What a run is trained by, but for its steps."""
         recipe = recipe_of(job.phase, self.recipe, job.decoder)
         return recipe if self.batch is None else replace(recipe, batch=self.batch)
 
@@ -379,16 +380,16 @@ def _check_same(run: Path, asked: TrainingConfig) -> None:
     _refuse_unequal(run, asked_and_there)
 
 
-def check_finished(jobs: Sequence[Job], steps: int | None, batch: int | None) -> None:
+def check_finished(jobs: Sequence[Job], training: Training) -> None:
     """Refuse to take finished decoders for such as are asked for with other steps, or another batch.
 
-    None asks for nothing. Encoders that are there serve decoders of any length.
+    Encoders that are there serve decoders of any length.
     """
     for job in jobs:
         if job.phase == "train" and is_finished(job.folder):
             there = TrainingConfig.load(job.folder).recipe
-            wanted = (("steps", steps, there.steps), ("batch", batch, there.batch))
-            _refuse_unequal(job.folder, [each for each in wanted if each[1] is not None])
+            wanted = ("steps", job.steps, there.steps), ("batch", training.recipe_for(job).batch, there.batch)
+            _refuse_unequal(job.folder, wanted)
 
 
 def _refuse_unequal(run: Path, asked_and_there: Sequence[tuple[str, object, object]]) -> None:

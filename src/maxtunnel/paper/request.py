@@ -191,7 +191,9 @@ def _list_jobs(asked: Reproduction, training: Training) -> tuple[Job, ...]:
             wanted.append(training.colourful(COLOURFUL, decoder))
     if any((job.row, job.seed, job.decoder) == (COARSE, 0, "strong") for job in wanted):
         wanted.append(training.coarse(COARSE))
-    check_finished(wanted, asked.steps, asked.batch)
+    # A bound in minutes is for the runs that are left.
+    if asked.minutes is None:
+        check_finished(wanted, training)
     return tuple(pending(list(dict.fromkeys(wanted))))
 
 

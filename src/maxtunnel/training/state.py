@@ -90,4 +90,6 @@ class State:
                 self.restore({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
                 self.step, self.seconds = step, seconds
         except (SafetensorError, OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
-            raise FormatError(f"{path} is damaged: {one_line(error)}") from None
+            raise FormatError(
+                f"{path} is damaged: {one_line(error)}; take another copy of it, or train in another folder"
+            ) from None
