@@ -187,6 +187,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--reach", type=int, default=5)
     parser.add_argument("--above", type=int, default=3)
     parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--size", type=int, default=128, help="Side of the photographs in pixels.")
     arguments = parser.parse_args()
     if not re.fullmatch(r"\d+x\d+([+,]\d+x\d+)*", arguments.rounds):
         parser.error(
@@ -201,7 +202,7 @@ def main() -> None:
     given, needed = len(arguments.rounds.split(",")), len(network.architecture.widths)
     if given != needed:
         sys.exit(f"--rounds has {given} levels, but {arguments.model} has {needed}: give rounds for each")
-    pixels = read_photographs(arguments.data, network.mean.shape[-1]).pixels
+    pixels = read_photographs(arguments.data, arguments.size).pixels
     drawn = np.sort(np.random.default_rng(1).permutation(len(pixels))[: arguments.images])
     levels = capture(network, pixels, drawn)
     arrays = {}
