@@ -25,7 +25,7 @@ ROOMS = {
     ),
     "models": (
         "adaptive_pooling architecture classifier dense_shape family fast layers encoder layout "
-        "measuring provenance checkpoint hub saved adaptive_deconv all_conv dense_file dense cedn "
+        "measuring provenance file_parts checkpoint hub saved adaptive_deconv all_conv dense_file dense cedn "
         "deconvnet segnet surrogate mirrored rate strong swwae_file swwae tunnel tiling"
     ),
     "zoo": "caffe foreign vgg dense dense_files names labels",

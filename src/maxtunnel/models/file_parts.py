@@ -3,12 +3,12 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
 from maxtunnel.support.files import FormatError, one_line
 from maxtunnel.support.numbers import counted
+from maxtunnel.support.records import Json
 
 
 def unreadable(path: str | Path, error: Exception) -> FormatError:
@@ -31,13 +31,14 @@ def entry(metadata: Mapping[str, str], name: str) -> str:
     return metadata[name]
 
 
-def json_entry(metadata: Mapping[str, str], name: str) -> Any:
+def json_entry(metadata: Mapping[str, str], name: str) -> Json:
     """What an entry of the metadata says in JSON; ValueError where it is none."""
     text = entry(metadata, name)
     try:
-        return json.loads(text)
+        found: Json = json.loads(text)
     except ValueError as error:
         raise ValueError(f"`{name}` of its metadata is no JSON ({error})") from None
+    return found
 
 
 def take_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:

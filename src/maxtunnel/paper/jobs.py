@@ -377,22 +377,11 @@ def _check_same(run: Path, asked: TrainingConfig) -> None:
         ("size", asked.size, there.size),
         ("width", asked.width, there.width),
     )
-    _refuse_unequal(run, asked_and_there)
+    refuse_unequal(run, asked_and_there)
 
 
-def check_finished(jobs: Sequence[Job], training: Training) -> None:
-    """Refuse to take finished decoders for such as are asked for with other steps, or another batch.
-
-    Encoders that are there serve decoders of any length.
-    """
-    for job in jobs:
-        if job.phase == "train" and is_finished(job.folder):
-            there = TrainingConfig.load(job.folder).recipe
-            wanted = ("steps", job.steps, there.steps), ("batch", training.recipe_for(job).batch, there.batch)
-            _refuse_unequal(job.folder, wanted)
-
-
-def _refuse_unequal(run: Path, asked_and_there: Sequence[tuple[str, object, object]]) -> None:
+def refuse_unequal(run: Path, asked_and_there: Sequence[tuple[str, object, object]]) -> None:
+    """Refuse a run where of a name, what is asked for and what is there, these two differ."""
     for name, new, old in asked_and_there:
         if new != old:
             raise ValueError(

@@ -15,10 +15,11 @@ from maxtunnel.paper.jobs import (
     COLOURFUL,
     Job,
     Training,
-    check_finished,
     evaluation_seconds,
     finished_runs,
+    is_finished,
     pending,
+    refuse_unequal,
     steps_in,
 )
 from maxtunnel.paper.readings import READERS
@@ -28,6 +29,7 @@ from maxtunnel.support.choices import DecoderKind, RecipeName
 from maxtunnel.support.files import FormatError, replacing
 from maxtunnel.support.numbers import counted
 from maxtunnel.support.records import from_json, to_json
+from maxtunnel.training.config import TrainingConfig
 from maxtunnel.zoo.names import WEIGHTS, shipped
 
 _PLAN = "plan.json"
@@ -193,8 +195,20 @@ def _list_jobs(asked: Reproduction, training: Training) -> tuple[Job, ...]:
         wanted.append(training.coarse(COARSE))
     # A bound in minutes is for the runs that are left.
     if asked.minutes is None:
-        check_finished(wanted, training)
+        _check_finished(wanted, training)
     return tuple(pending(list(dict.fromkeys(wanted))))
+
+
+def _check_finished(jobs: Sequence[Job], training: Training) -> None:
+    """Refuse to take finished decoders for such as are asked for with other steps, or another batch.
+
+    Encoders that are there serve decoders of any length.
+    """
+    for job in jobs:
+        if job.phase == "train" and is_finished(job.folder):
+            there = TrainingConfig.load(job.folder).recipe
+            wanted = ("steps", job.steps, there.steps), ("batch", training.recipe_for(job).batch, there.batch)
+            refuse_unequal(job.folder, wanted)
 
 
 class Found(NamedTuple):
