@@ -26,7 +26,7 @@ ROOMS = {
     "models": (
         "adaptive_pooling architecture classifier dense_shape family fast layers encoder layout "
         "measuring provenance file_parts checkpoint hub saved adaptive_deconv all_conv dense_file dense cedn "
-        "deconvnet segnet surrogate mirrored rate strong swwae_file swwae tunnel tiling"
+        "deconvnet segnet surrogate mirrored rate strong swwae_file swwae tunnel refine tiling"
     ),
     "zoo": "caffe foreign vgg dense dense_files names labels",
     "export": "graph layers decoders networks unpooling",

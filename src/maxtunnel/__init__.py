@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from maxtunnel.data.torch_dataset import PhotographDataset as PhotographDataset
     from maxtunnel.evaluation.evaluate import evaluate as evaluate
     from maxtunnel.models.architecture import Architecture as Architecture
+    from maxtunnel.models.refine import refine as refine
     from maxtunnel.models.tunnel import TunnelNetwork as TunnelNetwork
     from maxtunnel.switches.capture import capture as capture
     from maxtunnel.switches.codes import SwitchCode as SwitchCode
@@ -41,6 +42,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "load": "zoo.names",
     "pool": "switches.pooling",
+    "refine": "models.refine",
     "train": "training.runs",
     "unpool": "switches.pooling",
     "visualise": "visualising",

@@ -29,3 +29,15 @@ def test_a_handful_is_measured_there(device, pieces):
     alone = Meter((load("8-8-8"),), 64, "bilinear", 4)(handful).reached[0]
     assert there.metrics[0].tolist() == pytest.approx(alone.metrics[0].tolist(), rel=1e-3)
     assert there.stored.tolist() == pytest.approx(alone.stored.tolist(), rel=0.01)
+
+
+def test_pictures_are_refined_there(device, pieces):
+    handful = cut_handfuls(Album(pieces[:4]), [], 4)[0]
+    there, alone, plain = (
+        Meter((load("8-8-8-learned"),), 64, "bilinear", 4, where, refine=rounds)(handful)
+        .reached[0]
+        .metrics[0]
+        for where, rounds in ((device.type, 40), (None, 40), (None, 0))
+    )
+    assert bool((there < plain).all())
+    assert float(there.mean()) == pytest.approx(float(alone.mean()), rel=0.02)

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from maxtunnel.codec.format import Header, read_header
@@ -25,15 +25,18 @@ from maxtunnel.codec.replacement import (
 from maxtunnel.codec.rows import Encoder, SwitchRow, as_list, cut_bunches, name_all
 from maxtunnel.codec.serialisation import check_file, load, loads, read_bytes
 from maxtunnel.data.finding import Source, find_sources
-from maxtunnel.data.images import read_image, write_png
+from maxtunnel.data.images import read_image, to_float, to_uint8, write_png
 from maxtunnel.data.sources import FolderSource
 from maxtunnel.models import tiling
+from maxtunnel.models.refine import refine as move
+from maxtunnel.models.refine import refuse_large
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import Coding
 from maxtunnel.support.files import FormatError, FreeNames, check_folder, replacing
 from maxtunnel.support.parts import Spread, here
 from maxtunnel.support.places import Place, without_secrets
 from maxtunnel.support.progress import OnProgress, silent
+from maxtunnel.switches.codes import SwitchCode
 from maxtunnel.zoo.names import find_shipped, load_decoder
 from maxtunnel.zoo.names import load as load_network
 
@@ -68,9 +71,10 @@ def reconstruct_files(
     out: str | Path = ".",
     side_by_side: bool = False,
     force: bool = False,
+    refine: int = 0,
     on_progress: OnProgress = silent,
 ) -> tuple[list[tuple[Path, float]], Skipped]:
-    """Rebuild each photograph at its own size as `out`/NAME-MODEL.png.
+    """Rebuild each photograph at its own size as `out`/NAME-MODEL.png, or NAME-MODEL-refined.png.
 
     Args:
         images: a file or a folder of them, or several.
@@ -78,6 +82,7 @@ def reconstruct_files(
         out: folder for the pictures.
         side_by_side: put the original on the left.
         force: replace pictures that another network made, and files that are no pictures of ours, too.
+        refine: rounds in which each picture is refined (`maxtunnel.refine`).
         on_progress: told the files done and their total.
 
     Returns:
@@ -90,14 +95,14 @@ def reconstruct_files(
     check_folder(out)
     network, label = load_decoder(model), Path(model).resolve().name
     label = label.removesuffix(".safetensors").removesuffix(".caffemodel")
-    targets = name_pictures(images, Path(out), f"-{label}")
+    targets = name_pictures(images, Path(out), f"-{label}-refined" if refine else f"-{label}")
     check_pictures(((target, network) for _, target in targets), force)
     notes = {NOTE: picture_maker(network)}
     written: list[tuple[Path, float]] = []
     skipped: Skipped = []
     alone = len(targets) == 1 and _paths(images) == [targets[0][0]]
-    for target, pixels in _photographs(targets, alone, skipped, on_progress):
-        output, rmse = tiling.reconstruct(network, pixels)
+    for target, pixels in _photographs(targets, alone, refine > 0, skipped, on_progress):
+        output, rmse = _refined(network, pixels, refine) if refine else tiling.reconstruct(network, pixels)
         picture = torch.cat([pixels, output], dim=-1) if side_by_side else output
         write_png(target, picture, notes)
         written.append((target, rmse))
@@ -179,6 +184,7 @@ def decode_files(
     out: str | Path = ".",
     limit: int | None = None,
     force: bool = False,
+    refine: int = 0,
     on_progress: OnProgress = silent,
 ) -> list[Path]:
     """Rebuild the images in switch files as `out`/NAME-rebuilt.png; of a batch NAME-rebuilt-1.png, ...
@@ -194,6 +200,7 @@ def decode_files(
         out: folder for the pictures.
         limit: only the first so many images of each file; by default all, of up to 1,000 images.
         force: replace pictures that another network made, and files that are no pictures of ours, too.
+        refine: rounds in which each picture is refined (`maxtunnel.refine`); it is called NAME-refined.png.
         on_progress: told the files done and their total.
 
     Raises:
@@ -202,12 +209,18 @@ def decode_files(
             level or too many images, or a picture would take the place of what its network did not make.
     """
     check_folder(out)
-    plan = _plan_decoding(_paths(files), model, levels, limit, Path(out))
+    plan = _plan_decoding(_paths(files), model, levels, limit, Path(out), refine > 0)
     check_pictures(((target, network) for _, network, targets in plan for target in targets), force)
     for done, (file, network, targets) in enumerate(plan, 1):
         code, notes = load(file, levels), {NOTE: picture_maker(network)}
         for number, target in enumerate(targets):
-            write_png(target, tiling.decode(network, code[number], levels=levels), notes)
+            one = code[number]
+            picture = (
+                to_uint8(_moved(network, one, levels, refine)[0])
+                if refine
+                else tiling.decode(network, one, levels=levels)
+            )
+            write_png(target, picture, notes)
         on_progress("decode", done, len(plan), "")
     return [target for _, _, targets in plan for target in targets]
 
@@ -226,16 +239,22 @@ def inspect_file(path: Path) -> Inspection:
 
 
 def _photographs(
-    targets: Sequence[tuple[Path, Path]], alone: bool, skipped: Skipped, on_progress: OnProgress
+    targets: Sequence[tuple[Path, Path]],
+    alone: bool,
+    refined: bool,
+    skipped: Skipped,
+    on_progress: OnProgress,
 ) -> Iterator[tuple[Path, UInt8[Tensor, "3 h w"]]]:
-    """The target and the pixels of each photograph that can be read; the others are added to `skipped`.
+    """The target and the pixels of each photograph that can be rebuilt; the others are added to `skipped`.
 
     Raises:
-        FormatError: one photograph alone was asked for, and it cannot be read.
+        FormatError: one photograph alone was asked for, and it cannot be read, or refined.
     """
     for done, (file, target) in enumerate(targets, 1):
         try:
             pixels = read_image(file)
+            if refined:
+                refuse_large((pixels.shape[-2], pixels.shape[-1]), str(file))
         except FormatError as error:
             if alone:
                 raise
@@ -245,19 +264,42 @@ def _photographs(
         on_progress("reconstruct", done, len(targets), "")
 
 
+def _refined(
+    network: TunnelNetwork, pixels: UInt8[Tensor, "3 h w"], rounds: int
+) -> tuple[UInt8[Tensor, "3 h w"], float]:
+    """As `tiling.reconstruct`, refined."""
+    image = to_float(pixels)[None]
+    rebuilt = _moved(network, network.encode(image), None, rounds)
+    return to_uint8(rebuilt[0]), float((rebuilt - image).double().square().mean().sqrt())
+
+
+def _moved(
+    network: TunnelNetwork, code: SwitchCode, levels: Collection[int] | None, rounds: int
+) -> Float[Tensor, "n 3 h w"]:
+    """What a code is decoded to, refined."""
+    return move(network, code, network.decode(code, levels), levels=levels, rounds=rounds)
+
+
 def _plan_decoding(
-    files: Sequence[Path], model: str | None, levels: Collection[int] | None, limit: int | None, out: Path
+    files: Sequence[Path],
+    model: str | None,
+    levels: Collection[int] | None,
+    limit: int | None,
+    out: Path,
+    refined: bool,
 ) -> list[tuple[Path, TunnelNetwork, list[Path]]]:
     """Each switch file with its network and the pictures that it becomes; all files are checked first."""
-    names, plan = FreeNames(), []
+    names, plan, ending = FreeNames(), [], "refined" if refined else "rebuilt"
     given = None if model is None else load_decoder(model)
     load_shipped = cache(load_network)
     for file in files:
         header = check_file(read_bytes(file), levels, str(file))
         network = _network(file, header, model, given, load_shipped)
+        if refined:
+            refuse_large(header.image_size, str(file))
         count = _pictures(file, header.images, limit)
-        endings = [""] if header.images == 1 else [f"-{number}" for number in range(1, count + 1)]
-        targets = [out / f"{names.take(f'{file.stem}-rebuilt{ending}')}.png" for ending in endings]
+        numbers = [""] if header.images == 1 else [f"-{number}" for number in range(1, count + 1)]
+        targets = [out / f"{names.take(f'{file.stem}-{ending}{number}')}.png" for number in numbers]
         plan.append((file, network, targets))
     return plan
 

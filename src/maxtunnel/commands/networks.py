@@ -17,6 +17,7 @@ from maxtunnel.commands.options import (
     Models,
     Photographs,
     RayAddress,
+    Refine,
     Resize,
     Size,
 )
@@ -67,6 +68,7 @@ def evaluate(
     engine: Engine = "here",
     ray_address: RayAddress = None,
     gpus: Gpus = 0.0,
+    refine: Refine = 0,
 ) -> None:
     """Measure how close reconstructions come: RMSE, PSNR, SSIM and bits, with 95 % intervals.
 
@@ -88,10 +90,13 @@ def evaluate(
             rows=rows,
             device="cuda" if gpus else None,
             spread=spread,
+            refine=refine,
             on_progress=on_progress,
         )
     photographs, shown = counted(results[0].images, "photograph"), without_secrets(data)
-    tables = [tabulate_evaluations(results, f"{photographs} of {shown} at {size}x{size}, {resize}")]
+    moved = f", refined in {counted(refine, 'round')}" if refine else ""
+    title = f"{photographs} of {shown} at {size}x{size}, {resize}{moved}"
+    tables = [tabulate_evaluations(results, title)]
     if differences:
         tables.append(tabulate_differences(differences, intervals=results[0].images > 1))
     for table in tables:

@@ -102,6 +102,16 @@ Limit = Annotated[
 ]
 Resize = Annotated[choices.Resize, typer.Option(help="bilinear without antialiasing is the paper's.")]
 Recipe = Annotated[choices.RecipeName, typer.Option(help="paper: the paper's to the letter.")]
+Refine = Annotated[
+    int,
+    typer.Option(
+        help="Rounds in which each picture is moved until its own switches are those it was rebuilt from: 40 "
+        "come near the end.",
+        metavar="ROUNDS",
+        min=0,
+        max=10_000,
+    ),
+]
 Steps = Annotated[int | None, typer.Option(help="Batches; by default the recipe's.", min=1)]
 Batch = Annotated[int | None, typer.Option(help="Photographs a step; by default the recipe's.", min=1)]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.", metavar="DIR")]

@@ -16,6 +16,7 @@ from maxtunnel.commands.options import (
     Model,
     Out,
     RayAddress,
+    Refine,
     Sources,
     SwitchFiles,
 )
@@ -57,16 +58,18 @@ def reconstruct(
         bool,
         typer.Option("--side-by-side", help="Original on the left, reconstruction on the right."),
     ] = False,
+    refine: Refine = 0,
     force: Force = False,
 ) -> None:
     """Rebuild photographs from their switches: one PNG each, at the photograph's own size.
 
-    Pictures are called NAME-MODEL.png. One that is there is replaced only if the same network made it.
+    Pictures are called NAME-MODEL.png, refined ones NAME-MODEL-refined.png. One that is there is replaced
+    only if the same network made it.
     """
     from maxtunnel.codec.files import reconstruct_files
 
     with progress() as on_progress:
-        written, skipped = reconstruct_files(images, model, out, side_by_side, force, on_progress)
+        written, skipped = reconstruct_files(images, model, out, side_by_side, force, refine, on_progress)
     for path, error in written:
         say(f"{path}  (RMSE {error:.4f})")
     _finish(images, skipped, bool(written))
@@ -161,17 +164,19 @@ def decode(
             show_default=False,
         ),
     ] = None,
+    refine: Refine = 0,
     force: Force = False,
 ) -> None:
     """Rebuild photographs from .mxt files.
 
-    Pictures are called NAME-rebuilt.png. One that is there is replaced only if the same network made it.
+    Pictures are called NAME-rebuilt.png, refined ones NAME-refined.png. One that is there is replaced only
+    if the same network made it.
     """
     from maxtunnel.codec.files import decode_files
     from maxtunnel.support.numbers import parse_numbers
 
     with progress() as on_progress:
-        written = decode_files(files, model, parse_numbers(levels), out, limit, force, on_progress)
+        written = decode_files(files, model, parse_numbers(levels), out, limit, force, refine, on_progress)
     for path in written:
         say(str(path))
 

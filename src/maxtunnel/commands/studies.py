@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from maxtunnel.commands.console import progress, say
-from maxtunnel.commands.options import CsvFile, Data, Labels, LatexFile, Limit, Out, Resize, Size
+from maxtunnel.commands.options import CsvFile, Data, Labels, LatexFile, Limit, Out, Refine, Resize, Size
 from maxtunnel.commands.tables import check_targets, print_table
 from maxtunnel.support.tables import write_tables
 
@@ -22,6 +22,7 @@ def frontier(
     resize: Resize = "bilinear",
     limit: Limit = None,
     labels: Labels = None,
+    refine: Refine = 0,
     csv_file: CsvFile = None,
     latex_file: LatexFile = None,
 ) -> None:
@@ -36,7 +37,7 @@ def frontier(
     with progress() as on_progress:
         found = measure_frontier(
             data, models or (), size=size, resize=resize, limit=limit, labels=labels or (),
-            on_progress=on_progress,
+            refine=refine, on_progress=on_progress,
         )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     written = [found.save(out), *save(draw_frontier(found), out / "frontier")]

@@ -73,6 +73,7 @@ def evaluate_models(
     rows: str | Path | None = None,
     device: str | None = None,
     spread: Spread = here,
+    refine: int = 0,
     on_progress: OnProgress = silent,
 ) -> tuple[list[Evaluation], list[Difference], tuple[tuple[Path, str], ...]]:
     """`evaluate` models by name on a folder of photographs, and compare each with the first.
@@ -86,7 +87,7 @@ def evaluate_models(
         labels: what to call the models, in order; those without one are called by what they are.
         json_file: where to write the results.
         bits_images: as for `evaluate`.
-        rows, device, spread: as for `measure_all`.
+        rows, device, spread, refine: as for `measure_all`.
         on_progress: told what is done, how far and out of how much.
 
     Returns:
@@ -111,6 +112,7 @@ def evaluate_models(
         device=device,
         rows=rows,
         spread=spread,
+        refine=refine,
         on_progress=on_progress,
     )
     differences = [difference for result in results[1:] for difference in compare(result, results[0])]

@@ -25,6 +25,7 @@ def evaluate(
     limit: int | None = None,
     batch: int = BATCH,
     bits_images: int = BITS_IMAGES,
+    refine: int = 0,
     on_progress: OnProgress = silent,
 ) -> Evaluation:
     """Reconstruct photographs from their switches and measure how close that comes.
@@ -41,6 +42,7 @@ def evaluate(
         batch: images of 128x128 at a time; of larger ones fewer, so that memory is the same.
         bits_images: measure entropy and stored bits on at most so many images; 0, or a machine without a C++
             compiler, where coding is slow, leaves them out.
+        refine: rounds in which every picture is refined before it is measured (`maxtunnel.refine`).
         on_progress: told the images done and their total.
 
     Raises:
@@ -60,7 +62,15 @@ def evaluate(
         _refuse("limit", limit, "photographs")
         album = Album(photographs)
     (result,), measured = measure_all(
-        [network], [model or ""], album, size, resize, batch, bits_images, on_progress=on_progress
+        [network],
+        [model or ""],
+        album,
+        size,
+        resize,
+        batch,
+        bits_images,
+        refine=refine,
+        on_progress=on_progress,
     )
     for _, reason in measured.skipped:
         logging.getLogger("maxtunnel").warning("skipped: %s", reason)

@@ -48,6 +48,7 @@ def measure_all(
     device: str | None = None,
     rows: str | Path | None = None,
     spread: Spread = here,
+    refine: int = 0,
     on_progress: OnProgress = silent,
 ) -> tuple[list[Evaluation], Measured]:
     """Measure several networks on the same photographs, each of which is read once.
@@ -61,6 +62,7 @@ def measure_all(
         rows: a folder, on disk or at an address, that keeps what was reached on each photograph, as Parquet
             files; a call that was stopped goes on with them.
         spread: does the work.
+        refine: rounds in which every picture is refined before it is measured (`models.refine`).
         on_progress: told, as phase `evaluate`, the photographs done and their total.
 
     Raises:
@@ -71,7 +73,7 @@ def measure_all(
         raise ValueError("there are no photographs to evaluate on")
     batch = at_a_time(batch, album.area or size * size)
     workers = (os.cpu_count() or 1) if spread is here else 1
-    meter = Meter(tuple(networks), size, resize, batch, device, workers)
+    meter = Meter(tuple(networks), size, resize, batch, device, workers, refine)
     missing = NO_COMPILER if bits_images else "not asked for"
     bits_images = bits_images if is_fast() else 0
     together = batch if spread is here and rows is None else _BATCHES * batch
@@ -82,7 +84,7 @@ def measure_all(
         raise FormatError(f"no file of {len(album)} could be read as an image; the first: {skipped[0][1]}")
     measured = Measured(tuple(name for row in found for name in row.names), (*album.reports, *skipped))
     results = [
-        _reduce(found, number, network, model, resize, missing)
+        _reduce(found, number, network, model, meter, missing)
         for number, (network, model) in enumerate(zip(networks, models, strict=True))
     ]
     return results, measured
@@ -119,12 +121,12 @@ def _measure(
 def _fingerprint(meter: Meter, models: Sequence[str], album: Album, bits_images: int) -> str:
     """Of all that decides the rows."""
     networks = [f"{hash_tensors(network.state_dict())} {network.scale}" for network in meter.networks]
-    settings = [meter.size, meter.resize, meter.batch, meter.device, bits_images, len(album)]
+    settings = [meter.size, meter.resize, meter.batch, meter.device, meter.refine, bits_images, len(album)]
     return hash_of([*networks, *models, *settings, album.fingerprint])
 
 
 def _reduce(
-    rows: Sequence[HandfulRow], number: int, network: TunnelNetwork, model: str, resize: Resize, missing: str
+    rows: Sequence[HandfulRow], number: int, network: TunnelNetwork, model: str, meter: Meter, missing: str
 ) -> Evaluation:
     """What one network reached on all photographs."""
     reached = [row.reached[number] for row in rows]
@@ -151,7 +153,8 @@ def _reduce(
         stored_ci95=bootstrap(stored) if len(stored) else None,
         bits_images=len(stored),
         bits_missing="" if len(stored) else missing,
-        resize=resize,
+        refine=meter.refine,
+        resize=meter.resize,
         size=size[0],
         per_image=PerImage(
             rmse=[round(value, 6) for value in mse.sqrt().tolist()],

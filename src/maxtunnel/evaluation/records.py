@@ -59,6 +59,7 @@ class Evaluation:
         resize: how the photographs came to their size.
         size: height of the photographs in pixels.
         per_image: the metrics of each photograph.
+        refine: rounds in which the pictures were refined; 0 for what the decoder gave.
     """
 
     model: str
@@ -77,6 +78,7 @@ class Evaluation:
     size: int
     per_image: PerImage
     bits_missing: str = ""
+    refine: int = 0
 
     @property
     def squared_errors(self) -> Float64[Tensor, " n"]:

@@ -18,6 +18,7 @@ from maxtunnel.data.manifest import is_store
 from maxtunnel.data.reading import read_square
 from maxtunnel.data.store import open_store
 from maxtunnel.evaluation.metrics import measure
+from maxtunnel.models.refine import refine
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import Resize
 from maxtunnel.support.parts import Parts
@@ -143,6 +144,7 @@ class Meter:
         batch: photographs that go through a network at a time.
         device: where the networks run; None for where they lie.
         workers: threads that decode.
+        refine: rounds in which every picture is refined; 0 for none.
     """
 
     networks: tuple[TunnelNetwork, ...]
@@ -151,6 +153,7 @@ class Meter:
     batch: int
     device: str | None = None
     workers: int = 1
+    refine: int = 0
 
     def __call__(self, handful: Handful) -> HandfulRow:
         """Read the photographs, and measure every network on them."""
@@ -182,7 +185,8 @@ class Meter:
         for start in range(0, len(pixels), self.batch):
             images = to_float(pixels[start : start + self.batch]).to(network.device)
             code = network.encode(images)
-            measured.append(measure(network.decode(code), images).cpu())
+            rebuilt = refine(network, code, network.decode(code), rounds=self.refine)
+            measured.append(measure(rebuilt, images).cpu())
             codes += [code[n - start].to("cpu") for n in coded if start <= n < start + len(code)]
         stored = [stored_bits(code, network) for code in codes]
         counts = tuple(level.counts for level in SwitchCode.concatenate(codes).levels) if codes else ()

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,8 +33,8 @@ class Point:
 
     Attributes:
         name: of the network, or of the kind of file.
-        series: `random, mirrored` and the like for a network: what its encoder and its decoder are; else
-            `JPEG` or `WebP`.
+        series: `random, mirrored` and the like for a network: what its encoder and its decoder are, and
+            `refined` where its pictures were; else `JPEG` or `WebP`.
         nominal: bits of the switches, 2 each, per pixel and colour channel; None for files.
         stored: bits of each photograph's file, the mean; None where a network's were not measured.
         stored_ci95: bootstrap interval over photographs.
@@ -95,6 +95,7 @@ def measure_frontier(
     limit: int | None = None,
     labels: Sequence[str] = (),
     bits_images: int = 200,
+    refine: int = 0,
     on_progress: OnProgress = silent,
 ) -> Frontier:
     """Measure networks on photographs, and JPEG and WebP on the very same.
@@ -106,6 +107,7 @@ def measure_frontier(
         limit: take only so many, evenly spread.
         labels: what to call the models, in order; those without one are called by what they are.
         bits_images: stored bits of networks are measured on at most so many.
+        refine: rounds; above 0, every network is measured a second time, its pictures refined.
         on_progress: told of each network, and how many of them are done.
 
     Raises:
@@ -127,6 +129,12 @@ def measure_frontier(
             network, pixels, model=name, resize=resize, bits_images=bits_images, on_progress=on_progress
         )
         networks.append((_series(network), found))
+        if refine:
+            moved = evaluate(
+                network, pixels, model=name, resize=resize, bits_images=0, refine=refine,
+                on_progress=on_progress,
+            )  # fmt: skip
+            networks.append((f"{_series(network)}, refined", _with_bits(moved, found)))
     return gather(networks, compress(pixels[:], on_progress))
 
 
@@ -183,6 +191,13 @@ def tabulate(frontier: Frontier) -> Table:
 
 def _series(network: TunnelNetwork) -> str:
     return f"{network.provenance.encoder}, {network.decoder_kind}"
+
+
+def _with_bits(found: Evaluation, of: Evaluation) -> Evaluation:
+    """The same with the stored bits of another: refining changes pictures, no switches."""
+    return replace(
+        found, bits_per_pixel=of.bits_per_pixel, stored_ci95=of.stored_ci95, bits_images=of.bits_images
+    )
 
 
 def _of_network(series: str, found: Evaluation) -> Point:

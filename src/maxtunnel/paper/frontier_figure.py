@@ -16,6 +16,9 @@ LOOKS = {
     "random, mirrored": ("o", INK), "random, strong": ("^", INK),
     "pretrained, mirrored": ("o", BLUE), "pretrained, strong": ("^", BLUE),
     "learned, mirrored": ("o", GREEN), "learned, strong": ("^", GREEN),
+    "random, mirrored, refined": ("s", INK), "random, strong, refined": ("v", INK),
+    "pretrained, mirrored, refined": ("s", BLUE), "pretrained, strong, refined": ("v", BLUE),
+    "learned, mirrored, refined": ("s", GREEN), "learned, strong, refined": ("v", GREEN),
     "JPEG": ("", "#999999"), "WebP": ("", RED),
 }  # fmt: skip
 _PAPER = "Table II of the paper"

@@ -11,10 +11,10 @@ _AREA = svg.Area(height=380.0, left=76.0, right=18.0, top=14.0, bottom=56.0)
 _CLASSES = {"mirrored": "mt-filled", "strong": "mt-strong"}
 _EXPLANATION = """
 Switches are a poor way to keep a photograph: JPEG and WebP (lines) reach the same error with a fraction of
-the bits. Of the marks, the lower row is of strong decoders, and squares are of pretrained encoders; each
-says its name. What the switches show is not how to compress, but how much leaves a network that hands out its
-pooling indices. Bits are those of whole files, without loss: `.mxt` for switches. Of {images:,} photographs;
-made by `maxtunnel frontier`.
+the bits. Of the marks, the lower row is of strong decoders, squares are of pretrained encoders, and hollow
+ones of pictures that were refined; each says its name. What the switches show is not how to compress, but how
+much leaves a network that hands out its pooling indices. Bits are those of whole files, without loss: `.mxt`
+for switches. Of {images:,} photographs; made by `maxtunnel frontier`.
 """
 
 
@@ -48,9 +48,10 @@ def show() -> Html:
 
 
 def _mark(point: Point, x: svg.Axis, y: svg.Axis) -> Html:
-    encoder, decoder = point.series.split(", ")
-    about = f"{point.name}: {point.rmse:.4f} at {point.stored:.3f} bits"
+    encoder, decoder, *refined = point.series.split(", ")
+    name = ", ".join((point.name, *refined))
+    about = f"{name}: {point.rmse:.4f} at {point.stored:.3f} bits"
     return svg.mark(
         x(point.stored or 1), y(point.rmse), square=encoder == "pretrained", about=about,
-        classes=_CLASSES[decoder],
+        classes="mt-hollow" if refined else _CLASSES[decoder],
     )  # fmt: skip

@@ -1,0 +1,178 @@
+"""Pictures moved until their own switches are those that they were rebuilt from.
+
+A decoder draws a picture in one pass. Send that through the encoder again, and part of its switches are not
+those that it was drawn from, so it cannot be the photograph: there are switches that nobody has made use of
+yet. Whoever has the decoder has the encoder too, and can move the picture x, from the decoder's x_0, to where
+
+    E(x) = sum over windows of max(0, (r - v) / s_c + MARGIN)^2 + WEIGHT |x - x_0|^2
+
+is least. v is the value in the cell that the switch names, r the largest of the other cells, and s_c how far
+the values of a window of channel c lie apart in x_0 (root mean square of the deviations from their mean).
+Nothing is lost where the named cell leads by MARGIN of that; elsewhere the gradient goes through the
+convolutions of the encoder as through any others. The next block is given v, as if the switch were right.
+
+Where a ReLU stands before the pooling, zero is a candidate that belongs to the first cell, as in `surrogate`:
+that cell counts as max(0, v_1), so that dark windows are kept dark.
+
+There is nothing to be learned: the decoder may be any. E is brought down by L-BFGS, a picture by itself.
+
+Source: consistent reconstruction of quantised signals (Thao, Vetterli 1994) and of signs of projections
+(Boufounos, Baraniuk 2008); images by gradient descent through a network from Mahendran, Vedaldi 2015
+(arXiv 1412.0035).
+"""
+
+from collections.abc import Collection
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from maxtunnel.models.surrogate import SIDE, one_hot, put_shares
+from maxtunnel.models.tunnel import TunnelNetwork
+from maxtunnel.support.files import FormatError
+from maxtunnel.switches import pending
+from maxtunnel.switches.codes import SwitchCode
+from maxtunnel.switches.window import Pair
+
+ROUNDS = 40  # evaluations of E and its gradient
+MARGIN = 0.1
+WEIGHT = 1.6  # of a squared difference of values in [0, 1]
+MOST_PIXELS = 1024**2  # of a picture, all of whose activations are in memory at once
+_PAIRS = 10  # of steps and gradients that L-BFGS keeps
+_LEAST = 1e-12  # of s_c^2: a channel below it says nothing
+
+
+@torch.inference_mode(False)
+def refine(
+    network: TunnelNetwork,
+    code: SwitchCode,
+    images: Float[Tensor, "n 3 h w"],
+    *,
+    levels: Collection[int] | None = None,
+    rounds: int = ROUNDS,
+) -> Float[Tensor, "n 3 h w"]:
+    """Images nearer to those that `code` was made of, float32, not clipped.
+
+    Args:
+        network: whose encoder made the code.
+        code: the switches.
+        images: what a decoder made of them, values in [0, 1].
+        levels: the levels to make use of, 1 the finest; by default all.
+        rounds: how often encoder and gradient are computed; 0 leaves the images as they are.
+
+    Raises:
+        ValueError: the code comes from another architecture, the images are not of its size, or they are
+            `rounds` is below 0.
+        FormatError: they are larger than MOST_PIXELS.
+    """
+    network.check(code)
+    height, width = code.image_size
+    if tuple(images.shape) != (len(code), 3, height, width):
+        raise ValueError(f"images are {tuple(images.shape)}: the code is of {(len(code), 3, height, width)}")
+    if rounds < 0:
+        raise ValueError(f"`rounds` is {rounds}: give a number from 0")
+    if rounds == 0:
+        return images
+    refuse_large((height, width), "the code")
+    missing = network.missing(levels)
+    refined = [_refine(network, code[n], images[n : n + 1], missing, rounds) for n in range(len(code))]
+    return torch.cat([images[:0].float(), *refined])
+
+
+def refuse_large(size: Pair, name: str) -> None:
+    """FormatError where images of (height, width) `size`, which `name` holds, are too large to be refined."""
+    height, width = size
+    if height * width > MOST_PIXELS:
+        raise FormatError(
+            f"{name} is of {height}x{width} pixels: refining takes memory for a whole picture at once; scale "
+            f"it down to {MOST_PIXELS:,} pixels, or leave `refine` out"
+        )
+
+
+def _refine(
+    network: TunnelNetwork, code: SwitchCode, image: Tensor, missing: Collection[int], rounds: int
+) -> Float[Tensor, "1 3 h w"]:
+    """One image, refined."""
+    rectified = not network.architecture.linear
+    start = network.normalise(pending.plain(image))
+    constraints = [
+        None if number in missing else _Constraint(level.codes, rectified)
+        for number, level in enumerate(code.to(network.device).levels, 1)
+    ]
+
+    def error(x: Tensor) -> Float[Tensor, ""]:
+        parts = [WEIGHT / network.scale**2 * (x - start).square().sum()]
+
+        def pooling(block: int, sums: Tensor) -> tuple[Tensor, Tensor]:
+            constraint = constraints[block - 1]
+            if constraint is None:
+                return F.max_pool2d(F.relu(sums) if rectified else sums, SIDE), sums
+            values, broken = constraint(sums)
+            parts.append(broken)
+            return values, broken
+
+        network.encoder.relaxed(x, pooling)
+        return torch.stack(parts).sum()
+
+    with torch.no_grad():
+        before = error(start)
+    x = start.contiguous().clone().requires_grad_()
+    search = torch.optim.LBFGS(
+        [x], max_iter=rounds, max_eval=rounds, history_size=_PAIRS, line_search_fn="strong_wolfe",
+        tolerance_grad=0, tolerance_change=0,
+    )  # fmt: skip
+
+    def evaluate() -> Tensor:
+        found = error(x)
+        x.grad = torch.autograd.grad(found, x)[0].contiguous()
+        return found
+
+    with torch.enable_grad():
+        search.step(evaluate)
+    with torch.no_grad():
+        better = bool(error(x) < before)  # not where it became infinite or NaN
+    return network.denormalise(x.detach(), code.image_size) if better else image.float()
+
+
+class _Constraint:
+    """What the codes of a level ask of the plane that is pooled, an image's by itself.
+
+    Args:
+        codes: of the level.
+        rectified: whether a ReLU stands before the pooling.
+    """
+
+    def __init__(self, codes: UInt8[Tensor, "1 c oh ow"], rectified: bool) -> None:
+        self._rectified = rectified
+        ones = torch.ones(codes.shape, device=codes.device)
+        self._named = put_shares(ones, one_hot(codes)).contiguous(memory_format=torch.channels_last)
+        # One where a cell is the first of its window.
+        self._first = put_shares(ones, one_hot(torch.zeros_like(codes)))[:, :1]
+        self._scale: Tensor | None = None
+
+    def __call__(
+        self, sums: Float[Tensor, "1 c h w"]
+    ) -> tuple[Float[Tensor, "1 c oh ow"], Float[Tensor, ""]]:
+        """The values of the cells that are named, and how much is broken: this level's part of E.
+
+        The scales are those of the first plane that is given.
+        """
+        if self._scale is None:
+            self._scale, self._worth = _scale(sums.detach())
+            self._lead = MARGIN * self._scale * self._named
+        if self._rectified:
+            sums = torch.where(self._first > 0, F.relu(sums), sums)
+        behind = sums - self._lead
+        own = F.avg_pool2d(behind * self._named, SIDE, divisor_override=1)
+        broken = (self._worth * (F.max_pool2d(behind, SIDE) - own)).square().sum()
+        values = own + MARGIN * self._scale
+        return F.relu(values) if self._rectified else values, broken
+
+
+def _scale(sums: Float[Tensor, "1 c h w"]) -> tuple[Float[Tensor, "c 1 1"], Float[Tensor, "c 1 1"]]:
+    """s_c, and 1 / s_c or, where a channel is dead, 0."""
+    cells = F.pixel_unshuffle(sums, SIDE).unflatten(1, (sums.shape[1], SIDE**2))
+    square = (cells - cells.mean(2, keepdim=True)).square().mean((0, 2, 3, 4))[:, None, None]
+    scale = square.clamp_min(_LEAST).sqrt()
+    return scale, torch.where(square > _LEAST, 1 / scale, 0.0)
