@@ -8,6 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import maxtunnel
+from maxtunnel.codec import load
 from maxtunnel.codec.files import decode_files, encode_files, reconstruct_files
 from maxtunnel.commands.app import app
 from maxtunnel.data.images import read_image, resize, to_float, to_uint8
@@ -15,6 +16,7 @@ from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.models import refine as module
 from maxtunnel.paper.frontier import measure_frontier
 from maxtunnel.paper.frontier_figure import LOOKS, draw_frontier
+from maxtunnel.support.files import FormatError
 from maxtunnel.web import frontier as plot
 
 
@@ -50,8 +52,8 @@ def test_a_photograph_and_its_switch_file_give_the_same_refined_picture(folder, 
     assert moved < plain
     # Levels that are not made use of ask for nothing either.
     (part,) = decode_files(out / "rocket.mxt", levels=[3], out=tmp_path / "part", refine=6)
-    start = network.decode(code, [3])
-    expected = maxtunnel.refine(network, code, start, levels=[3], rounds=6)
+    code = load(out / "rocket.mxt", [3])
+    expected = maxtunnel.refine(network, code, network.decode(code, [3]), levels=[3], rounds=6)
     assert torch.equal(read_image(part), to_uint8(expected)[0])
 
 
@@ -60,13 +62,13 @@ def test_pictures_that_are_too_large_are_told_before_anything_is_written(folder,
     pixels = resize(demo_photographs()["rocket"], (24, 24)).permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(folder / "small.png")
     monkeypatch.setattr(module, "MOST_PIXELS", 1000)
-    result = CliRunner().invoke(app, ["decode", str(tmp_path / "rocket.mxt"), "--refine", "1", "-o", "out"])
-    assert result.exit_code == 2
-    assert "rocket.mxt is of 40x56 pixels" in result.output.replace("\n", "")
+    with pytest.raises(FormatError, match=r"rocket\.mxt is of 40x56 pixels"):
+        decode_files(tmp_path / "rocket.mxt", out=tmp_path / "none", refine=1)
+    assert not (tmp_path / "none").exists()
     written, skipped = reconstruct_files(folder, "8-8-8", tmp_path / "out", refine=1)
     assert [path.name for path, _ in written] == ["small-8-8-8-refined.png"]
     assert [path.name for path, _ in skipped] == ["chelsea.png", "rocket.png"]
-    assert "scale it down to 1,000 pixels" in skipped[0][1]
+    assert "at most 1,000 pixels" in skipped[0][1]
     assert len(reconstruct_files(folder, "8-8-8", tmp_path / "out")[0]) == 3
 
 

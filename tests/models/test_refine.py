@@ -168,5 +168,5 @@ def test_no_rounds_are_no_change_and_bad_input_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="does not fit the network 5-3"):
         refine(network("5-3"), code, photographs)
     monkeypatch.setattr(module, "MOST_PIXELS", 24 * 19)
-    with pytest.raises(FormatError, match=r"the code is of 24x20 pixels: .* scale it down to 456 pixels"):
+    with pytest.raises(FormatError, match=r"the code is of 24x20 pixels: .* at most 456 pixels"):
         refine(one, code, photographs)

@@ -85,8 +85,8 @@ def refuse_large(size: Pair, name: str) -> None:
     height, width = size
     if height * width > MOST_PIXELS:
         raise FormatError(
-            f"{name} is of {height}x{width} pixels: refining takes memory for a whole picture at once; scale "
-            f"it down to {MOST_PIXELS:,} pixels, or leave `refine` out"
+            f"{name} is of {height}x{width} pixels: refining keeps all layers of a picture in memory, of "
+            f"at most {MOST_PIXELS:,} pixels; take a smaller photograph, or leave `refine` out"
         )
 
 
