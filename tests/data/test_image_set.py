@@ -87,8 +87,13 @@ def test_copies_are_found_whatever_they_are_called(copies, refused):
     if not refused:
         refuse_copies(trained, measured)
         return
-    with pytest.raises(ValueError, match=rf"^{copies} of the 100 photographs of `holdout` are in `data` too"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^{copies} of the 100 photographs of `holdout` are in `data` too, .* \(number 1 is ",
+    ):
         refuse_copies(trained, measured)
+    with pytest.raises(ValueError, match=r"\(number 1 is number 2 there\)"):
+        refuse_copies(trained.roll(1, 0), measured)
 
 
 def generator():

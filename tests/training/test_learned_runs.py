@@ -1,6 +1,7 @@
 """Encoders that learn through their switches: with either decoder, from any start, resumed bit for bit."""
 
 import json
+import math
 import signal
 from dataclasses import replace
 
@@ -210,6 +211,11 @@ def test_a_target_is_measured_with_the_switches_of_the_moment(tmp_path, monkeypa
 def test_contradicting_settings_are_refused(photographs_folder, tmp_path):
     with pytest.raises(ValueError, match="`rate_weight` is what switches cost an encoder that learns"):
         make_config("train", "fast", photographs_folder, None, rate_weight=0.1)
+    for wrong in (-0.1, math.nan):
+        with pytest.raises(ValueError, match=r"`rate_weight` is .*: expected a number from 0"):
+            make_config("train", "fast", photographs_folder, None, encoder="learned", rate_weight=wrong)
+    none = make_config("train", "fast", photographs_folder, None, encoder="learned", rate_weight=0.0)
+    assert none.recipe.rate_weight == 0
     with pytest.raises(ValueError, match="an encoder that is not trained with it"):
         recipe_of("train", "paper", "mirrored", learned=True)
     new_network("4-4").save(tmp_path / "model.safetensors")
@@ -218,6 +224,15 @@ def test_contradicting_settings_are_refused(photographs_folder, tmp_path):
     )
     with pytest.raises(ValueError, match=r"cannot become a 4-4\+linear"):
         start_run("4-4+linear", asked, tmp_path / "run")
+
+
+def test_a_weight_of_the_rate_without_the_relu_is_warned_of(caplog):
+    recipe = replace(LEARNED["strong"], rate_weight=0.001)
+    Learning(new_network("4-4", 4), recipe)
+    Learning(new_network("4-4+linear", 4), LEARNED["strong"])
+    assert caplog.text == ""
+    Learning(new_network("4-4+linear", 4), recipe)
+    assert "saves little with 4-4+linear" in caplog.text
 
 
 def test_the_config_says_all_that_it_takes_to_go_on(photographs_folder, tmp_path):

@@ -135,12 +135,13 @@ def refuse_copies(trained: Pixels, measured: Pixels, names: tuple[str, str] = ("
         ValueError: more than one, and more than one in a hundred, that are measured are among the others,
             pixel by pixel.
     """
-    known = set(_digests(trained))
-    copies = sum(digest in known for digest in _digests(measured))
-    if copies > max(1, _COPIES * len(measured)):
+    known = {digest: number for number, digest in enumerate(_digests(trained), 1)}
+    copies = [(number, known[x]) for number, x in enumerate(_digests(measured), 1) if x in known]
+    if len(copies) > max(1, _COPIES * len(measured)):
         raise ValueError(
-            f"{copies:,} of the {counted(len(measured), 'photograph')} of `{names[1]}` are in `{names[0]}` "
-            "too, pixel by pixel: remove them from either, as what was trained on must not be measured on"
+            f"{len(copies):,} of the {counted(len(measured), 'photograph')} of `{names[1]}` are in "
+            f"`{names[0]}` too, pixel by pixel (number {copies[0][0]} is number {copies[0][1]} there): "
+            "remove them from either, as what was trained on must not be measured on"
         )
 
 

@@ -4,6 +4,7 @@ alone or by encoder and decoder together.
 A phase is a module whose `forward` takes a batch and gives its loss; `training.feeds` makes the batches.
 """
 
+import logging
 import math
 
 import torch
@@ -95,6 +96,12 @@ class Learning(Phase):
         self.rate = SwitchRate(widths, seed) if recipe.rate_weight else None
         self._rectified = not network.architecture.linear
         self._scale, self._rate_weight = network.scale, recipe.rate_weight
+        if self.rate is not None and not self._rectified:
+            logging.getLogger("maxtunnel").warning(
+                "a weight of the rate saves little with %s: an encoder saves bits by leaving windows dark, "
+                "which takes a ReLU before the pooling; leave out +linear",
+                network.architecture,
+            )
 
     def forward(
         self, target: Float[Tensor, "n 3 h w"], noise: list[Float[Tensor, "n _ 4 _ _"]]

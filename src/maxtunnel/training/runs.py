@@ -76,13 +76,14 @@ def make_config(
         ValueError: both `steps` and `minutes` are given, or `start` and a model for `encoder`, or
             `rate_weight` for an encoder that does not learn, or `withheld` for one that does, or `width`
             without a strong decoder, or training and test photographs are the same, or a number is not above
-            0, or `withheld` is above 1, or the `logger` is not installed.
+            0 (`rate_weight`: below 0), or `withheld` is above 1, or the `logger` is not installed.
     """
-    bounds = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "rate_weight": rate_weight}
-    bounds["withheld"] = withheld
+    bounds = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "withheld": withheld}
     for name, value in bounds.items():
         if value is not None and not value > 0:
             raise ValueError(f"`{name}` is {value}: expected a number above 0")
+    if not (rate_weight or 0) >= 0:
+        raise ValueError(f"`rate_weight` is {rate_weight}: expected a number from 0")
     if steps is not None and options.get("minutes") is not None:
         raise ValueError("`steps` and `minutes` both bound the run: give one of them")
     learned = phase == "train" and options.get("encoder") == LEARNED
@@ -92,7 +93,7 @@ def make_config(
         refuse_missing(given or "", "a network's file, the folder of a run, or the name of one that ships")
     if options.get("width") is not None and options.get("decoder") != "strong":
         raise ValueError("`width` is that of a strong decoder: give `decoder` strong too, or leave it out")
-    if rate_weight is not None and not learned:
+    if rate_weight and not learned:
         raise ValueError("`rate_weight` is what switches cost an encoder that learns: give `encoder` learned")
     if withheld is not None and (phase == "pretrain" or learned or withheld > 1):
         raise ValueError(
