@@ -1,6 +1,7 @@
 """Refined pictures: what is brought down is what the docstring says, and the photograph comes nearer."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -11,10 +12,12 @@ from maxtunnel.data.images import to_float
 from maxtunnel.data.photographs import demo_photographs
 from maxtunnel.models import refine as module
 from maxtunnel.models.architecture import Architecture
-from maxtunnel.models.refine import MARGIN, _Constraint, refine
+from maxtunnel.models.refine import MARGIN, Tiles, Windows, refine
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
+from maxtunnel.switches.codes import SwitchLevel
 from maxtunnel.switches.pooling import pool
+from maxtunnel.switches.window import Window
 
 
 def network(text="4-3", seed=0):
@@ -35,7 +38,7 @@ def agreement(network, pictures, code):
     ]
 
 
-def written_out(plane, codes, rectified):
+def written_out(plane, codes, rectified=False):
     """The docstring's sum and values of one level, window by window."""
     _, channels, height, width = plane.shape
     values = torch.zeros(1, channels, height // 2, width // 2, dtype=plane.dtype)
@@ -59,7 +62,7 @@ def test_what_a_level_asks_is_what_the_docstring_says(rectified):
     generator = torch.Generator().manual_seed(3)
     plane = torch.randn(1, 3, 6, 8, dtype=torch.float64, generator=generator)
     codes = torch.randint(4, (1, 3, 3, 4), generator=generator, dtype=torch.uint8)
-    values, broken = _Constraint(codes, rectified)(plane)
+    values, broken = Tiles(codes, rectified)(plane)
     expected_values, expected_broken = written_out(plane, codes, rectified)
     torch.testing.assert_close(values, expected_values)
     torch.testing.assert_close(broken, expected_broken)
@@ -70,9 +73,61 @@ def test_the_gradient_is_that_of_finite_differences(rectified):
     generator = torch.Generator().manual_seed(4)
     plane = torch.randn(1, 2, 4, 6, dtype=torch.float64, generator=generator)
     codes = torch.randint(4, (1, 2, 2, 3), generator=generator, dtype=torch.uint8)
-    constraint = _Constraint(codes, rectified)
+    constraint = Tiles(codes, rectified)
     constraint(plane)  # fixes the scales
     assert torch.autograd.gradcheck(constraint, plane.clone().requires_grad_())
+
+
+WINDOWS = [
+    Window(),
+    Window(3, 2, 1),
+    Window(3, 2, ceil_mode=True),
+    Window((2, 3), (1, 2), (1, 0), (2, 1)),
+]
+
+
+def drawn(window, size, seed=6, dtype=torch.float64):
+    """A plane, and the switches of another one."""
+    generator = torch.Generator().manual_seed(seed)
+    plane, other = torch.randn(2, 1, 3, *size, dtype=dtype, generator=generator)
+    return plane, SwitchLevel(pool(other.float(), window)[1], window, size)
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize("size", [(8, 10), (7, 9)])
+def test_other_windows_are_asked_for_the_same(window, size, monkeypatch):
+    plane, level = drawn(window, size)
+    values, broken = Windows(level)(plane)
+    cells = {}  # by channel and window, the values of its cells that lie inside
+    for c in range(3):
+        for i, j in itertools.product(*map(range, level.codes.shape[-2:])):
+            top, left = i * window.stride[0] - window.padding[0], j * window.stride[1] - window.padding[1]
+            cells[c, i, j] = {
+                code: float(plane[0, c, top + down, left + right])
+                for code, down, right in window.cell_offsets()
+                if 0 <= top + down < size[0] and 0 <= left + right < size[1]
+            }
+    expected = 0.0
+    for c in range(3):
+        windows = [torch.tensor([*of.values()]) for (channel, *_), of in cells.items() if channel == c]
+        total = sum(float((of - of.mean()).square().sum()) for of in windows)
+        scale = math.sqrt(total / sum(map(len, windows)))
+        for (channel, i, j), of in cells.items():
+            k = int(level.codes[0, c, i, j])
+            others = [value for code, value in of.items() if code != k]
+            if channel == c and others:
+                expected += max(0.0, (max(others) - of[k]) / scale + MARGIN) ** 2
+                assert float(values[0, c, i, j]) == of[k]
+    assert float(broken) == pytest.approx(expected, rel=1e-5)
+    if window.tiles(size):
+        for found, wanted in zip(Tiles(level.codes)(plane), (values, broken), strict=True):
+            torch.testing.assert_close(found, wanted)
+    constraint = Windows(level)
+    constraint(plane)
+    assert torch.autograd.gradcheck(constraint, plane.clone().requires_grad_())
+    monkeypatch.setattr(module, "MARGIN", 0.0)
+    own = SwitchLevel(pool(plane, window)[1], window, size)
+    assert float(Windows(own)(plane)[1]) == 0
 
 
 @pytest.mark.parametrize("rectified", [False, True])
@@ -81,7 +136,7 @@ def test_a_plane_with_those_switches_breaks_nothing(rectified, monkeypatch):
     plane = torch.randn(1, 5, 16, 16, generator=torch.Generator().manual_seed(5)) - 0.7
     pooled, codes = pool(plane.relu() if rectified else plane)
     assert not rectified or (pooled == 0).any()  # dark windows among them
-    values, broken = _Constraint(codes, rectified)(plane)
+    values, broken = Tiles(codes, rectified)(plane)
     assert float(broken) == 0
     torch.testing.assert_close(values, pooled)
 

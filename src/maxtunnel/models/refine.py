@@ -15,16 +15,17 @@ Where a ReLU stands before the pooling, zero is a candidate that belongs to the 
 that cell counts as max(0, v_1), so that dark windows are kept dark.
 
 There is nothing to be learned: the decoder may be any. E is brought down by L-BFGS, a picture by itself.
+`Windows` and `descend` serve any network that pools (`auditing.refining`); `refine` is for ours.
 
 Source: consistent reconstruction of quantised signals (Thao, Vetterli 1994) and of signs of projections
 (Boufounos, Baraniuk 2008); images by gradient descent through a network from Mahendran, Vedaldi 2015
 (arXiv 1412.0035).
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,13 +33,14 @@ from maxtunnel.models.surrogate import SIDE, one_hot, put_shares
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
 from maxtunnel.switches import pending
-from maxtunnel.switches.codes import SwitchCode
+from maxtunnel.switches.codes import SwitchCode, SwitchLevel
 from maxtunnel.switches.window import Pair
 
 ROUNDS = 40  # evaluations of E and its gradient
 MARGIN = 0.1
 WEIGHT = 1.6  # of a squared difference of values in [0, 1]
 MOST_PIXELS = 1024**2  # of a picture, all of whose activations are in memory at once
+_NOWHERE = -1e30  # the value of a cell in the padding
 _PAIRS = 10  # of steps and gradients that L-BFGS keeps
 _LEAST = 1e-12  # of s_c^2: a channel below it says nothing
 
@@ -97,7 +99,7 @@ def _refine(
     rectified = not network.architecture.linear
     start = network.normalise(pending.plain(image))
     constraints = [
-        None if number in missing else _Constraint(level.codes, rectified)
+        None if number in missing else Tiles(level.codes, rectified)
         for number, level in enumerate(code.to(network.device).levels, 1)
     ]
 
@@ -115,6 +117,20 @@ def _refine(
         network.encoder.relaxed(x, pooling)
         return torch.stack(parts).sum()
 
+    found = descend(error, start, rounds)
+    return image.float() if found is start else network.denormalise(found, code.image_size)
+
+
+def descend(
+    error: Callable[[Tensor], Float[Tensor, ""]], start: Float[Tensor, "n 3 h w"], rounds: int
+) -> Float[Tensor, "n 3 h w"]:
+    """Where L-BFGS comes to from `start` in so many rounds; `start` itself where that is no better.
+
+    Args:
+        error: what is brought down.
+        start: where it begins.
+        rounds: how often the error and its gradient are computed.
+    """
     with torch.no_grad():
         before = error(start)
     x = start.contiguous().clone().requires_grad_()
@@ -132,18 +148,18 @@ def _refine(
         search.step(evaluate)
     with torch.no_grad():
         better = bool(error(x) < before)  # not where it became infinite or NaN
-    return network.denormalise(x.detach(), code.image_size) if better else image.float()
+    return x.detach() if better else start
 
 
-class _Constraint:
-    """What the codes of a level ask of the plane that is pooled, an image's by itself.
+class Tiles:
+    """What the switches of 2x2 windows that tile a plane ask of it, an image's by itself.
 
     Args:
-        codes: of the level.
-        rectified: whether a ReLU stands before the pooling.
+        codes: of a level.
+        rectified: whether a ReLU stands between the plane and the pooling.
     """
 
-    def __init__(self, codes: UInt8[Tensor, "1 c oh ow"], rectified: bool) -> None:
+    def __init__(self, codes: UInt8[Tensor, "1 c oh ow"], rectified: bool = False) -> None:
         self._rectified = rectified
         ones = torch.ones(codes.shape, device=codes.device)
         self._named = put_shares(ones, one_hot(codes)).contiguous(memory_format=torch.channels_last)
@@ -152,27 +168,65 @@ class _Constraint:
         self._scale: Tensor | None = None
 
     def __call__(
-        self, sums: Float[Tensor, "1 c h w"]
+        self, plane: Float[Tensor, "1 c h w"]
     ) -> tuple[Float[Tensor, "1 c oh ow"], Float[Tensor, ""]]:
         """The values of the cells that are named, and how much is broken: this level's part of E.
 
         The scales are those of the first plane that is given.
         """
         if self._scale is None:
-            self._scale, self._worth = _scale(sums.detach())
+            cells = F.pixel_unshuffle(plane.detach(), SIDE).unflatten(1, (plane.shape[1], SIDE**2))
+            self._scale, self._worth = _scale(cells)
             self._lead = MARGIN * self._scale * self._named
         if self._rectified:
-            sums = torch.where(self._first > 0, F.relu(sums), sums)
-        behind = sums - self._lead
+            plane = torch.where(self._first > 0, F.relu(plane), plane)
+        behind = plane - self._lead
         own = F.avg_pool2d(behind * self._named, SIDE, divisor_override=1)
         broken = (self._worth * (F.max_pool2d(behind, SIDE) - own)).square().sum()
         values = own + MARGIN * self._scale
         return F.relu(values) if self._rectified else values, broken
 
 
-def _scale(sums: Float[Tensor, "1 c h w"]) -> tuple[Float[Tensor, "c 1 1"], Float[Tensor, "c 1 1"]]:
-    """s_c, and 1 / s_c or, where a channel is dead, 0."""
-    cells = F.pixel_unshuffle(sums, SIDE).unflatten(1, (sums.shape[1], SIDE**2))
-    square = (cells - cells.mean(2, keepdim=True)).square().mean((0, 2, 3, 4))[:, None, None]
+class Windows:
+    """The same of any windows: they may overlap, leave cells out, or reach into a padding.
+
+    Args:
+        level: the switches of an image.
+    """
+
+    def __init__(self, level: SwitchLevel) -> None:
+        self._window, self._codes = level.window, level.codes[:, :, None].long()
+        self._inside = self._cells(torch.ones(1, 1, *level.size, device=level.codes.device), 0.0) > 0
+        self._scale: Tensor | None = None
+
+    def __call__(
+        self, plane: Float[Tensor, "1 c h w"]
+    ) -> tuple[Float[Tensor, "1 c oh ow"], Float[Tensor, ""]]:
+        """As `Tiles`."""
+        cells = self._cells(plane, _NOWHERE)
+        if self._scale is None:
+            self._scale, self._worth = _scale(cells.detach(), self._inside)
+        own = cells.gather(2, self._codes)[:, :, 0]
+        others = cells.scatter(2, self._codes, _NOWHERE).amax(2)
+        broken = F.relu(self._worth * (others - own + MARGIN * self._scale)).square().sum()
+        return own, broken
+
+    def _cells(self, plane: Float[Tensor, "1 c h w"], outside: float) -> Float[Tensor, "1 c cells oh ow"]:
+        window, pooled = self._window, self._codes.shape[-2:]
+        pairs = zip(pooled, window.stride, window.span, window.padding, plane.shape[-2:], strict=True)
+        after = [(n - 1) * stride + span - pad - size for n, stride, span, pad, size in pairs]
+        padded = F.pad(plane, (window.padding[1], after[1], window.padding[0], after[0]), value=outside)
+        found = F.unfold(padded.transpose(0, 1), window.kernel, window.dilation, 0, window.stride)
+        return found.unflatten(2, pooled)[None]
+
+
+def _scale(
+    cells: Float[Tensor, "1 c cells oh ow"], inside: Bool[Tensor, "1 1 cells oh ow"] | None = None
+) -> tuple[Float[Tensor, "c 1 1"], Float[Tensor, "c 1 1"]]:
+    """s_c, and 1 / s_c or, where a channel is dead, 0; of the cells that lie inside."""
+    there = torch.ones_like(cells[:, :1]) if inside is None else inside.to(cells.dtype)
+    many = there.sum(2, keepdim=True)
+    apart = (cells - (cells * there).sum(2, keepdim=True) / many) * there
+    square = (apart.square().sum((0, 2, 3, 4)) / there.sum())[:, None, None]
     scale = square.clamp_min(_LEAST).sqrt()
     return scale, torch.where(square > _LEAST, 1 / scale, 0.0)
