@@ -46,7 +46,7 @@ ROOMS = {
     "auditing": (
         "config identification ledger origin photographs readers budget rows controls outcome "
         "conclusions learning page shelf untrained targets exported loading mitigations samples "
-        "attacker contest levels experiments scores speed trials run folders"
+        "attacker contest levels refining experiments scores speed trials run folders"
     ),
     "visualising": (
         "config layers loading ways controls outcome passes pictures page reach units evolution "

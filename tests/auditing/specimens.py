@@ -50,7 +50,9 @@ def generator(seed=0):
 @cache
 def small_result():
     """An audit of two levels with all that there is, on photographs of 24x24 pixels; by the faster reader."""
-    config = AuditConfig(steps=120, least_steps=30, mitigations=1.0, images=40, width=12, decoder="mirrored")
+    config = AuditConfig(
+        steps=120, least_steps=30, mitigations=1.0, images=40, width=12, decoder="mirrored", refine=10
+    )
     return audit(
         convolutions(6, 6), photographs(160, 24), holdout=photographs(110, 24, seed=1), config=config,
         metric=lambda model: model(torch.ones(1, 3, 24, 24)).mean(),

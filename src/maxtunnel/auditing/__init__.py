@@ -3,9 +3,10 @@
 The files in order: a `targets` model, found by `loading` its name, gives `samples` of its switches; an
 `attacker` trains decoders on them, keeps each on the `shelf`, enters its training in the `ledger` and
 measures `rows`; the `contest` of two kinds of `readers` says which reads more; `levels`, the other
-`experiments` and `trials` of `mitigations` share the time as `budget` says, by the `speed` measured; `run`
-does all of it. `outcome` is the result; `conclusions` says, by its `controls`, what may be concluded; `page`
-is the report, of which `learning` shows the trainings.
+`experiments` and `trials` of `mitigations` share the time as `budget` says, by the `speed` measured;
+`refining` moves what was rebuilt through the model; `run` does all of it. `outcome` is the result;
+`conclusions` says, by its `controls`, what may be concluded; `page` is the report, of which `learning` shows
+the trainings.
 """
 
 from maxtunnel.auditing.conclusions import Conclusions

@@ -206,6 +206,7 @@ class Conclusions:
             f"photograph scores {result.rows['mean'].rmse:.3f}{others}. They explain {best.explained:.0%} of "
             f"the pixels' variance. {self._found}This is a lower bound of the leak, read by "
             f"{self.reader(best).title}: another decoder, or a longer training, may find more.{self._second}"
+            f"{self._refined}"
         )
 
     @property
@@ -215,6 +216,18 @@ class Conclusions:
         if second is None:
             return ""
         return f" {self.reader(second).title.capitalize()} read the same switches at RMSE {second.rmse:.3f}."
+
+    @property
+    def _refined(self) -> str:
+        """How much nearer the pictures came."""
+        found = self.of.refined
+        if found is None:
+            return ""
+        return (
+            f" Moved through the model until {1 - found.wrong_moved:.1%} of their own switches were those "
+            f"captured ({1 - found.wrong_decoded:.1%} before), the pictures of {found.photographs:,} "
+            f"photographs come to RMSE {found.moved.rmse:.3f}, from {found.decoded.rmse:.3f}."
+        )
 
     @property
     def _found(self) -> str:

@@ -29,6 +29,8 @@ class AuditConfig:
             decoder gets at least so many. With 100, rows that are put against each other are in order where
             with 50 they were not (measured in docs/audit.md); no decoder has then read all it can, and what
             its row says is a lower bound.
+        refine: rounds in which pictures of known switches are refined through the model (`models.refine`),
+            after all else and within half of `minutes` more; 0 leaves it out.
         seed: draws the split of the photographs, the decoders' weights and the order of training.
         decoder: the kind of all decoders (see `readers`); with both, the known switches are read by one of
             each kind, and the others are of the kind that reads more.
@@ -43,12 +45,15 @@ class AuditConfig:
     least_steps: int = 100
     seed: int = 0
     decoder: DecoderKind | Literal["both"] = "both"
+    refine: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.minutes < math.inf:
             raise ValueError(f"`minutes` is {self.minutes}: expected a finite number above 0")
         if not 0 <= self.mitigations < math.inf:
             raise ValueError(f"`mitigations` is {self.mitigations}: expected minutes, or 0 for none")
+        if self.refine < 0:
+            raise ValueError(f"`refine` is {self.refine}: expected a number of rounds, or 0 for none")
         kinds = (*get_args(DecoderKind), "both")
         if self.decoder not in kinds:
             raise ValueError(f"`decoder` is {self.decoder!r}: expected {' or '.join(kinds)}")

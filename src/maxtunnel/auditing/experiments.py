@@ -36,8 +36,9 @@ from maxtunnel.auditing.ledger import (
     known_by,
 )
 from maxtunnel.auditing.levels import CODED, audit_levels, describe_levels
-from maxtunnel.auditing.outcome import AuditedLevel, Draws, Transplant
+from maxtunnel.auditing.outcome import AuditedLevel, Draws, Refined, Transplant
 from maxtunnel.auditing.readers import Decoder
+from maxtunnel.auditing.refining import refine_pictures
 from maxtunnel.auditing.rows import LITTLE, Row, Shares, shares
 from maxtunnel.auditing.samples import LEAST_CAPTURED, Samples, sample
 from maxtunnel.auditing.targets import Target
@@ -61,6 +62,7 @@ class Found:
     untrained: str = ""
     untrained_note: str = ""
     draws: Draws | None = None
+    refined: Refined | None = None
     left_out: list[str] = field(default_factory=list)
     pictures: dict[str, UInt8[Tensor, "n 3 h w"]] = field(default_factory=dict)
 
@@ -121,6 +123,15 @@ class Experiments:
         ):
             self._run(experiment, do)
         return self.found
+
+    def refine(self) -> None:
+        """The pictures of known switches, refined, where that is asked for."""
+        if self.budget.config.refine:
+            self._guard("refined pictures", self._refine)
+
+    def _refine(self) -> None:
+        self.found.refined, pictures = refine_pictures(self.target, self.attacker, self.known, self.budget)
+        self.found.pictures["refined"] = pictures[: len(self._shown)]
 
     def _run(self, experiment: Experiment, do: Callable[[], None]) -> None:
         budget, courses = self.budget, self.courses

@@ -86,6 +86,25 @@ class Draws:
 
 
 @dataclass(frozen=True)
+class Refined:
+    """Pictures of known switches, moved through the model to where their own switches are those captured.
+
+    Attributes:
+        photographs: whose pictures these are, the first of those measured.
+        rounds: in which they were moved.
+        decoded, moved: how close they come before and after.
+        wrong_decoded, wrong_moved: share of the pictures' own switches that are not those captured.
+    """
+
+    photographs: int
+    rounds: int
+    decoded: Row
+    moved: Row
+    wrong_decoded: float
+    wrong_moved: float
+
+
+@dataclass(frozen=True)
 class MitigationResult:
     """What one mitigation does to the leak, with decoders retrained against it.
 
@@ -127,6 +146,7 @@ class AuditResult:
         untrained: why there is no row of an untrained copy; empty where there is one.
         untrained_note: what must be known about the weights of that copy; empty where all are drawn anew.
         draws: two draws of one decoder; None where the time allowed no second one.
+        refined: None where it was not asked for, or failed.
         returned: names of the levels whose indices the model returns.
         returning: whether indices leave with the model's output.
         unpooling: whether the model uses its own indices.
@@ -157,6 +177,7 @@ class AuditResult:
     untrained: str
     untrained_note: str
     draws: Draws | None
+    refined: Refined | None
     returned: tuple[str, ...]
     returning: Finding
     unpooling: Finding

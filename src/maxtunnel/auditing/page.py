@@ -52,6 +52,7 @@ def audit_page(result: AuditResult) -> str:
         _picture(result, "random", "Rebuilt by a decoder that trained on random indices: it knows nothing."),
         _warnings(conclusions),
         two_readers(result),
+        _refined(result),
         _controls(result),
         _levels(result, conclusions),
         _what_and_where(result, conclusions),
@@ -106,6 +107,22 @@ def _warnings(conclusions: Conclusions) -> Html:
     heading = element("p", element("b", "Before you trust a number"))
     items = element("ul", *(element("li", text) for text in found))
     return element("div", heading, items, class_="mt-box")
+
+
+def _refined(result: AuditResult) -> Html:
+    found = result.refined
+    if found is None:
+        return Html()
+    text = Html(f"""<h2>Refined</h2>
+<p>A decoder draws in one pass, and {found.wrong_decoded:.1%} of the switches of what it drew are not those
+that it was given. Whoever trained it had the model, and can move the picture, by the model's own gradient, to
+where its switches are right: {found.wrong_moved:.1%} were wrong after {found.rounds} rounds. Of
+{found.photographs:,} photographs, by the decoder of known switches.</p>""")
+    return joined(
+        text,
+        _table(result, [found.moved, found.decoded], "Pictures of known switches, refined and not", main=0),
+        _picture(result, "refined", "The photographs above, refined."),
+    )
 
 
 def _controls(result: AuditResult) -> Html:

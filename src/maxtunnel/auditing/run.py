@@ -143,6 +143,7 @@ class _Run:
             experiments = Experiments(self.target, attacker, contest, budget, plan, courses, speed)
             found = experiments.run()
             seconds = budget.passed
+            experiments.refine()
             mitigations, untried = try_mitigations(
                 self.target, experiments.attacker, experiments.known, budget, speed, metric, metric_seconds
             )
@@ -270,6 +271,7 @@ class _Run:
             untrained=found.untrained,
             untrained_note=found.untrained_note,
             draws=found.draws,
+            refined=found.refined,
             returned=tuple(facts.returned),
             returning=facts.returning,
             unpooling=facts.unpooling,

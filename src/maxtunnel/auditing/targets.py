@@ -12,6 +12,7 @@ from maxtunnel.auditing.untrained import Drawn, redrawn
 from maxtunnel.support.files import with_kind
 from maxtunnel.switches.capture import NoSwitches, record
 from maxtunnel.switches.guard import Settings, keeping_state
+from maxtunnel.switches.recorder import PoolingRecorder
 from maxtunnel.switches.recording import PooledLevel, Recording, Swap
 from maxtunnel.switches.returned import tensors_in
 
@@ -107,9 +108,23 @@ class Target:
                 f"early exit: {advice}"
             )
 
+    def planes(self, image: Float[Tensor, "1 3 h w"]) -> dict[int, Float[Tensor, "1 _ _ _"]]:
+        """What the poolings that an observer sees are given for an image, by number, with its gradient."""
+        found: dict[int, Tensor] = {}
+
+        def keep(plane: Tensor, level: PooledLevel) -> tuple[Tensor, Tensor]:
+            if self.shows(level.number):
+                found[level.number] = plane
+            return level.values, level.switches.codes
+
+        recorder = PoolingRecorder(self.model, keep, lambda number: False)
+        with keeping_state(self.settings), evaluating(self.model), recorder:
+            self.model(self.preprocess(image.expand(self.batch or 1, -1, -1, -1)))
+        return {number: plane[:1] for number, plane in found.items()}
+
     def try_out(self, images: Float[Tensor, "n 3 h w"]) -> Recording:
         """`record` of as few of the images as the model takes, traced; ValueError where it returns NaN."""
-        found = self.record(self._filled(images[:1]), trace=True)
+        found = self.record(self.filled(images[:1]), trace=True)
         for tensor in tensors_in(found.output):
             if tensor.is_floating_point() and bool(tensor.isnan().any()):
                 raise ValueError(
@@ -143,7 +158,7 @@ class Target:
 
     def _same_switches(self, other: "Target", images: Tensor) -> dict[str, bool]:
         """By the name of each level, whether both models have the same switches on all images."""
-        pairs = [target.record(self._filled(images)).levels for target in (self, other)]
+        pairs = [target.record(self.filled(images)).levels for target in (self, other)]
         described = [{level.number: _described(level) for level in levels} for levels in pairs]
         if described[0] != described[1]:
             raise ValueError(f"{other.name} pools {_joined(described[1])}, the model {_joined(described[0])}")
@@ -152,7 +167,7 @@ class Target:
             for own, its in zip(*pairs, strict=True)
         }
 
-    def _filled(self, images: Tensor) -> Tensor:
+    def filled(self, images: Tensor) -> Tensor:
         """As many images as the model takes, from the first again where there are too few."""
         return images[torch.arange(self.batch or len(images)) % len(images)]
 

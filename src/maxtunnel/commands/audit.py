@@ -67,6 +67,16 @@ def audit(
             help="Channels of the decoders; by default their kind's own.", min=1, show_default=False
         ),
     ] = None,
+    refine: Annotated[
+        int,
+        typer.Option(
+            help="Rounds in which pictures of known switches are moved through the model until their own "
+            "switches are those captured, in up to half as long again: 40 come near the end.",
+            metavar="ROUNDS",
+            min=0,
+            max=10_000,
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Draws split, decoders and order.", min=0)] = 0,
     out: Out = Path("audit"),
     resume: Annotated[
@@ -87,7 +97,9 @@ def audit(
     refuse_both(minutes, steps)
     numbers = None if levels is None else parse_numbers(levels)
     minutes = DEFAULTS.minutes if minutes is None else minutes
-    config = AuditConfig(minutes, steps, mitigations, numbers, width=width, seed=seed, decoder=decoder)
+    config = AuditConfig(
+        minutes, steps, mitigations, numbers, width=width, seed=seed, decoder=decoder, refine=refine
+    )
     with planned_progress(target) as on_progress, start_engine(engine, ray_address, gpus) as spread:
         result, page, skipped = audit_folder(
             target,
