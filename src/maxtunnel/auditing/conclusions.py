@@ -188,7 +188,7 @@ class Conclusions:
         return (
             f"Nothing recognisable was rebuilt: RMSE {self.best.rmse:.3f}, where the mean photograph alone "
             f"scores {mean.rmse:.3f}. This is a lower bound of the leak, by the decoders and in the time of "
-            "this audit; it proves no absence of a leak."
+            f"this audit; it proves no absence of a leak.{self._refined}"
         )
 
     @property
@@ -224,9 +224,9 @@ class Conclusions:
         if found is None:
             return ""
         return (
-            f" Moved through the model until {1 - found.wrong_moved:.1%} of their own switches were those "
-            f"captured ({1 - found.wrong_decoded:.1%} before), the pictures of {found.photographs:,} "
-            f"photographs come to RMSE {found.moved.rmse:.3f}, from {found.decoded.rmse:.3f}."
+            f" Refined through the model until {1 - found.wrong_refined:.1%} of their own switches were "
+            f"those captured ({1 - found.wrong_decoded:.1%} before), the pictures of {found.photographs:,} "
+            f"photographs come to RMSE {found.refined.rmse:.3f}, from {found.decoded.rmse:.3f}."
         )
 
     @property

@@ -30,7 +30,7 @@ class AuditConfig:
             with 50 they were not (measured in docs/audit.md); no decoder has then read all it can, and what
             its row says is a lower bound.
         refine: rounds in which pictures of known switches are refined through the model (`models.refine`),
-            after all else and within half of `minutes` more; 0 leaves it out.
+            after all else, of 4 to 64 photographs, as many as half of `minutes` more allows; 0 leaves it out.
         seed: draws the split of the photographs, the decoders' weights and the order of training.
         decoder: the kind of all decoders (see `readers`); with both, the known switches are read by one of
             each kind, and the others are of the kind that reads more.

@@ -92,16 +92,16 @@ class Refined:
     Attributes:
         photographs: whose pictures these are, the first of those measured.
         rounds: in which they were moved.
-        decoded, moved: how close they come before and after.
-        wrong_decoded, wrong_moved: share of the pictures' own switches that are not those captured.
+        decoded, refined: how close they come before and after.
+        wrong_decoded, wrong_refined: share of the pictures' own switches that are not those captured.
     """
 
     photographs: int
     rounds: int
     decoded: Row
-    moved: Row
+    refined: Row
     wrong_decoded: float
-    wrong_moved: float
+    wrong_refined: float
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class AuditResult:
         untrained: why there is no row of an untrained copy; empty where there is one.
         untrained_note: what must be known about the weights of that copy; empty where all are drawn anew.
         draws: two draws of one decoder; None where the time allowed no second one.
-        refined: None where it was not asked for, or failed.
+        refined: None where it was not asked for, failed, or the audit was ended before.
         returned: names of the levels whose indices the model returns.
         returning: whether indices leave with the model's output.
         unpooling: whether the model uses its own indices.

@@ -116,12 +116,12 @@ def _refined(result: AuditResult) -> Html:
     text = Html(f"""<h2>Refined</h2>
 <p>A decoder draws in one pass, and {found.wrong_decoded:.1%} of the switches of what it drew are not those
 that it was given. Whoever trained it had the model, and can move the picture, by the model's own gradient, to
-where its switches are right: {found.wrong_moved:.1%} were wrong after {found.rounds} rounds. Of
+where its switches are right: {found.wrong_refined:.1%} were wrong after {found.rounds} rounds. Of
 {found.photographs:,} photographs, by the decoder of known switches.</p>""")
     return joined(
         text,
-        _table(result, [found.moved, found.decoded], "Pictures of known switches, refined and not", main=0),
-        _picture(result, "refined", "The photographs above, refined."),
+        _table(result, [found.refined, found.decoded], "Pictures of known switches, refined and not", main=0),
+        _picture(result, "refined", "The first of the photographs above, refined."),
     )
 
 

@@ -4,7 +4,6 @@ An observer who trained a decoder had the model to make training pairs with, and
 (`models.refine`).
 """
 
-import math
 import time
 
 import torch
@@ -20,6 +19,7 @@ from maxtunnel.auditing.rows import row_of
 from maxtunnel.auditing.targets import Target
 from maxtunnel.data.images import to_uint8
 from maxtunnel.evaluation.metrics import measure
+from maxtunnel.models import fast
 from maxtunnel.models.refine import WEIGHT, Tiles, Windows, descend
 from maxtunnel.switches.codes import SwitchCode
 
@@ -39,57 +39,78 @@ def refine_pictures(
         budget: says how many rounds, and ends it after half of the audit's own time, but not before LEAST.
 
     Raises:
-        CutShort: a person ended the audit.
-        ValueError: no gradient reaches what the model pools.
+        CutShort: a person ended the audit before the first picture was refined.
+        ValueError: no gradient reaches what the model pools, on any level.
     """
     rounds, began = budget.config.refine, time.monotonic()
-    moved: list[Tensor] = []
+    pairs: list[tuple[Tensor, Tensor]] = []
     wrong: list[tuple[float, float]] = []
     most = min(MOST, attacker.measured)
     for number in range(most):
         passed = time.monotonic() - began
-        if number >= LEAST and passed * (number + 1) / number > _SHARE * budget.seconds:
+        late = number >= LEAST and passed * (number + 1) / number > _SHARE * budget.seconds
+        if late or budget.interrupted.is_set():
             break
-        if budget.interrupted.is_set():
-            raise CutShort(f"{len(moved)} pictures were refined")
         one = torch.tensor([number])
         start, code = attacker.rebuild(decoder, KNOWN, one), attacker.held.code(one)
         found = _refined(target, start, code, attacker.held.numbers, rounds)
-        moved.append(found)
+        pairs.append((start, found))
         wrong.append((_wrong(target, start, code), _wrong(target, found, code)))
         attacker.on_progress("refine", number + 1, most, "")
-    chosen = torch.arange(len(moved))
-    originals, mean = attacker.held.images(chosen), attacker.mean.expand(len(moved), -1, -1, -1)
-    blind = measure(mean, originals)
+    if not pairs:
+        raise CutShort("no picture was refined")
+    originals = attacker.held.images(torch.arange(len(pairs)))
+    blind = measure(attacker.mean.expand(len(pairs), -1, -1, -1), originals)
     name = known_by(attacker.decoder).name
-    decoded, refined = (
+    decoded, refined = (torch.cat(each) for each in zip(*pairs, strict=True))
+    before, after = (
         row_of(label, name, measure(pictures, originals), blind)
-        for label, pictures in (
-            ("as decoded", attacker.rebuild(decoder, KNOWN, chosen)),
-            ("refined", torch.cat(moved)),
-        )
+        for label, pictures in (("as decoded", decoded), ("refined", refined))
     )
     shares = [sum(each) / len(wrong) for each in zip(*wrong, strict=True)]
-    return Refined(len(moved), rounds, decoded, refined, *shares), to_uint8(torch.cat(moved))
+    return Refined(len(pairs), rounds, before, after, shares[0], shares[1]), to_uint8(refined)
 
 
 @torch.inference_mode(False)
 def _refined(
     target: Target, start: Float[Tensor, "1 3 h w"], code: SwitchCode, numbers: tuple[int, ...], rounds: int
 ) -> Float[Tensor, "1 3 h w"]:
-    constraints = {
-        number: Tiles(level.codes) if level.window.tiles(level.size) else Windows(level)
-        for number, level in zip(numbers, code.levels, strict=True)
-    }
+    levels = dict(zip(numbers, code.levels, strict=True))
+    asked = {
+        number: Tiles(levels[number].codes) if levels[number].window.tiles(levels[number].size) else
+        Windows(levels[number])
+        for number in _reached(target, start)
+    }  # fmt: skip
 
     def error(x: Tensor) -> Float[Tensor, ""]:
         planes = target.planes(x)
-        if torch.is_grad_enabled() and not all(planes[number].requires_grad for number in numbers):
-            raise ValueError(f"{target.name}: no gradient reaches what it pools")
-        broken = [ask(planes[number].float())[1].to(x.device) for number, ask in constraints.items()]
+        # Layers may run elsewhere, and in half precision.
+        broken = [ask(planes[number][1].to(x.device, x.dtype))[1] for number, ask in asked.items()]
         return WEIGHT * (x - start).square().sum() + torch.stack(broken).sum()
 
-    return descend(error, start, rounds)
+    with fast.exact(next(target.model.parameters(), start).device):
+        return descend(error, start, rounds)
+
+
+def _reached(target: Target, image: Float[Tensor, "1 3 h w"]) -> list[int]:
+    """The numbers of the levels that a gradient leads from to the image.
+
+    Raises:
+        ValueError: there is none.
+    """
+    with torch.enable_grad():
+        x = image.clone().requires_grad_()
+        found = target.planes(x)
+        numbers = [number for number, (_, plane) in found.items() if plane.requires_grad and _leads(plane, x)]
+    if not numbers:
+        names = ", ".join(name for name, _ in found.values())
+        raise ValueError(f"{target.name}: no gradient leads from what {names} pools to the photograph")
+    return numbers
+
+
+def _leads(plane: Tensor, x: Tensor) -> bool:
+    (gradient,) = torch.autograd.grad(plane.float().square().sum(), x, retain_graph=True, allow_unused=True)
+    return gradient is not None and bool(gradient.any())
 
 
 def _wrong(target: Target, picture: Float[Tensor, "1 3 h w"], code: SwitchCode) -> float:
@@ -97,4 +118,4 @@ def _wrong(target: Target, picture: Float[Tensor, "1 3 h w"], code: SwitchCode) 
     levels = target.record(target.filled(picture)).levels
     pairs = [(own.switches.codes[:1].cpu(), its.codes) for own, its in zip(levels, code.levels, strict=True)]
     wrong = sum(int((own != its).sum()) for own, its in pairs)
-    return wrong / math.fsum(its.numel() for _, its in pairs)
+    return wrong / sum(its.numel() for _, its in pairs)

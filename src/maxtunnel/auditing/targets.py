@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from maxtunnel.auditing.untrained import Drawn, redrawn
 from maxtunnel.support.files import with_kind
-from maxtunnel.switches.capture import NoSwitches, record
+from maxtunnel.switches.capture import NoSwitches, planes, record
 from maxtunnel.switches.guard import Settings, keeping_state
-from maxtunnel.switches.recorder import PoolingRecorder
 from maxtunnel.switches.recording import PooledLevel, Recording, Swap
 from maxtunnel.switches.returned import tensors_in
 
@@ -108,19 +107,15 @@ class Target:
                 f"early exit: {advice}"
             )
 
-    def planes(self, image: Float[Tensor, "1 3 h w"]) -> dict[int, Float[Tensor, "1 _ _ _"]]:
-        """What the poolings that an observer sees are given for an image, by number, with its gradient."""
-        found: dict[int, Tensor] = {}
+    def planes(self, image: Float[Tensor, "1 3 h w"]) -> dict[int, tuple[str, Float[Tensor, "1 _ _ _"]]]:
+        """What the poolings that an observer sees are given for an image, with its gradient.
 
-        def keep(plane: Tensor, level: PooledLevel) -> tuple[Tensor, Tensor]:
-            if self.shows(level.number):
-                found[level.number] = plane
-            return level.values, level.switches.codes
-
-        recorder = PoolingRecorder(self.model, keep, lambda number: False)
-        with keeping_state(self.settings), evaluating(self.model), recorder:
-            self.model(self.preprocess(image.expand(self.batch or 1, -1, -1, -1)))
-        return {number: plane[:1] for number, plane in found.items()}
+        Returns:
+            By number, the level's name and the plane; a plane without a batch counts as a batch of one.
+        """
+        with keeping_state(self.settings), evaluating(self.model):
+            found = planes(self.model, self.preprocess(self.filled(image.clone())), self.shows)
+        return {number: (name, _first(plane)) for number, (name, plane) in found.items()}
 
     def try_out(self, images: Float[Tensor, "n 3 h w"]) -> Recording:
         """`record` of as few of the images as the model takes, traced; ValueError where it returns NaN."""
@@ -187,6 +182,10 @@ def evaluating(model: nn.Module, settings: Settings | None = None) -> Iterator[N
         finally:
             for module, training in modes:
                 module.training = training
+
+
+def _first(plane: Tensor) -> Tensor:
+    return plane[:1] if plane.ndim == 4 else plane[None]
 
 
 def _described(level: PooledLevel) -> str:

@@ -70,8 +70,8 @@ def audit(
     refine: Annotated[
         int,
         typer.Option(
-            help="Rounds in which pictures of known switches are moved through the model until their own "
-            "switches are those captured, in up to half as long again: 40 come near the end.",
+            help="Gradient steps through the model by which pictures' own switches become those captured; 40 "
+            "are usually enough. Takes up to half of --minutes more.",
             metavar="ROUNDS",
             min=0,
             max=10_000,

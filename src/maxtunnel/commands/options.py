@@ -105,8 +105,8 @@ Recipe = Annotated[choices.RecipeName, typer.Option(help="paper: the paper's to 
 Refine = Annotated[
     int,
     typer.Option(
-        help="Rounds in which each picture is moved until its own switches are those it was rebuilt from: 40 "
-        "come near the end.",
+        help="Gradient steps by which each picture's own switches become those it was rebuilt from; 0 leaves "
+        "it as decoded, 40 are usually enough.",
         metavar="ROUNDS",
         min=0,
         max=10_000,

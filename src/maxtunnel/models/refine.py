@@ -2,7 +2,7 @@
 
 A decoder draws a picture in one pass. Send that through the encoder again, and part of its switches are not
 those that it was drawn from, so it cannot be the photograph: there are switches that nobody has made use of
-yet. Whoever has the decoder has the encoder too, and can move the picture x, from the decoder's x_0, to where
+yet. Whoever trained the decoder had the encoder, and can move the picture x, from the decoder's x_0, to where
 
     E(x) = sum over windows of max(0, (r - v) / s_c + MARGIN)^2 + WEIGHT |x - x_0|^2
 
@@ -29,6 +29,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from maxtunnel.models import fast
 from maxtunnel.models.surrogate import SIDE, one_hot, put_shares
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.files import FormatError
@@ -54,7 +55,7 @@ def refine(
     levels: Collection[int] | None = None,
     rounds: int = ROUNDS,
 ) -> Float[Tensor, "n 3 h w"]:
-    """Images nearer to those that `code` was made of, float32, not clipped.
+    """Images nearer to those that `code` was made of, float32, not clipped, where the network lies.
 
     Args:
         network: whose encoder made the code.
@@ -64,22 +65,26 @@ def refine(
         rounds: how often encoder and gradient are computed; 0 leaves the images as they are.
 
     Raises:
-        ValueError: the code comes from another architecture, the images are not of its size, or they are
-            `rounds` is below 0.
-        FormatError: they are larger than MOST_PIXELS.
+        ValueError: the code comes from another architecture, the images are not of its size, or no
+            floating-point numbers, or `rounds` is below 0.
+        FormatError: the images are larger than MOST_PIXELS.
     """
+    if rounds < 0:
+        raise ValueError(f"`rounds` is {rounds}: give a number from 0")
+    if not images.is_floating_point():
+        raise ValueError(f"images are {images.dtype}: expected floating-point numbers in [0, 1]")
+    images = images.to(network.device, torch.float32)
+    if rounds == 0:
+        return images
     network.check(code)
     height, width = code.image_size
     if tuple(images.shape) != (len(code), 3, height, width):
         raise ValueError(f"images are {tuple(images.shape)}: the code is of {(len(code), 3, height, width)}")
-    if rounds < 0:
-        raise ValueError(f"`rounds` is {rounds}: give a number from 0")
-    if rounds == 0:
-        return images
     refuse_large((height, width), "the code")
     missing = network.missing(levels)
+    images, code = pending.plain(images), code.to(network.device)
     refined = [_refine(network, code[n], images[n : n + 1], missing, rounds) for n in range(len(code))]
-    return torch.cat([images[:0].float(), *refined])
+    return torch.cat([images[:0], *refined])
 
 
 def refuse_large(size: Pair, name: str) -> None:
@@ -96,15 +101,15 @@ def _refine(
     network: TunnelNetwork, code: SwitchCode, image: Tensor, missing: Collection[int], rounds: int
 ) -> Float[Tensor, "1 3 h w"]:
     """One image, refined."""
-    rectified = not network.architecture.linear
-    start = network.normalise(pending.plain(image))
+    rectified, scale = not network.architecture.linear, network.scale
     constraints = [
         None if number in missing else Tiles(level.codes, rectified)
-        for number, level in enumerate(code.to(network.device).levels, 1)
+        for number, level in enumerate(code.levels, 1)
     ]
+    start = scale * image
 
     def error(x: Tensor) -> Float[Tensor, ""]:
-        parts = [WEIGHT / network.scale**2 * (x - start).square().sum()]
+        parts = [WEIGHT / scale**2 * (x - start).square().sum()]
 
         def pooling(block: int, sums: Tensor) -> tuple[Tensor, Tensor]:
             constraint = constraints[block - 1]
@@ -114,11 +119,13 @@ def _refine(
             parts.append(broken)
             return values, broken
 
-        network.encoder.relaxed(x, pooling)
+        # Padded anew each time: what is moved is the image, which decides the padding.
+        network.encoder.relaxed(network.normalise(x / scale), pooling)
         return torch.stack(parts).sum()
 
-    found = descend(error, start, rounds)
-    return image.float() if found is start else network.denormalise(found, code.image_size)
+    with fast.exact(image.device):
+        found = descend(error, start, rounds)
+    return image if found is start else found / scale
 
 
 def descend(

@@ -109,6 +109,44 @@ def _run(
     raise failed[0]
 
 
+def planes(
+    model: nn.Module, images: Float[Tensor, "n c h w"], observed: Observed
+) -> dict[int, tuple[str, Tensor]]:
+    """What the poolings of a model are given, with its gradient: by number, the level's name and the plane.
+
+    The model runs where it lies, and its buffers stay as they were.
+
+    Raises:
+        ValueError: the model changes a plane after it was pooled.
+    """
+    found: dict[int, tuple[str, Tensor, int]] = {}
+
+    def keep(plane: Tensor, level: PooledLevel) -> tuple[Tensor, Tensor]:
+        if observed(level.number):
+            found[level.number] = level.switches.name, plane, plane._version
+        return level.values, level.switches.codes
+
+    device, dtypes = _device_and_dtypes(model, images)
+    failed: list[RuntimeError] = []
+    for dtype in dtypes:
+        found.clear()
+        try:
+            # A copy, as a model may write into what it is given.
+            with keeping_state(), restoring(model), PoolingRecorder(model, keep, lambda number: False):
+                model(images.to(device, dtype, copy=True))
+        except RuntimeError as error:
+            failed.append(error)
+            continue
+        for buffer in model.buffers():
+            # What the model wrote into one would lead back into this pass.
+            buffer.detach_()
+        for name, plane, version in found.values():
+            if plane._version != version:
+                raise ValueError(f"the model changes the plane of {name} after it was pooled")
+        return {number: (name, plane) for number, (name, plane, _) in found.items()}
+    raise failed[0]
+
+
 def _leaving(
     model: nn.Module, images: Tensor, swap: Swap | None, found: Recording
 ) -> Iterator[tuple[str, Finding]]:

@@ -12,9 +12,9 @@ _CLASSES = {"mirrored": "mt-filled", "strong": "mt-strong"}
 _EXPLANATION = """
 Switches are a poor way to keep a photograph: JPEG and WebP (lines) reach the same error with a fraction of
 the bits. Of the marks, the lower row is of strong decoders, squares are of pretrained encoders, and hollow
-ones of pictures that were refined; each says its name. What the switches show is not how to compress, but how
-much leaves a network that hands out its pooling indices. Bits are those of whole files, without loss: `.mxt`
-for switches. Of {images:,} photographs; made by `maxtunnel frontier`.
+ones of pictures that were refined, by either decoder; each says its name. What the switches show is not how
+to compress, but how much leaves a network that hands out its pooling indices. Bits are those of whole files,
+without loss: `.mxt` for switches. Of {images:,} photographs; made by `maxtunnel frontier`.
 """
 
 
