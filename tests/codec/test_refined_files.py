@@ -74,7 +74,8 @@ def test_pictures_that_are_too_large_are_told_before_anything_is_written(folder,
 
 def test_what_was_refined_is_measured_and_says_so(folder, tmp_path):
     command = ["evaluate", "8-8-8", "--data", folder, "--size", 32, "--json", tmp_path / "result.json"]
-    output = call(*command, "--refine", 5)
+    output = call(*command, "--refine", 5, "--csv", tmp_path / "result.csv")
+    assert "8-8-8 (shipped),5," in (tmp_path / "result.csv").read_text()
     assert "at 32x32, bilinear, refined in 5 rounds" in output
     found = json.loads((tmp_path / "result.json").read_text())
     assert found["refine"] == 5

@@ -65,7 +65,7 @@ def test_skipped_files_are_named_and_can_fail(capsys, tmp_path):
     assert capsys.readouterr().err == ""
     skipped = [(tmp_path, "x.png is damaged")]
     finish_with_skipped(skipped)
-    assert capsys.readouterr().err == "unreadable and skipped (1):\n  x.png is damaged\n"
+    assert capsys.readouterr().err == "skipped (1):\n  x.png is damaged\n"
     with pytest.raises(typer.Exit) as ended:
         finish_with_skipped(skipped, fail=True)
     assert ended.value.exit_code == 2

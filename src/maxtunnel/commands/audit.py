@@ -70,8 +70,8 @@ def audit(
     refine: Annotated[
         int,
         typer.Option(
-            help="Gradient steps through the model by which pictures' own switches become those captured; 40 "
-            "are usually enough. Takes up to half of --minutes more.",
+            help="Rounds in which pictures are changed, through the model, until nearly all of their own "
+            "switches are those captured; 40 do most of it. Takes up to half of --minutes more.",
             metavar="ROUNDS",
             min=0,
             max=10_000,

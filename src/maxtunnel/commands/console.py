@@ -120,10 +120,10 @@ def _line_a_while(seconds: float = 30.0) -> OnProgress:
 
 
 def finish_with_skipped(skipped: Skipped, fail: bool = False) -> None:
-    """Name the files that could not be read on standard error; with `fail`, exit with status 2."""
+    """Name the files that were left out, and why, on standard error; with `fail`, exit with status 2."""
     if not skipped:
         return
-    print(f"unreadable and skipped ({len(skipped)}):", file=sys.stderr)
+    print(f"skipped ({len(skipped)}):", file=sys.stderr)
     for _, reason in skipped:
         print(f"  {reason}", file=sys.stderr)
     if fail:

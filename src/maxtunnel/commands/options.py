@@ -105,8 +105,8 @@ Recipe = Annotated[choices.RecipeName, typer.Option(help="paper: the paper's to 
 Refine = Annotated[
     int,
     typer.Option(
-        help="Gradient steps by which each picture's own switches become those it was rebuilt from; 0 leaves "
-        "it as decoded, 40 are usually enough.",
+        help="Rounds in which each picture is changed until nearly all of its own switches are those it was "
+        "rebuilt from; 0 leaves it as decoded, 40 do most of it.",
         metavar="ROUNDS",
         min=0,
         max=10_000,

@@ -62,13 +62,19 @@ def print_table(table: Table) -> None:
 
 def tabulate_evaluations(evaluations: "Sequence[Evaluation]", title: str, intervals: bool = True) -> Table:
     """One row a network; `intervals` only where there are photographs enough for them."""
-    columns = (_NETWORK, _NOMINAL, _STORED, _RMSE, *([_INTERVAL] if intervals else []), _PSNR, _SSIM)
+    refined = any(result.refine for result in evaluations)
+    columns = (
+        _NETWORK,
+        *([Column("rounds", "rounds", "d")] if refined else []),
+        *(_NOMINAL, _STORED, _RMSE, *([_INTERVAL] if intervals else []), _PSNR, _SSIM),
+    )
     rows = []
     for result in evaluations:
         interval = result.rmse_ci95 if result.images > 1 else None
         rows.append(
             (
                 result.model,
+                *([result.refine] if refined else []),
                 result.bits_per_pixel.nominal,
                 result.bits_per_pixel.stored,
                 result.rmse,

@@ -62,15 +62,16 @@ def refine(
         code: the switches.
         images: what a decoder made of them, values in [0, 1].
         levels: the levels to make use of, 1 the finest; by default all.
-        rounds: how often encoder and gradient are computed; 0 leaves the images as they are.
+        rounds: how often encoder and gradient are computed, but one more for 1 and 2; 0 leaves the images as
+            they are.
 
     Raises:
         ValueError: the code comes from another architecture, the images are not of its size, or no
-            floating-point numbers, or `rounds` is below 0.
+            floating-point numbers, or `rounds` is no whole number from 0.
         FormatError: the images are larger than MOST_PIXELS.
     """
-    if rounds < 0:
-        raise ValueError(f"`rounds` is {rounds}: give a number from 0")
+    if not isinstance(rounds, int) or rounds < 0:
+        raise ValueError(f"`rounds` is {rounds}: give a whole number from 0")
     if not images.is_floating_point():
         raise ValueError(f"images are {images.dtype}: expected floating-point numbers in [0, 1]")
     images = images.to(network.device, torch.float32)
@@ -93,7 +94,7 @@ def refuse_large(size: Pair, name: str) -> None:
     if height * width > MOST_PIXELS:
         raise FormatError(
             f"{name} is of {height}x{width} pixels: refining keeps all layers of a picture in memory, of "
-            f"at most {MOST_PIXELS:,} pixels; take a smaller photograph, or leave `refine` out"
+            f"at most {MOST_PIXELS:,} pixels; take a smaller photograph, or do not refine it"
         )
 
 
