@@ -8,7 +8,15 @@ import torch
 from specimens import convolutions, photographs, small_result
 from torch import nn
 
-from maxtunnel.auditing import AuditConfig, Conclusions, Target, audit, experiments, write_report
+from maxtunnel.auditing import (
+    AuditConfig,
+    Conclusions,
+    Target,
+    audit,
+    experiments,
+    load_target,
+    write_report,
+)
 from maxtunnel.auditing import refining as module
 from maxtunnel.data.images import to_float
 
@@ -159,6 +167,11 @@ def test_levels_that_no_gradient_leads_from_ask_for_nothing():
         module._reached(rounding, image)
     with pytest.raises(ValueError, match="changes the plane of first after it was pooled"):
         Target(Odd("changes the plane"), "model").planes(image)
+
+
+def test_a_network_of_ours_is_refined_as_any_other():
+    image = to_float(photographs(1))
+    assert module._reached(load_target("8-8-8"), image) == [1, 2, 3]
 
 
 def test_an_audit_that_is_ended_keeps_what_was_refined(monkeypatch):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 BITS = "nominal, stored: bits per pixel and colour channel"
 _NETWORK = Column("network", "network", text=True)
+_ROUNDS = Column("rounds", "rounds", "d")
 _NOMINAL = Column("bits_nominal", "nominal", ".4g")
 _STORED = Column("bits_stored", "stored", ".3f")
 _RMSE = Column("rmse", "RMSE", ".4f")
@@ -63,27 +64,22 @@ def print_table(table: Table) -> None:
 def tabulate_evaluations(evaluations: "Sequence[Evaluation]", title: str, intervals: bool = True) -> Table:
     """One row a network; `intervals` only where there are photographs enough for them."""
     refined = any(result.refine for result in evaluations)
-    columns = (
-        _NETWORK,
-        *([Column("rounds", "rounds", "d")] if refined else []),
-        *(_NOMINAL, _STORED, _RMSE, *([_INTERVAL] if intervals else []), _PSNR, _SSIM),
-    )
-    rows = []
-    for result in evaluations:
-        interval = result.rmse_ci95 if result.images > 1 else None
-        rows.append(
-            (
-                result.model,
-                *([result.refine] if refined else []),
-                result.bits_per_pixel.nominal,
-                result.bits_per_pixel.stored,
-                result.rmse,
-                *([interval] if intervals else []),
-                result.psnr,
-                _known(result.ssim),
-            )
+    columns = (_NETWORK, *([_ROUNDS] if refined else []), _NOMINAL, _STORED, _RMSE)
+    columns += (*([_INTERVAL] if intervals else []), _PSNR, _SSIM)
+    rows = tuple(
+        (
+            result.model,
+            *([result.refine] if refined else []),
+            result.bits_per_pixel.nominal,
+            result.bits_per_pixel.stored,
+            result.rmse,
+            *([result.rmse_ci95 if result.images > 1 else None] if intervals else []),
+            result.psnr,
+            _known(result.ssim),
         )
-    return Table(f"{title}\n{BITS}", columns, tuple(rows))
+        for result in evaluations
+    )
+    return Table(f"{title}\n{BITS}", columns, rows)
 
 
 def tabulate_differences(differences: "Sequence[Difference]", intervals: bool = True) -> Table:

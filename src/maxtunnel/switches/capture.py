@@ -137,8 +137,8 @@ def planes(
         except RuntimeError as error:
             failed.append(error)
             continue
-        for buffer in model.buffers():
-            # What the model wrote into one would lead back into this pass.
+        # What the model wrote into a buffer would lead back into this pass.
+        for buffer in (each for each in model.buffers() if each.grad_fn is not None):
             buffer.detach_()
         for name, plane, version in found.values():
             if plane._version != version:
