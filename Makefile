@@ -13,7 +13,7 @@ demo: .venv/installed
 test: .venv/developing
 	@echo "Running all tests: some minutes, longer on a busy machine. What needs the reference data says so and"
 	@echo "is skipped, unless it lies in ../shared or where MAXTUNNEL_SHARED points."
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # Compiles the tests and what they import, for the processes that run them: each would do it anew, as all begin
 # at once. What is wrong with a test is for them to say.

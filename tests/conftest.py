@@ -39,8 +39,8 @@ with warnings.catch_warnings():
     from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-# Files that take longest. Two processes take a file each at a time, so what is long comes first: at the end
-# neither waits for long.
+# Files that take longest. Processes take a file each at a time, so what is long comes first: at the end
+# none waits for long.
 LONG = (
     "test_training", "test_browser", "test_experiments", "test_cluster", "test_mirrored", "test_clock",
     "test_reproduction", "test_resume", "test_strong_reproduction", "test_package", "test_addresses",

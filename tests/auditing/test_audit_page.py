@@ -111,6 +111,7 @@ def test_the_json_holds_every_field_but_the_pictures(tmp_path):
         "width": 12,
         "least_steps": 30,
         "seed": 0,
+        "refine": 10,
         "decoder": "mirrored",
     }
     assert [level["number"] for level in content["levels"]] == [1, 2]
