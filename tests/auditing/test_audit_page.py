@@ -117,9 +117,9 @@ def test_the_json_holds_every_field_but_the_pictures(tmp_path):
     assert [level["number"] for level in content["levels"]] == [1, 2]
     assert set(content) == {
         "format", "verdict", "warnings", "target", "size", "images", "rows", "levels", "shares", "identified",
-        "transplant", "decoders", "mitigations", "untrained", "returned", "unpoolings", "not_covered",
-        "config", "seconds", "versions", "withheld", "best_reader", "left_out", "returning", "unpooling",
-        "unseen", "untrained_note", "draws", "enough_minutes", "interrupted", "record",
+        "transplant", "refined", "decoders", "mitigations", "untrained", "returned", "unpoolings",
+        "not_covered", "config", "seconds", "versions", "withheld", "best_reader", "left_out", "returning",
+        "unpooling", "unseen", "untrained_note", "draws", "enough_minutes", "interrupted", "record",
     }  # fmt: skip
     pictures = {path.stem for path in (tmp_path / "out" / "pictures").iterdir()}
     assert {"known", "alone-1", "alone-2", "from-deepest-1", "from-deepest-2"} <= pictures
