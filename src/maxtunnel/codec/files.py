@@ -28,7 +28,7 @@ from maxtunnel.data.finding import Source, find_sources
 from maxtunnel.data.images import read_image, to_float, to_uint8, write_png
 from maxtunnel.data.sources import FolderSource
 from maxtunnel.models import tiling
-from maxtunnel.models.refine import refine as move
+from maxtunnel.models.refine import refine as refined_images
 from maxtunnel.models.refine import refuse_large
 from maxtunnel.models.tunnel import TunnelNetwork
 from maxtunnel.support.choices import Coding
@@ -216,7 +216,7 @@ def decode_files(
         for number, target in enumerate(targets):
             one = code[number]
             picture = (
-                to_uint8(_moved(network, one, levels, refine)[0])
+                to_uint8(_rebuilt(network, one, levels, refine)[0])
                 if refine
                 else tiling.decode(network, one, levels=levels)
             )
@@ -269,15 +269,15 @@ def _refined(
 ) -> tuple[UInt8[Tensor, "3 h w"], float]:
     """As `tiling.reconstruct`, refined."""
     image = to_float(pixels)[None]
-    rebuilt = _moved(network, network.encode(image), None, rounds)
+    rebuilt = _rebuilt(network, network.encode(image), None, rounds)
     return to_uint8(rebuilt[0]), float((rebuilt - image).double().square().mean().sqrt())
 
 
-def _moved(
+def _rebuilt(
     network: TunnelNetwork, code: SwitchCode, levels: Collection[int] | None, rounds: int
 ) -> Float[Tensor, "n 3 h w"]:
     """What a code is decoded to, refined."""
-    return move(network, code, network.decode(code, levels), levels=levels, rounds=rounds)
+    return refined_images(network, code, network.decode(code, levels), levels=levels, rounds=rounds)
 
 
 def _plan_decoding(

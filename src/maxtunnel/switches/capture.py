@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from logging import getLogger
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from maxtunnel.switches.recorder import PoolingRecorder
 from maxtunnel.switches.recording import Evidence, Finding, PooledLevel, Recording, Swap
 from maxtunnel.switches.returned import Leaves, finding, same_leaves
 
+T = TypeVar("T")
 Observed = Callable[[int], bool]
 
 
@@ -94,18 +96,26 @@ def _run(
     model: nn.Module, images: Tensor, swap: Swap | None, observed: Observed, trace: bool = False
 ) -> Recording:
     """One forward pass, in the first floating-point type that the model takes."""
+
+    def run(x: Tensor) -> Recording:
+        with PoolingRecorder(model, swap, observed, trace=trace) as recorder, torch.no_grad():
+            output = model(x)
+        return replace(recorder.recording, output=output)
+
+    return _in_its_type(model, images, run)
+
+
+def _in_its_type(model: nn.Module, images: Tensor, run: Callable[[Tensor], T]) -> T:
+    """What `run` gives for the images where the model lies, in the first floating-point type it takes."""
     device, dtypes = _device_and_dtypes(model, images)
     failed: list[RuntimeError] = []
     for dtype in dtypes:
-        recorder = PoolingRecorder(model, swap, observed, trace=trace)
         try:
-            with keeping_state(), restoring(model), recorder, torch.no_grad():
-                output = model(images.to(device, dtype))
+            with keeping_state(), restoring(model):
+                return run(images.to(device, dtype))
         except RuntimeError as error:
             # Of a model in several types, one is that of its images.
             failed.append(error)
-        else:
-            return replace(recorder.recording, output=output)
     raise failed[0]
 
 
@@ -119,24 +129,18 @@ def planes(
     Raises:
         ValueError: the model changes a plane after it was pooled.
     """
-    found: dict[int, tuple[str, Tensor, int]] = {}
 
-    def keep(plane: Tensor, level: PooledLevel) -> tuple[Tensor, Tensor]:
-        if observed(level.number):
-            found[level.number] = level.switches.name, plane, plane._version
-        return level.values, level.switches.codes
+    def run(x: Tensor) -> dict[int, tuple[str, Tensor]]:
+        found: dict[int, tuple[str, Tensor, int]] = {}
 
-    device, dtypes = _device_and_dtypes(model, images)
-    failed: list[RuntimeError] = []
-    for dtype in dtypes:
-        found.clear()
-        try:
+        def keep(plane: Tensor, level: PooledLevel) -> tuple[Tensor, Tensor]:
+            if observed(level.number):
+                found[level.number] = level.switches.name, plane, plane._version
+            return level.values, level.switches.codes
+
+        with PoolingRecorder(model, keep, lambda number: False):
             # A copy, as a model may write into what it is given.
-            with keeping_state(), restoring(model), PoolingRecorder(model, keep, lambda number: False):
-                model(images.to(device, dtype, copy=True))
-        except RuntimeError as error:
-            failed.append(error)
-            continue
+            model(x.clone())
         # What the model wrote into a buffer would lead back into this pass.
         for buffer in (each for each in model.buffers() if each.grad_fn is not None):
             buffer.detach_()
@@ -144,7 +148,8 @@ def planes(
             if plane._version != version:
                 raise ValueError(f"the model changes the plane of {name} after it was pooled")
         return {number: (name, plane) for number, (name, plane, _) in found.items()}
-    raise failed[0]
+
+    return _in_its_type(model, images, run)
 
 
 def _leaving(
